@@ -1,0 +1,244 @@
+"""The space of answers, read from copier.yml: every combination, and awkward texts against every other answer."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from copier._settings import SettingsModel
+from copier._user_data import AnswersMap
+from copier._user_data import Question as CopierQuestion
+
+from tests.template import Template
+
+Value = str | int | bool
+Answers = dict[str, Value]
+
+# In the product a text or number takes its default, which may not depend on the folder …
+PLAIN: Answers = {"project_name": "Shop", "service_name": "shop"}
+
+# … unless its value switches something on or off: then these values stand for all others.
+SWITCHES: dict[str, list[Value]] = {
+    "image_repository": ["docker.io/acme/shop", "registry.example.com:5000/team/shop"],
+    "replicas": [2, 1],
+}
+
+_TEXTS: list[Value] = [
+    """It's "quoted": yes # no comment, 100% \\n""",
+    "{{ x }} {% raw %} {# c #} ${HOME} $HOME $(id) `id` << y >>",
+    "<b>&amp;</b> *bold* _it_ [x](y) | cell | ~~no~~ ![i](j)",
+    "# heading",
+    "- item",
+    "1. item",
+    "[x]: y",
+    '""" + \'\'\'',
+    "yes",
+    "null",
+    "1e3",
+    "0o17",
+    "2026-11-22",
+    "&anchor *alias !tag %directive @at",
+    "héllo 🎉 日本語",
+    "שלום ‫עולם‬",
+    "\\",
+]
+
+# Legal but awkward answers. A text question without a row takes those of `_TEXTS` that it accepts.
+AWKWARD: dict[str, list[Value]] = {
+    "project_name": [*_TEXTS, "x" * 60],
+    "description": [*_TEXTS, "x" * 200],
+    "service_name": ["yes", "null", "e1", "x", "x" * 40, "app", "database", "default"],
+    "namespace": ["no", "null", "x" * 40, "kube"],
+    "ingress_host": ["1.2.3.x", ".".join(["x" * 59] * 4) + ".yes", "xn--bcher-kva.example"],
+    "image_repository": [
+        "ghcr.io/acme/shop",
+        "localhost:5000/a__b/c.d-e",
+        "123.dkr.ecr.eu-west-1.example.com/shop",
+        "registry.example.com/" + "x" * 179,
+    ],
+    "gateway": ["null/yes", "x" * 63 + "/" + "y" * 63],
+    "port": [1024, 65535, 3000],
+    "metrics_port": [1025, 65534],
+    "replicas": [3, 100],
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    name: str
+    details: Mapping[str, Any]
+    reads: tuple[str, ...]  # the names whose values decide whether it is asked, with which choices, default and rule
+
+    @property
+    def computed(self) -> bool:
+        return self.details.get("when") is False
+
+    @property
+    def kind(self) -> str:
+        return "choice" if "choices" in self.details else str(self.details["type"])
+
+
+class Space:
+    """Walks the questions in the order asked, with Copier's own `Question` for visibility, choices and rules."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._conf = template.worker()._render_context()["_copier_conf"]
+        self.questions = {
+            name: Question(name, details, template.names_in(details))
+            for name, details in template.questions.items()
+        }
+        self.asked = [question.name for question in self.questions.values() if not question.computed]
+        self._known: dict[tuple[Any, ...], Any] = {}
+
+    @functools.cache  # noqa: B019
+    def closure(self, names: frozenset[str]) -> tuple[Question, ...]:
+        """The questions that decide the values of these names, in the order asked."""
+        found: set[str] = set()
+        pending = list(names)
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending.extend(self.questions[name].reads)
+        return tuple(question for question in self.questions.values() if question.name in found)
+
+    def combinations(self, names: Iterable[str] | None = None) -> Iterator[tuple[Answers, Answers]]:
+        """Every combination of the answers that decide these names: what is asked, and what templates then read."""
+        return self._walk(self.closure(frozenset(names if names is not None else self.questions)), {}, {})
+
+    def pairs(self, names: Iterable[str] | None = None) -> list[tuple[Answers, Answers]]:
+        """Combinations that hold every possible pair of answers, the awkward ones too."""
+        questions = self.closure(frozenset(names if names is not None else self.questions))
+        sizes = {q.name: self._all_values(q) for q in questions if not q.computed}
+        singles = [(name, value) for name, values in sizes.items() for value in values]
+        missing = dict.fromkeys(
+            (one, other) for one, other in itertools.combinations(singles, 2) if one[0] != other[0]
+        )
+        if not missing:
+            missing = dict.fromkeys((single, single) for single in singles)
+        rows = []
+        while missing:
+            one, other = pair = next(iter(missing))
+            small = self.closure(frozenset([one[0], other[0]]))
+            forced = next(self._walk(small, {}, {}, awkward=True, forced=dict(pair)), None)
+            row = forced and next(self._walk(questions, {}, {}, awkward=True, forced=forced[0], missing=missing), None)
+            missing.pop(pair)
+            if row:
+                rows.append(row)
+                for found in itertools.combinations(row[0].items(), 2):
+                    missing.pop(found, None)
+        return rows
+
+    def count(self) -> int:
+        """How many combinations there are, without walking through each."""
+        questions = list(self.questions.values())
+        needed = [
+            sorted({name for later in questions[i:] for name in later.reads} & {q.name for q in questions[:i]})
+            for i in range(len(questions) + 1)
+        ]
+
+        @functools.cache
+        def count(index: int, state: tuple[Value, ...]) -> int:
+            if index == len(questions):
+                return 1
+            context = dict(zip(needed[index], state, strict=True))
+            total = 0
+            for value in self._values(questions[index], context)[1]:
+                after = {**context, questions[index].name: value}
+                total += count(index + 1, tuple(after[name] for name in needed[index + 1]))
+            return total
+
+        return count(0, ())
+
+    def _walk(
+        self,
+        questions: tuple[Question, ...],
+        answers: Answers,
+        context: Answers,
+        *,
+        awkward: bool = False,
+        forced: Mapping[str, Value] | None = None,
+        missing: Mapping[Any, None] | None = None,
+    ) -> Iterator[tuple[Answers, Answers]]:
+        if not questions:
+            yield answers, context
+            return
+        question, rest = questions[0], questions[1:]
+        name = question.name
+        asked, values = self._values(question, context, awkward=awkward)
+        if forced and name in forced:
+            values = [value for value in values if asked and _same(value, forced[name])]
+        elif asked and missing is not None:
+            gain = {
+                value: sum(((other, (name, value)) in missing) for other in answers.items()) for value in values
+            }
+            values = sorted(values, key=lambda value: -gain[value])
+        for value in values:
+            yield from self._walk(
+                rest,
+                {**answers, name: value} if asked else answers,
+                {**context, name: value},
+                awkward=awkward,
+                forced=forced,
+                missing=missing,
+            )
+
+    def _values(self, question: Question, context: Answers, *, awkward: bool = False) -> tuple[bool, list[Value]]:
+        """Whether the question is asked, and the values that it then takes; else its one default."""
+        known = tuple((name, context[name]) for name in question.reads if name in context)
+        key = (question.name, awkward, known)
+        if key not in self._known:
+            self._known[key] = self._find_values(question, dict(known), awkward)
+        found: tuple[bool, list[Value]] = self._known[key]
+        return found
+
+    def _find_values(self, question: Question, context: Answers, awkward: bool) -> tuple[bool, list[Value]]:
+        copier = CopierQuestion(
+            answers=AnswersMap(),
+            context={**context, "_copier_conf": self._conf},
+            jinja_env=self._template.env,
+            settings=SettingsModel(),
+            var_name=question.name,
+            **question.details,
+        )
+        if not copier.get_when():
+            return False, [copier.get_default()]
+        values: list[Value]
+        if question.kind == "choice":
+            values = [copier.cast_answer(choice.value) for choice in copier._formatted_choices if not choice.disabled]
+        elif question.kind == "bool":
+            values = [False, True]
+        else:
+            values = [*SWITCHES.get(question.name, [PLAIN.get(question.name) or copier.get_default()])]
+            if awkward:
+                values += AWKWARD.get(question.name, _TEXTS if question.kind == "str" else [])
+        return True, [value for value in dict.fromkeys(values) if _accepted(copier, value)]
+
+    def _all_values(self, question: Question) -> list[Value]:
+        found: dict[Value, None] = {}
+        for _, context in self._walk(self.closure(frozenset(question.reads)), {}, {}, awkward=False):
+            asked, values = self._values(question, context, awkward=True)
+            if asked:
+                found.update(dict.fromkeys(values))
+        return list(found)
+
+
+def _same(one: Value, other: Value) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _accepted(question: CopierQuestion, value: Value) -> bool:
+    try:
+        question.validate_answer(question.parse_answer(value))
+    except ValueError:
+        return False
+    return True
+
+
+def describe(number: int) -> str:
+    return f"{number:,}" if number < 10**6 else f"10^{math.log10(number):.1f}"

@@ -1,0 +1,160 @@
+"""The template's working tree: its questions, its files, and which questions each file reads."""
+
+from __future__ import annotations
+
+import functools
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jinja2
+from copier._main import Worker
+from copier._settings import SettingsModel
+from jinja2 import meta, nodes
+
+ROOT = Path(__file__).resolve().parent.parent
+SUFFIX = ".jinja"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder below template/."""
+
+    path: PurePosixPath
+    mode: int
+    content: bytes | None  # None for a folder
+    reads: frozenset[str]
+
+    @property
+    def is_template(self) -> bool:
+        return self.path.name.endswith(SUFFIX)
+
+
+class Template:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._first = Worker(src_path=str(folder), settings=SettingsModel())
+        if self._first.template.vcs:
+            raise ValueError(f"{folder} is a git repository: the tests render a plain copy of the working tree")
+        self.settings: dict[str, Any] = self._first.template.config_data
+        self.questions: dict[str, dict[str, Any]] = self._first.template.questions_data
+        self.env = self._first.jinja_env
+        self._remember_compiled_templates()
+        self._refuse_what_is_not_implemented()
+        self.sources = list(self._read_sources())
+
+    def worker(self, answers: dict[str, Any] | None = None) -> Worker:
+        """Copier's worker for these answers, with the template already read and its Jinja templates compiled."""
+        worker = Worker(
+            src_path=str(self.folder),
+            dst_path=Path("/project"),
+            data=answers or {},
+            defaults=True,
+            quiet=True,
+            settings=SettingsModel(),
+        )
+        vars(worker).update(template=self._first.template, jinja_env=self.env)
+        return worker
+
+    def names_in(self, value: Any) -> tuple[str, ...]:
+        """The questions and computed values that the texts in this part of copier.yml read, in a fixed order."""
+        if isinstance(value, str):
+            return tuple(sorted(self._names(value) & self.questions.keys()))
+        if isinstance(value, dict):
+            value = [item for key, item in value.items() if key != "help"]
+        if isinstance(value, list):
+            return tuple(sorted({name for item in value for name in self.names_in(item)}))
+        return ()
+
+    @functools.cache  # noqa: B019
+    def _names(self, text: str) -> frozenset[str]:
+        """The names that a text reads, in what it includes too."""
+        tree = self.env.parse(text)
+        if any(node.name == "_yield_support" for node in tree.find_all(nodes.ExtensionAttribute)):
+            raise NotImplementedError(f"a yield tag in {text[:60]!r}")
+        names = set(meta.find_undeclared_variables(tree))
+        # Jinja counts a name that only one branch sets or imports as undeclared.
+        own = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
+        own |= {node.target for node in tree.find_all(nodes.Import)}
+        own |= {
+            name if isinstance(name, str) else name[1]
+            for node in tree.find_all(nodes.FromImport)
+            for name in node.names
+        }
+        names -= own - self.questions.keys()
+        for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
+            if not isinstance(other.template, nodes.Const):
+                raise NotImplementedError(f"a computed template name in {text[:60]!r}")
+            included = (self.folder / other.template.value).read_text()
+            if isinstance(other, nodes.Include) or getattr(other, "with_context", False):
+                names |= self._names(included)
+        return frozenset(names)
+
+    def _read_sources(self) -> Iterator[Source]:
+        top = self.folder / self.settings["subdirectory"]
+        for path in sorted(top.rglob("*")):
+            if path.is_symlink():
+                raise NotImplementedError(f"a symbolic link: {path}")
+            relative = PurePosixPath(path.relative_to(top))
+            content = None if path.is_dir() else path.read_bytes()
+            texts = [str(relative)]
+            if content is not None and relative.name.endswith(SUFFIX):
+                if path.with_suffix("").exists():
+                    raise NotImplementedError(f"{relative} beside a file of the same name without {SUFFIX}")
+                texts.append(content.decode())
+            names = {name for text in texts for name in self._names(text)}
+            unknown = names - self.questions.keys() - self.env.globals.keys() - {"_copier_answers", "_copier_conf"}
+            if unknown:
+                raise ValueError(f"template/{relative} reads {', '.join(sorted(unknown))}, which no question answers")
+            yield Source(relative, path.stat().st_mode, content, frozenset(names & self.questions.keys() | {
+                name for name in names if name.startswith("_copier_")
+            }))
+
+    def _remember_compiled_templates(self) -> None:
+        # Copier compiles each text anew: that is half of the time that it takes to render a project.
+        compile_text = self.env.from_string
+        remembered: dict[str, jinja2.Template] = {}
+
+        def from_string(source: Any, *arguments: Any, **options: Any) -> jinja2.Template:
+            if arguments or options or not isinstance(source, str):
+                return compile_text(source, *arguments, **options)
+            if source not in remembered:
+                remembered[source] = compile_text(source)
+            return remembered[source]
+
+        self.env.from_string = from_string  # type: ignore[method-assign]
+        self.env.auto_reload = False
+
+    def _refuse_what_is_not_implemented(self) -> None:
+        template = self._first.template
+        for setting in ("exclude", "preserve_symlinks", "external_data", "jinja_extensions"):
+            if getattr(template, setting):
+                raise NotImplementedError(f"_{setting} in copier.yml")
+        if template.templates_suffix != SUFFIX or not template.subdirectory:
+            raise NotImplementedError("another _templates_suffix, or no _subdirectory, in copier.yml")
+
+
+def copy_working_tree(destination: Path) -> Path:
+    """What git would commit now of the template, as a plain folder, which Copier renders as it is."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "copier.yml", "extensions", "template"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source, target = ROOT / name, destination / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target, follow_symlinks=False)
+    return destination
+
+
+def name_expressions(path: PurePosixPath) -> list[str]:
+    """What stands between the braces of a file name."""
+    return re.findall(r"{{(.*?)}}", str(path))
