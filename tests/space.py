@@ -18,11 +18,11 @@ from tests.template import Template
 Value = str | int | bool
 Answers = dict[str, Value]
 
-# In the product a text or number takes its default, which may not depend on the folder …
-PLAIN: Answers = {"project_name": "Shop", "service_name": "shop"}
-
-# … unless its value switches something on or off: then these values stand for all others.
-SWITCHES: dict[str, list[Value]] = {
+# In the product a text or number takes its default, except one that depends on the folder, and those whose value
+# switches something on or off: for these, the values that stand for all others.
+GIVEN: dict[str, list[Value]] = {
+    "project_name": ["Shop"],
+    "service_name": ["shop"],
     "image_repository": ["docker.io/acme/shop", "registry.example.com:5000/team/shop"],
     "replicas": [2, 1],
 }
@@ -89,7 +89,7 @@ class Space:
         self._template = template
         self._conf = template.worker()._render_context()["_copier_conf"]
         self.questions = {
-            name: Question(name, details, template.names_in(details))
+            name: Question(name, details, template.names_in(_decisive(name, details)))
             for name, details in template.questions.items()
         }
         self.asked = [question.name for question in self.questions.values() if not question.computed]
@@ -114,16 +114,14 @@ class Space:
     def pairs(self, names: Iterable[str] | None = None) -> list[tuple[Answers, Answers]]:
         """Combinations that hold every possible pair of answers, the awkward ones too."""
         questions = self.closure(frozenset(names if names is not None else self.questions))
-        sizes = {q.name: self._all_values(q) for q in questions if not q.computed}
-        singles = [(name, value) for name, values in sizes.items() for value in values]
+        singles = [(q.name, value) for q in questions if not q.computed for value in self._all_values(q)]
         missing = dict.fromkeys(
             (one, other) for one, other in itertools.combinations(singles, 2) if one[0] != other[0]
-        )
-        if not missing:
-            missing = dict.fromkeys((single, single) for single in singles)
+        ) or dict.fromkeys((single, single) for single in singles)
+        # The last first: the questions at the end are asked only after certain answers, which then count for their pairs.
         rows = []
         while missing:
-            one, other = pair = next(iter(missing))
+            one, other = pair = next(reversed(missing))
             small = self.closure(frozenset([one[0], other[0]]))
             forced = next(self._walk(small, {}, {}, awkward=True, forced=dict(pair)), None)
             row = forced and next(self._walk(questions, {}, {}, awkward=True, forced=forced[0], missing=missing), None)
@@ -214,9 +212,9 @@ class Space:
         elif question.kind == "bool":
             values = [False, True]
         else:
-            values = [*SWITCHES.get(question.name, [PLAIN.get(question.name) or copier.get_default()])]
+            values = GIVEN[question.name] if question.name in GIVEN else [copier.get_default()]
             if awkward:
-                values += AWKWARD.get(question.name, _TEXTS if question.kind == "str" else [])
+                values = values + AWKWARD.get(question.name, _TEXTS if question.kind == "str" else [])
         return True, [value for value in dict.fromkeys(values) if _accepted(copier, value)]
 
     def _all_values(self, question: Question) -> list[Value]:
@@ -226,6 +224,12 @@ class Space:
             if asked:
                 found.update(dict.fromkeys(values))
         return list(found)
+
+
+def _decisive(name: str, details: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides which values a question takes: not the default of one that is always asked and never takes it."""
+    given = name in GIVEN and "when" not in details
+    return {key: value for key, value in details.items() if key != "default" or not given}
 
 
 def _same(one: Value, other: Value) -> bool:

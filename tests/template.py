@@ -86,6 +86,8 @@ class Template:
             for name in node.names
         }
         names -= own - self.questions.keys()
+        # … and leaves out a question that bears the name of a global such as `namespace`.
+        names |= {node.name for node in tree.find_all(nodes.Name)} & self.env.globals.keys() & self.questions.keys()
         for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             if not isinstance(other.template, nodes.Const):
                 raise NotImplementedError(f"a computed template name in {text[:60]!r}")
