@@ -1,0 +1,69 @@
+"""Writes the table of questions in README.md from copier.yml: `python -m tests.readme`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+SECTION = re.compile(r"(<!-- questions: .* -->\n).*(<!-- end of questions -->\n)", re.DOTALL)
+
+# Defaults and conditions that are computed, in words.
+DEFAULTS = {"project_name": "the folder's name", "service_name": "from `project_name`", "namespace": "`service_name`"}
+CONDITIONS = {
+    "{{ exposure in ['ingress', 'gateway'] }}": "with an Ingress or the Gateway API",
+    "{{ customize }}": "with `customize`",
+    "{{ customize and exposure == 'gateway' }}": "with `customize` and the Gateway API",
+}
+
+
+def questions() -> dict[str, dict[str, Any]]:
+    """Return what people are asked, in the order of copier.yml: no settings, no computed values."""
+    loaded = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+    return {name: item for name, item in loaded.items() if not name.startswith("_") and item.get("when") is not False}
+
+
+def table() -> str:
+    """Return the questions as a Markdown table.
+
+    Raises:
+        KeyError: a computed default or condition has no words in this module yet.
+
+    """
+    lines = ["| question | what it asks | values | default |", "|---|---|---|---|"]
+    for name, item in questions().items():
+        text = " ".join(item["help"].split())
+        if "when" in item:
+            text += f" Asked {CONDITIONS[item['when']]}."
+        choices = item.get("choices", {})
+        values = ", ".join(f"`{value}`" for value in choices.values()) or {"str": "text", "int": "number"}.get(
+            item["type"], "`true`, `false`"
+        )
+        default = str(item["default"])
+        if "{{" in default:
+            default = DEFAULTS.get(name) or "`" + re.sub(r"{{ (\w+) }}", r"<\1>", default) + "`"
+        else:
+            default = f"`{default.lower() if item['type'] == 'bool' else default}`"
+        lines.append(f"| `{name}` | {text} | {values} | {default} |")
+    return "\n".join(lines) + "\n"
+
+
+def rewrite(text: str) -> str:
+    """Return the README with its table made anew.
+
+    Raises:
+        ValueError: the markers of the table are not in the text.
+
+    """
+    rewritten, count = SECTION.subn(lambda match: match[1] + "\n" + table() + "\n" + match[2], text)
+    if count != 1:
+        raise ValueError("README.md has no table of questions between its two markers")
+    return rewritten
+
+
+if __name__ == "__main__":
+    README.write_text(rewrite(README.read_text(encoding="utf-8")), encoding="utf-8")
