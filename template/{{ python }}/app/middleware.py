@@ -1,0 +1,88 @@
+"""What happens to every request."""
+
+import logging
+import re
+import time
+from http import HTTPStatus
+from uuid import uuid4
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.logs import request_id
+from app.metrics import REQUEST_DURATION
+from app.problems import Problem
+
+BODY_LIMIT = 64 * 1024
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}
+PROBES = {"/livez", "/readyz"}
+
+logger = logging.getLogger(__name__)
+
+
+class RequestMiddleware:
+    """Give each request an id, a limit, an answer whatever happens, a measurement and a line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        headers = Headers(scope=scope)
+        given = headers.get("X-Request-ID", "")
+        identifier = given if REQUEST_ID.fullmatch(given) else str(uuid4())
+        token = request_id.set(identifier)
+        body_size = 0
+        status = None
+        start = time.perf_counter()
+
+        async def limited_receive() -> Message:
+            nonlocal body_size
+            # Before a client that waits for it is told to continue.
+            if int(headers.get("Content-Length", 0)) > BODY_LIMIT:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+            message = await receive()
+            body_size += len(message.get("body", b""))
+            if body_size > BODY_LIMIT:
+                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+            return message
+
+        async def marked_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = identifier
+            await send(message)
+
+        try:
+            await self.app(scope, limited_receive, marked_send)
+        except Exception:
+            logger.exception("The request failed.")
+            if status is not None:
+                raise
+            problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer.")
+            await problem(scope, receive, marked_send)
+        finally:
+            record(scope, status or HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - start)
+            request_id.reset(token)
+
+
+def record(scope: Scope, status: int, duration: float) -> None:
+    """Measure and log one request."""
+    method = scope["method"]
+    route = getattr(scope.get("route"), "path", "unmatched")
+    # A client may invent methods, and every new label value would stay in memory.
+    REQUEST_DURATION.labels(method if method in METHODS else "other", route, status).observe(duration)
+
+    level = logging.INFO
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        level = logging.ERROR
+    elif route in PROBES:
+        level = logging.DEBUG
+    fields = {"method": method, "route": route, "path": scope["path"], "status": status, "duration": round(duration, 6)}
+    logger.log(level, "%s %s", method, scope["path"], extra=fields)

@@ -1,0 +1,56 @@
+"""The rendered projects, each with a server of its database, made once and shared by all tests."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import NoReturn
+
+import pytest
+
+from tests.apps.project import DATABASES, LANGUAGES, Project
+from tests.apps.servers import SERVERS, MissingError, Server
+
+VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know the marker."""
+    config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on every project, or on those that its `databases` marker names."""
+    if "project" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("databases")
+        databases = marker.args if marker else DATABASES
+        variants = [variant for variant in VARIANTS if variant.partition("-")[2] in databases]
+        metafunc.parametrize("project", variants, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A rendered project whose tools are installed."""
+    language, _, database = request.param.partition("-")
+    try:
+        project = Project(tmp_path_factory.mktemp(request.param), language, database)
+    except MissingError as missing:
+        give_up(missing)
+    project.make("lint")
+    return project
+
+
+@pytest.fixture(scope="session")
+def server(project: Project) -> Iterator[Server | None]:
+    """A server of the project's database, if it has one."""
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(SERVERS[project.database]()) if project.database in SERVERS else None
+        except MissingError as missing:
+            give_up(missing)
+
+
+def give_up(missing: MissingError) -> NoReturn:
+    """Skip what this machine cannot run, except in CI."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(str(missing))
+    pytest.skip(str(missing))
