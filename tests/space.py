@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from tests.template import Template
 
 Value = str | int | bool
 Answers = dict[str, Value]
+Single = tuple[str, Value]  # one answer
 
 # In the product a text or number takes its default, except one that depends on the folder, and those whose value
 # switches something on or off: for these, the values that stand for all others.
@@ -35,7 +37,7 @@ _TEXTS: list[Value] = [
     "- item",
     "1. item",
     "[x]: y",
-    '""" + \'\'\'',
+    "\"\"\" + '''",
     "yes",
     "null",
     "1e3",
@@ -43,7 +45,7 @@ _TEXTS: list[Value] = [
     "2026-11-22",
     "&anchor *alias !tag %directive @at",
     "héllo 🎉 日本語",
-    "שלום ‫עולם‬",
+    "שלום עולם",
     "\\",
 ]
 
@@ -115,21 +117,19 @@ class Space:
         """Combinations that hold every possible pair of answers, the awkward ones too."""
         questions = self.closure(frozenset(names if names is not None else self.questions))
         singles = [(q.name, value) for q in questions if not q.computed for value in self._all_values(q)]
-        missing = dict.fromkeys(
-            (one, other) for one, other in itertools.combinations(singles, 2) if one[0] != other[0]
-        ) or dict.fromkeys((single, single) for single in singles)
-        # The last first: the questions at the end are asked only after certain answers, which then count for their pairs.
+        missing = _Missing(singles)
         rows = []
-        while missing:
-            one, other = pair = next(reversed(missing))
-            small = self.closure(frozenset([one[0], other[0]]))
-            forced = next(self._walk(small, {}, {}, awkward=True, forced=dict(pair)), None)
-            row = forced and next(self._walk(questions, {}, {}, awkward=True, forced=forced[0], missing=missing), None)
-            missing.pop(pair)
-            if row:
+        while missing.pairs:
+            # The last first: such questions are asked only after certain answers, which then count for their own pairs.
+            pair = next(reversed(missing.pairs))
+            small = self.closure(frozenset(name for name, _ in pair))
+            found = next(self._walk(small, {}, {}, awkward=True, forced=dict(pair), missing=missing), None)
+            missing.remove(pair)
+            if found:
+                row = next(self._walk(questions, {}, {}, awkward=True, forced=found[0], missing=missing))
                 rows.append(row)
-                for found in itertools.combinations(row[0].items(), 2):
-                    missing.pop(found, None)
+                for held in itertools.combinations_with_replacement(row[0].items(), 2):
+                    missing.remove(held)
         return rows
 
     def count(self) -> int:
@@ -161,7 +161,7 @@ class Space:
         *,
         awkward: bool = False,
         forced: Mapping[str, Value] | None = None,
-        missing: Mapping[Any, None] | None = None,
+        missing: _Missing | None = None,
     ) -> Iterator[tuple[Answers, Answers]]:
         if not questions:
             yield answers, context
@@ -172,10 +172,8 @@ class Space:
         if forced and name in forced:
             values = [value for value in values if asked and _same(value, forced[name])]
         elif asked and missing is not None:
-            gain = {
-                value: sum(((other, (name, value)) in missing) for other in answers.items()) for value in values
-            }
-            values = sorted(values, key=lambda value: -gain[value])
+            gains = {value: missing.gain(answers, (name, value)) for value in values}
+            values = sorted(values, key=lambda value: gains[value], reverse=True)
         for value in values:
             yield from self._walk(
                 rest,
@@ -224,6 +222,24 @@ class Space:
             if asked:
                 found.update(dict.fromkeys(values))
         return list(found)
+
+
+class _Missing:
+    """The pairs of answers that no row holds yet; a pair of an answer with itself when it is the only question."""
+
+    def __init__(self, singles: list[Single]) -> None:
+        pairs = [(one, other) for one, other in itertools.combinations(singles, 2) if one[0] != other[0]]
+        self.pairs = dict.fromkeys(pairs or [(single, single) for single in singles])
+        self._left = Counter(single for pair in self.pairs for single in pair)
+
+    def remove(self, pair: tuple[Single, Single]) -> None:
+        if pair in self.pairs:
+            del self.pairs[pair]
+            self._left.subtract(pair)
+
+    def gain(self, answers: Answers, single: Single) -> tuple[int, int]:
+        """How many missing pairs an answer completes now, and how many more it may."""
+        return sum((other, single) in self.pairs for other in answers.items()), self._left[single]
 
 
 def _decisive(name: str, details: Mapping[str, Any]) -> dict[str, Any]:

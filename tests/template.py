@@ -70,6 +70,10 @@ class Template:
             return tuple(sorted({name for item in value for name in self.names_in(item)}))
         return ()
 
+    def table(self, file: str, name: str) -> Any:
+        """A table of extensions/."""
+        return getattr(self.env.get_template(f"extensions/{file}.jinja").module, name)
+
     @functools.cache  # noqa: B019
     def _names(self, text: str) -> frozenset[str]:
         """The names that a text reads, in what it includes too."""
@@ -88,6 +92,7 @@ class Template:
         names -= own - self.questions.keys()
         # … and leaves out a question that bears the name of a global such as `namespace`.
         names |= {node.name for node in tree.find_all(nodes.Name)} & self.env.globals.keys() & self.questions.keys()
+        other: Any
         for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             if not isinstance(other.template, nodes.Const):
                 raise NotImplementedError(f"a computed template name in {text[:60]!r}")
@@ -112,9 +117,12 @@ class Template:
             unknown = names - self.questions.keys() - self.env.globals.keys() - {"_copier_answers", "_copier_conf"}
             if unknown:
                 raise ValueError(f"template/{relative} reads {', '.join(sorted(unknown))}, which no question answers")
-            yield Source(relative, path.stat().st_mode, content, frozenset(names & self.questions.keys() | {
-                name for name in names if name.startswith("_copier_")
-            }))
+            yield Source(
+                relative,
+                path.stat().st_mode,
+                content,
+                frozenset(names & self.questions.keys() | {name for name in names if name.startswith("_copier_")}),
+            )
 
     def _remember_compiled_templates(self) -> None:
         # Copier compiles each text anew: that is half of the time that it takes to render a project.

@@ -1,0 +1,61 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+INSTALLED := $(VENV)/requirements.txt
+OWN := --extend-exclude=template
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+.PHONY: new
+new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../myapp
+	@test -n '$(DEST)' || { echo 'Say where the project goes: make new DEST=../myapp' >&2; exit 2; }
+	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
+
+.PHONY: test
+test: lint ## Render every combination of answers and validate it with the field's own tools
+	@$(VENV)/bin/pytest tests --ignore=tests/apps $(PYTEST_FLAGS)
+
+.PHONY: test-apps
+test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
+	@$(VENV)/bin/pytest tests/apps $(PYTEST_FLAGS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style and types of the tests
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check --diff .
+	@$(VENV)/bin/mypy
+
+.PHONY: format
+format: $(INSTALLED) ## Format the tests
+	@$(VENV)/bin/ruff check --quiet --fix-only .
+	@$(VENV)/bin/ruff format .
+
+.PHONY: docs
+docs: $(INSTALLED) ## Write the README's table of questions anew
+	@$(VENV)/bin/python -m tests.readme
+
+.PHONY: lock
+lock: $(INSTALLED) ## Lock the newest versions of the tools and of the rendered apps
+	@$(VENV)/bin/uv pip compile pyproject.toml --output-file=requirements.txt --upgrade --universal --python-version=3.11 \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+	@$(VENV)/bin/python tests/apps/lock.py
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches
+	rm -rf '$(VENV)' .cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or newer is needed; name it: make PYTHON=python3.14' >&2; exit 1; \
+	}
+	@echo 'Installing the tools into $(VENV) …'
+	@$(PYTHON) -m venv --clear '$(VENV)'
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
+	  --require-hashes --requirement=$<
+	@cp $< $@

@@ -1,0 +1,80 @@
+"""Every environment of every combination builds, is valid on the oldest and newest supported Kubernetes, and fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Judge
+from tests.render import Rendered, Renderer
+from tests.template import Template
+from tests.validators import Finding, kubernetes, kustomize
+from tests.validators.kubernetes_schema import Schemas
+
+Built = tuple[Rendered, list[dict[str, object]] | ValueError]
+
+
+@pytest.fixture(scope="session")
+def trees(renderer: Renderer) -> list[Rendered]:
+    return renderer.distinct("kubernetes/*")
+
+
+@pytest.fixture(scope="session")
+def built(trees: list[Rendered], judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+    judge.count("kustomize trees, each with all its environments", len(trees))
+    with judge.stage("kustomize"):
+        return list(
+            zip(
+                trees,
+                kustomize.build_all((tree.files for tree in trees), tmp_path_factory.mktemp("kustomize")),
+                strict=True,
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def schemas(template: Template) -> list[Schemas]:
+    versions = template.table("versions", "kubernetes")
+    return [Schemas(versions["oldest"]), Schemas(versions["newest"])]
+
+
+def test_every_file_is_listed_and_every_patch_meets_something(trees: list[Rendered], judge: Judge) -> None:
+    judge(trees, kustomize.check_sources)
+
+
+def test_every_environment_builds(built: list[Built], judge: Judge) -> None:
+    judge.found(
+        (tree, [Finding("kubernetes", "build", "kustomize", str(result))] if isinstance(result, ValueError) else [])
+        for tree, result in built
+    )
+
+
+def test_every_built_environment_is_valid_and_fits_together(
+    built: list[Built], schemas: list[Schemas], judge: Judge
+) -> None:
+    judge.count(
+        "environments built", sum(len(kubernetes.environments(done)) for _, done in built if isinstance(done, list))
+    )
+    judge.found(
+        (tree, kubernetes.check_resources(result, schemas)) for tree, result in built if isinstance(result, list)
+    )
+
+
+def test_building_all_environments_at_once_changes_nothing(renderer: Renderer, tmp_path: Path) -> None:
+    trees = renderer.distinct("kubernetes/*", awkward=False)
+    for tree in trees[:: len(trees) // 5]:
+        apart = [
+            resource
+            for folder in kustomize.entry_points(tree.files)
+            for resource in kustomize.build(tree.files, tmp_path, folder)
+        ]
+        assert sorted(map(str, kustomize.build(tree.files, tmp_path))) == sorted(map(str, apart)), tree
+
+
+def test_every_deploy_target_of_the_makefile_is_an_entry_point(renderer: Renderer) -> None:
+    """`make deploy` and `make namespace` build these folders."""
+    for tree in renderer.distinct("kubernetes/*", awkward=False):
+        assert {f"kubernetes/overlays/{name}" for name in ("local", "staging", "production")} <= set(
+            kustomize.entry_points(tree.files)
+        )

@@ -1,0 +1,229 @@
+"""Compose files as Docker Compose itself reads them, and what it accepts but cannot work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.validators import Files, Finding, dockerfile, yaml_files
+from tests.validators.ignore import git_ignored
+from tests.validators.kustomize import WORKERS, tool
+
+DEVELOPMENT, PRODUCTION, COMMON = "docker-compose.yml", "prod.yml", "common.yml"
+_FOR_SWARM = "only applies to rolling updates in Swarm mode"  # prod.yml is for both
+Config = dict[str, Any]
+Found = Iterator[tuple[str, str]]
+
+
+def resolve(files: Files, name: str, scratch: Path, **environment: str) -> Config:
+    """What Docker Compose makes of a file, with every profile on."""
+    with tempfile.TemporaryDirectory(dir=scratch) as top:
+        for path in (DEVELOPMENT, PRODUCTION, COMMON):
+            Path(top, path).write_bytes(files[path])
+        done = subprocess.run(
+            [tool("docker-compose"), "--profile=*", f"--file={name}", "config", "--format=json"],
+            cwd=top,
+            capture_output=True,
+            check=False,
+            env={"HOME": top, "PATH": os.defpath, **environment},
+        )
+        said = [line for line in done.stderr.decode().replace(top, "").splitlines() if _FOR_SWARM not in line]
+        if done.returncode or said:
+            raise ValueError("\n".join(said))
+        config: Config = json.loads(done.stdout.decode().replace(top + "/", ""))
+        return config
+
+
+def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda files: check(files, scratch), sets))
+
+
+def check(files: Files, scratch: Path) -> list[Finding]:
+    findings = [Finding(path, where, "extends", message) for path, where, message in _extends(files)]
+    try:
+        resolve(files, PRODUCTION, scratch)
+        findings.append(Finding(PRODUCTION, "app", "tag", "it starts without TAG"))
+    except ValueError as error:
+        if "TAG" not in str(error):
+            findings.append(Finding(PRODUCTION, "app", "tag", f"without TAG it says {error}"))
+    for name, environment in ((DEVELOPMENT, {}), (PRODUCTION, {"TAG": "0" * 40})):
+        try:
+            config = resolve(files, name, scratch, **environment)
+        except ValueError as error:
+            findings.append(Finding(name, "", "config", str(error)))
+            continue
+        for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
+            findings.extend(Finding(name, where, label, message) for where, message in find(config, files))
+    return findings
+
+
+def _extends(files: Files) -> Iterator[tuple[str, str, str]]:
+    common = set(yaml_files.load(files[COMMON])[0]["services"])
+    used = set()
+    for path in (DEVELOPMENT, PRODUCTION):
+        for name, service in yaml_files.load(files[path])[0]["services"].items():
+            extends = service.get("extends", {})
+            if extends.get("file") != COMMON:
+                yield path, name, f"does not take what all share from {COMMON}"
+            used.add(extends.get("service"))
+    for name in sorted(common - used):
+        yield COMMON, name, "nothing extends it"
+
+
+def _ports(config: Config, _files: Files) -> Found:
+    seen: dict[str, str] = {}
+    for name, service in config["services"].items():
+        for port in service.get("ports", []):
+            published = port.get("published")
+            if published and published != "0":
+                if published in seen:
+                    yield name, f"publishes port {published}, as {seen[published]} does"
+                seen[published] = name
+
+
+def _healthy(config: Config, files: Files) -> Found:
+    stage = dockerfile.stages(files["Dockerfile"])[-1]
+    for name, service in config["services"].items():
+        for other, dependency in service.get("depends_on", {}).items():
+            target = config["services"].get(other)
+            own = target is not None and ("build" in target or other == "app") and stage.last("HEALTHCHECK")
+            if not target:
+                yield name, f"depends on {other}, which does not exist"
+            elif dependency["condition"] == "service_healthy" and not target.get("healthcheck") and not own:
+                yield name, f"waits until {other} is healthy, which has no health check"
+            elif dependency["condition"] == "service_completed_successfully" and target.get("restart") in (
+                "always",
+                "unless-stopped",
+            ):
+                yield name, f"waits until {other} ends, which starts again then"
+
+
+def _stages(config: Config, files: Files) -> Found:
+    names = {stage.name for stage in dockerfile.stages(files["Dockerfile"])}
+    for name, service in config["services"].items():
+        target = service.get("build", {}).get("target")
+        if target and target not in names:
+            yield name, f"builds the stage {target}, which the Dockerfile does not have"
+
+
+def _hardened(config: Config, _files: Files) -> Found:
+    for name, service in config["services"].items():
+        if not service.get("read_only"):
+            yield name, "can write to its root file system"
+        if service.get("cap_drop") != ["ALL"] or service.get("cap_add"):
+            yield name, "keeps capabilities"
+        if "no-new-privileges:true" not in service.get("security_opt", []):
+            yield name, "may gain privileges"
+        if not any(str(path).split(":")[0] == "/tmp" for path in service.get("tmpfs", [])):
+            yield name, "has no /tmp"
+        if (
+            "build" not in service
+            and "image" in service
+            and name not in ("app", "migrate")
+            and service.get("user", "0").split(":")[0] in ("0", "root")
+        ):
+            yield name, "runs as root"
+        for key in ("privileged", "network_mode", "pid", "ipc", "container_name", "links"):
+            if service.get(key):
+                yield name, f"sets {key}"
+
+
+def _images(config: Config, _files: Files) -> Found:
+    for name, service in config["services"].items():
+        image = service.get("image", "")
+        tag = image.rsplit("/", 1)[-1].partition(":")[2]
+        if image and (not tag or tag == "latest"):
+            yield name, f"{image} names no version"
+        if not image and not service.get("build"):
+            yield name, "has neither image nor build"
+
+
+def _secrets(config: Config, files: Files) -> Found:
+    for name, secret in config.get("secrets", {}).items():
+        path = str(secret.get("file", ""))
+        if not path or not git_ignored(files[".gitignore"], [path]):
+            yield f"secrets.{name}", f"{path or 'no file'} is not ignored by git"
+        if not any(
+            item["source"] == name for service in config["services"].values() for item in service.get("secrets", [])
+        ):
+            yield f"secrets.{name}", "no service takes it"
+    for name, service in config["services"].items():
+        targets = {item.get("target") for item in service.get("secrets", [])}
+        for key, value in (service.get("environment") or {}).items():
+            if key.endswith("_FILE") and "PASSWORD" in key:
+                if value not in targets:
+                    yield name, f"{key} names {value}, where no secret is mounted"
+            elif any(word in key.upper() for word in ("PASSWORD", "SECRET", "TOKEN")) and value:
+                yield name, f"{key} is a secret in the repository"
+
+
+def _dependencies(config: Config, _files: Files) -> Found:
+    for name, service in config["services"].items():
+        host = (service.get("environment") or {}).get("DATABASE_HOST")
+        if host:
+            other = config["services"].get(host)
+            if not other:
+                yield name, f"DATABASE_HOST: there is no service {host}"
+            elif not set(service.get("networks", {})) & set(other.get("networks", {})):
+                yield name, f"shares no network with {host}"
+            elif host not in service.get("depends_on", {}) and not any(
+                host in config["services"][item].get("depends_on", {}) for item in service.get("depends_on", {})
+            ):
+                yield name, f"does not wait for {host}"
+
+
+def _unused(config: Config, _files: Files) -> Found:
+    services = list(config["services"].values())
+    volumes = {
+        mount.get("source") for service in services for mount in service.get("volumes", []) if mount["type"] == "volume"
+    }
+    networks = {name for service in services for name in service.get("networks", {})}
+    for kind, used in (("volumes", volumes), ("networks", networks)):
+        for name in sorted(set(config.get(kind, {})) - used):
+            yield f"{kind}.{name}", "nothing uses it"
+
+
+def _local_only(config: Config, _files: Files) -> Found:
+    for name, service in config["services"].items():
+        for port in service.get("ports", []):
+            if port.get("host_ip") != "127.0.0.1":
+                yield name, f"everybody on the network reaches port {port.get('published')}"
+    if "build" not in config["services"]["app"]:
+        yield "app", "is not built from the source"
+
+
+def _only_the_service_is_reached(config: Config, _files: Files) -> Found:
+    for name, service in config["services"].items():
+        if name != "app" and service.get("ports"):
+            yield name, "publishes a port"
+        if "build" in service:
+            yield name, "is built where it runs"
+        if not service.get("restart"):
+            yield name, "has no restart policy"
+        limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
+        if not {"cpus", "memory"} <= limits.keys():
+            yield name, "has no limits for CPUs and memory"
+        inside = [network for network in service.get("networks", {}) if not config["networks"][network].get("internal")]
+        if name != "app" and inside:
+            yield name, f"is on {', '.join(inside)}, which leads outside"
+
+
+CHECKS: dict[str, Callable[[Config, Files], Found]] = {
+    "ports": _ports,
+    "healthy": _healthy,
+    "stages": _stages,
+    "hardened": _hardened,
+    "images": _images,
+    "secrets": _secrets,
+    "dependencies": _dependencies,
+    "unused": _unused,
+}
+DEVELOPMENT_CHECKS: dict[str, Callable[[Config, Files], Found]] = {"local": _local_only}
+PRODUCTION_CHECKS: dict[str, Callable[[Config, Files], Found]] = {"production": _only_the_service_is_reached}

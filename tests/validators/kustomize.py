@@ -1,0 +1,159 @@
+"""Builds the manifests with kubectl's own Kustomize, and checks what it silently accepts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from tests.validators import Files, Finding, yaml_files
+from tests.validators.kubernetes_schema import Resource
+
+FILE = "kustomization.yaml"
+WORKERS = 2
+
+
+def tool(name: str) -> str:
+    """A program that a locked package brought, not one that the machine happens to have."""
+    found = shutil.which(name, path=sysconfig.get_path("scripts"))
+    if not found:
+        raise FileNotFoundError(f"{name} is not in {sysconfig.get_path('scripts')}: run `make test`, which installs it")
+    return found
+
+
+def kustomizations(files: Files) -> dict[str, dict[str, Any]]:
+    return {
+        str(PurePosixPath(path).parent): yaml_files.load(content)[0]
+        for path, content in files.items()
+        if PurePosixPath(path).name == FILE
+    }
+
+
+def entry_points(files: Files) -> list[str]:
+    """The folders that people build: those that no other kustomization takes as a resource."""
+    found = kustomizations(files)
+    used = {_join(folder, item) for folder, content in found.items() for item in content.get("resources", [])}
+    return sorted(found.keys() - used)
+
+
+def build(files: Files, scratch: Path, *folders: str) -> list[Resource]:
+    """Builds these folders, or all entry points, in one run: their namespaces keep them apart."""
+    with tempfile.TemporaryDirectory(dir=scratch) as top:
+        for path, content in files.items():
+            target = Path(top, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        resources = list(folders or entry_points(files))
+        Path(top, FILE).write_text(yaml.safe_dump({"resources": resources}))
+        done = subprocess.run(
+            [tool("kubectl"), "kustomize", top],
+            capture_output=True,
+            check=False,
+            env={"HOME": top, "GOGC": "off", "PATH": os.defpath},
+        )
+    if done.returncode:
+        raise ValueError(done.stderr.decode().replace(top + "/", "").strip())
+    try:
+        return yaml_files.load(done.stdout)
+    except yaml.YAMLError as error:
+        raise ValueError(f"what Kustomize builds is not YAML to every reader: {error}") from error
+
+
+def build_all(sets: Iterable[Files], scratch: Path) -> list[list[Resource] | ValueError]:
+    def attempt(files: Files) -> list[Resource] | ValueError:
+        try:
+            return build(files, scratch)
+        except (ValueError, yaml.YAMLError) as error:
+            return ValueError(str(error))
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(attempt, sets))
+
+
+def check_sources(files: Files) -> Iterator[Finding]:
+    """Every file is listed, and every patch and image of a kustomization meets something."""
+    found = kustomizations(files)
+    for folder, content in found.items():
+        path = f"{folder}/{FILE}"
+        listed = set(_listed(content))
+        beside = {
+            str(PurePosixPath(other).relative_to(folder))
+            for other in files
+            if PurePosixPath(other).is_relative_to(folder)
+            and not any(
+                PurePosixPath(other).is_relative_to(inner)
+                for inner in found
+                if inner != folder and inner.startswith(folder + "/")
+            )
+        }
+        for name in sorted(beside - listed - {FILE}):
+            yield Finding(f"{folder}/{name}", "1", "listed", f"{path} does not list it")
+        if content.get("apiVersion") != "kustomize.config.k8s.io/v1beta1" or content.get("kind") != "Kustomization":
+            yield Finding(path, "1", "kustomization", "is not a kustomize.config.k8s.io/v1beta1 Kustomization")
+        for key in content.keys() & {"commonLabels", "bases", "patchesStrategicMerge", "patchesJson6902", "vars"}:
+            yield Finding(path, key, "kustomization", f"{key} is deprecated")
+        if any(item.get("includeSelectors") for item in content.get("labels", [])):
+            yield Finding(
+                path, "labels", "kustomization", "includeSelectors rewrites the selectors of network policies too"
+            )
+        below = list(_resources_below(folder, files, found))
+        for patch in content.get("patches", []):
+            target = patch.get("target")
+            if target and not any(_meets(target, resource) for resource in below):
+                yield Finding(path, "patches", "patch", f"no resource is a {target}")
+        images = {image.rsplit(":", 1)[0] for resource in below for image in _images(resource)}
+        for image in content.get("images", []):
+            if image["name"] not in images:
+                yield Finding(path, "images", "image", f"no container runs {image['name']}")
+
+
+def _listed(content: dict[str, Any]) -> Iterator[str]:
+    for key in ("resources", "components", "configurations", "crds", "generators", "transformers"):
+        yield from content.get(key, [])
+    for patch in content.get("patches", []):
+        if "path" in patch:
+            yield patch["path"]
+    for generator in [*content.get("configMapGenerator", []), *content.get("secretGenerator", [])]:
+        yield from (item.split("=")[-1] for key in ("envs", "files") for item in generator.get(key, []))
+
+
+def _join(folder: str, item: str) -> str:
+    return os.path.normpath(f"{folder}/{item}")
+
+
+def _resources_below(folder: str, files: Files, found: dict[str, dict[str, Any]]) -> Iterator[Resource]:
+    for item in found[folder].get("resources", []):
+        path = _join(folder, item)
+        if path in found:
+            yield from _resources_below(path, files, found)
+        elif path in files:
+            yield from yaml_files.load(files[path])
+
+
+def _meets(target: dict[str, str], resource: Resource) -> bool:
+    group, _, version = str(resource["apiVersion"]).rpartition("/")
+    values = {"kind": resource["kind"], "name": resource["metadata"]["name"], "group": group, "version": version}
+    if target.keys() - values.keys():
+        raise NotImplementedError(f"a patch with the target {target}")
+    return all(re.fullmatch(str(pattern), str(values[key])) for key, pattern in target.items())
+
+
+def _images(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == "image" and isinstance(item, str):
+                yield item
+            else:
+                yield from _images(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _images(item)
