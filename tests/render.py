@@ -51,11 +51,8 @@ class Renderer:
         """Every distinct set of contents that the files of these names can have together; "…/" is for folders."""
         sources = [source for source in self._everything() if self._can_match(source, patterns)]
         names = frozenset(name for source in sources for name in source.reads)
-        combinations: Iterable[tuple[Answers, Answers]] = self.space.combinations(names)
-        if awkward:
-            combinations = itertools.chain(combinations, self.space.pairs(names))
         found: dict[tuple[int, ...], Rendered] = {}
-        for answers, context in combinations:
+        for answers, context in self._combinations(names, awkward=awkward):
             files = {
                 path: self._contents.setdefault((path, file.content), file.content)
                 for path, file in self._files(sources, context)
@@ -64,25 +61,29 @@ class Renderer:
             found.setdefault(tuple(id(content) for content in files.values()), Rendered(answers, context, files))
         return [rendered for rendered in found.values() if rendered.files]
 
-    def each(self, *patterns: str) -> list[Rendered]:
+    def each(self, *patterns: str, awkward: bool = True) -> list[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
         found: dict[tuple[str, bytes], Rendered] = {}
         for source in self._everything():
             if source.content is not None and self._can_match(source, patterns):
-                for rendered in self._alone(source):
+                for rendered in self.alone(source, awkward=awkward):
                     for path, content in rendered.files.items():
                         if _matches(path, patterns):
                             found.setdefault((path, content), rendered)
         return list(found.values())
 
     @functools.cache  # noqa: B019
-    def _alone(self, source: Source) -> list[Rendered]:
+    def alone(self, source: Source, *, awkward: bool = True) -> list[Rendered]:
+        """Every distinct rendering of one file."""
         found: dict[tuple[str, bytes], Rendered] = {}
-        for answers, context in itertools.chain(self.space.combinations(source.reads), self.space.pairs(source.reads)):
+        for answers, context in self._combinations(source.reads, awkward=awkward):
             for path, file in self._files([source], context):
                 content = self._contents.setdefault((path, file.content), file.content)
                 found.setdefault((path, content), Rendered(answers, context, {path: content}))
         return list(found.values())
+
+    def _combinations(self, names: frozenset[str], *, awkward: bool) -> Iterable[tuple[Answers, Answers]]:
+        return itertools.chain(self.space.combinations(names), self.space.pairs(names) if awkward else [])
 
     def _everything(self) -> Iterator[Source]:
         """All but the answers file, which reads every answer and is tested on its own."""

@@ -53,8 +53,8 @@ _TEXTS: list[Value] = [
 AWKWARD: dict[str, list[Value]] = {
     "project_name": [*_TEXTS, "x" * 60],
     "description": [*_TEXTS, "x" * 200],
-    "service_name": ["yes", "null", "e1", "x", "x" * 40, "app", "database", "default"],
-    "namespace": ["no", "null", "x" * 40, "kube"],
+    "service_name": ["e1", "x", "x" * 40, "app", "database", "default"],
+    "namespace": ["x", "x" * 40, "kube"],
     "ingress_host": ["1.2.3.x", ".".join(["x" * 59] * 4) + ".yes", "xn--bcher-kva.example"],
     "image_repository": [
         "ghcr.io/acme/shop",
@@ -113,20 +113,22 @@ class Space:
         """Every combination of the answers that decide these names: what is asked, and what templates then read."""
         return self._walk(self.closure(frozenset(names if names is not None else self.questions)), {}, {})
 
-    def pairs(self, names: Iterable[str] | None = None) -> list[tuple[Answers, Answers]]:
+    def pairs(self, names: Iterable[str] | None = None, *, awkward: bool = True) -> list[tuple[Answers, Answers]]:
         """Combinations that hold every possible pair of answers, the awkward ones too."""
         questions = self.closure(frozenset(names if names is not None else self.questions))
-        singles = [(q.name, value) for q in questions if not q.computed for value in self._all_values(q)]
+        singles = [
+            (q.name, value) for q in questions if not q.computed for value in self._all_values(q, awkward=awkward)
+        ]
         missing = _Missing(singles)
         rows = []
         while missing.pairs:
             # The last first: such questions are asked only after certain answers, which then count for their own pairs.
             pair = next(reversed(missing.pairs))
             small = self.closure(frozenset(name for name, _ in pair))
-            found = next(self._walk(small, {}, {}, awkward=True, forced=dict(pair), missing=missing), None)
+            found = next(self._walk(small, {}, {}, awkward=awkward, forced=dict(pair), missing=missing), None)
             missing.remove(pair)
             if found:
-                row = next(self._walk(questions, {}, {}, awkward=True, forced=found[0], missing=missing))
+                row = next(self._walk(questions, {}, {}, awkward=awkward, forced=found[0], missing=missing))
                 rows.append(row)
                 for held in itertools.combinations_with_replacement(row[0].items(), 2):
                     missing.remove(held)
@@ -215,10 +217,10 @@ class Space:
                 values = values + AWKWARD.get(question.name, _TEXTS if question.kind == "str" else [])
         return True, [value for value in dict.fromkeys(values) if _accepted(copier, value)]
 
-    def _all_values(self, question: Question) -> list[Value]:
+    def _all_values(self, question: Question, *, awkward: bool = True) -> list[Value]:
         found: dict[Value, None] = {}
         for _, context in self._walk(self.closure(frozenset(question.reads)), {}, {}, awkward=False):
-            asked, values = self._values(question, context, awkward=True)
+            asked, values = self._values(question, context, awkward=awkward)
             if asked:
                 found.update(dict.fromkeys(values))
         return list(found)

@@ -2,10 +2,97 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 from tests.conftest import Judge
-from tests.render import Renderer
-from tests.validators import yaml_files
+from tests.render import Rendered, Renderer
+from tests.template import Template
+from tests.validators import Finding, ignore, makefiles, python_code, text, yaml_files
 
 
 def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judge: Judge) -> None:
     judge(renderer.each("*.yml", "*.yaml"), yaml_files.check)
+
+
+def test_every_file_looks_hand_written(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.each("*"), text.check)
+
+
+def test_nothing_of_the_template_is_left(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.each("*", awkward=False), text.check_markers)
+
+
+def test_every_json_toml_ini_and_env_file_parses(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.each("*.json", "*.toml", "*.ini", "*.cfg", "*.env"), text.check_formats)
+
+
+def test_the_documentation_names_only_files_that_exist(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.distinct("*"), text.check_documentation)
+
+
+def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
+    sets = renderer.distinct("Makefile", "*.mk", "requirements*.txt", "scripts/*")
+    judge.found(zip(sets, makefiles.check_all((one.files for one in sets), tmp_path), strict=True))
+
+
+def test_every_script_is_clean_to_shellcheck(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
+    scripts = renderer.each("*.sh")
+    judge.found(
+        (one, makefiles.shellcheck({path: content.decode() for path, content in one.files.items()}, tmp_path))
+        for one in scripts
+    )
+
+
+def test_what_is_a_program_and_nothing_else_is_executable(renderer: Renderer, template: Template) -> None:
+    for source in template.sources:
+        if source.content is not None and "_copier_answers" not in source.reads:
+            for rendered in renderer.alone(source):
+                starts = {content.startswith(b"#!") for content in rendered.files.values()}
+                assert starts == {bool(source.mode & 0o111)}, f"template/{source.path} with {rendered}"
+
+
+def test_the_projects_own_linter_and_formatter_change_no_python(
+    renderer: Renderer, judge: Judge, tmp_path: Path
+) -> None:
+    def what_ruff_reads(one: Rendered) -> tuple[object, ...]:
+        code = tuple(content for path, content in one.files.items() if path.endswith(".py"))
+        return (str(tomllib.loads(one.files["pyproject.toml"].decode())["tool"]["ruff"]), *code)
+
+    sets = list({what_ruff_reads(one): one for one in renderer.distinct("pyproject.toml", "*.py")}.values())
+    judge.count("sets of Python files", len(sets))
+    judge.found(zip(sets, python_code.lint([one.files for one in sets], tmp_path), strict=True))
+
+
+def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.distinct("pyproject.toml", "requirements*.txt"), python_code.check_project)
+    judge(renderer.each("requirements*.txt"), python_code.check_locks)
+
+
+def test_no_folder_is_empty(renderer: Renderer, judge: Judge) -> None:
+    def check(files: dict[str, bytes]) -> list[Finding]:
+        folders = [path for path in files if path.endswith("/")]
+        return [
+            Finding(folder, "", "empty", "is an empty folder")
+            for folder in folders
+            if folder != "./" and not any(path.startswith(folder) and path != folder for path in files)
+        ]
+
+    judge.found((one, check(dict(one.files))) for one in renderer.distinct("*", "*/", awkward=False))
+
+
+def test_git_ignores_no_rendered_file_that_an_update_would_overwrite(
+    renderer: Renderer, template: Template, judge: Judge
+) -> None:
+    kept = [str(path) for path in template.settings.get("skip_if_exists", [])]
+    judge.found(
+        (
+            one,
+            [
+                Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
+                for path in ignore.git_ignored(one.files[".gitignore"], list(one.files))
+                if path not in kept
+            ],
+        )
+        for one in renderer.distinct("*", awkward=False)
+    )

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from tests.apps.project import DATABASES, LANGUAGES, Project
 from tests.apps.servers import SERVERS, MissingError, Server
+from tests.template import copy_working_tree
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 
@@ -28,11 +30,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it is now."""
+    return copy_working_tree(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A rendered project whose tools are installed."""
     language, _, database = request.param.partition("-")
     try:
-        project = Project(tmp_path_factory.mktemp(request.param), language, database)
+        project = Project(working_tree, tmp_path_factory.mktemp(request.param), language, database)
     except MissingError as missing:
         give_up(missing)
     project.make("lint")

@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 
 import copier
+from copier.errors import DirtyLocalWarning
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = REPOSITORY / "template" / "{{ python }}"
@@ -22,6 +24,7 @@ LOCKS = ("requirements.txt", "requirements-dev.txt")
 
 def main() -> None:
     """Render each variant, run its own `make lock`, and keep what that wrote."""
+    warnings.simplefilter("ignore", DirtyLocalWarning)
     versions: dict[str, str] = {}
     for database, folder in FOLDERS.items():
         with tempfile.TemporaryDirectory() as project:
@@ -35,8 +38,9 @@ def main() -> None:
                 settings=copier.Settings(),
                 vcs_ref="HEAD",
             )
-            # Its virtual environment would be made from the old locks: take uv from here.
-            subprocess.run(["make", "lock", "VENV="], cwd=project, check=True)
+            # Its virtual environment would be made from the old locks: take uv from ours.
+            ours = f"BIN={Path(sys.executable).parent}"
+            subprocess.run(["make", "lock", "INSTALLED=", ours], cwd=project, check=True)
             for lock in LOCKS:
                 text = (Path(project) / lock).read_text(encoding="utf-8")
                 for name, version in re.findall(r"^(\S+)==(\S+)", text, re.MULTILINE):

@@ -15,7 +15,6 @@ import httpx
 
 from tests.apps.servers import MissingError, free_port
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LANGUAGES = ("python",)
 DATABASES = ("postgres", "mysql", "redis", "none")
 OLDEST_PYTHON = (3, 13)
@@ -29,19 +28,18 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
 class Project:
     """A rendered project of one language and database."""
 
-    def __init__(self, path: Path, language: str, database: str) -> None:
+    def __init__(self, template: Path, path: Path, language: str, database: str) -> None:
         self.path = path
         self.language = language
         self.database = database
         self.toolchain = {"PYTHON": find_python()}
         copier.run_copy(
-            str(REPOSITORY),
+            str(template),
             path,
             data={"project_name": "Shop", "language": language, "database": database},
             defaults=True,
             quiet=True,
             settings=copier.Settings(),
-            vcs_ref="HEAD",
         )
 
     def make(self, target: str, environment: Mapping[str, str] | None = None) -> str:

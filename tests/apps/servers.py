@@ -72,9 +72,10 @@ class Server:
 
     def certify(self) -> None:
         """Make a certificate for localhost, but not for 127.0.0.1, that nobody trusts yet."""
+        kind = ["-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2"]
         subject = ["-subj", "/CN=database", "-addext", "subjectAltName=DNS:localhost"]
         files = ["-keyout", str(self.key), "-out", str(self.certificate)]
-        self.run(find("openssl", "openssl"), "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2", *subject, *files)
+        self.run(find("openssl", "openssl"), "req", *kind, *subject, *files)
         if os.geteuid() == 0:
             shutil.chown(self.key, self.user)
 
@@ -121,8 +122,9 @@ class Server:
 
     def run(self, *command: str, **environment: str) -> str:
         """Run a command to its end and return what it prints."""
+        surroundings = self.surroundings() | environment
         result = subprocess.run(
-            command, capture_output=True, text=True, env=self.surroundings() | environment, cwd=self.folder, timeout=120
+            command, cwd=self.folder, env=surroundings, capture_output=True, text=True, timeout=120, check=False
         )
         if result.returncode:
             raise CommandError(f"{command} failed: {result.stdout}{result.stderr}")
@@ -190,8 +192,8 @@ class Postgres(Server):
         super().__init__()
 
     def prepare(self) -> None:
-        pwfile = f"--pwfile={self.password_file}"
-        self.run(*self.as_user(self.initdb, "--username=app", pwfile, "--auth=scram-sha-256", "--no-sync", str(self.data)))
+        user = ["--username=app", f"--pwfile={self.password_file}", "--auth=scram-sha-256"]
+        self.run(*self.as_user(self.initdb, *user, "--no-sync", str(self.data)))
 
     def command(self) -> Sequence[str]:
         settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
@@ -236,9 +238,8 @@ class MySQL(Server):
         else:
             self.run(*self.as_user(self.mysqld, "--no-defaults", "--initialize-insecure", f"--datadir={self.data}"))
             identified = f"WITH caching_sha2_password BY '{password}'"
-        (self.folder / "init.sql").write_text(
-            f"CREATE USER IF NOT EXISTS app@'%' IDENTIFIED {identified};\nGRANT ALL ON *.* TO app@'%';\n", encoding="utf-8"
-        )
+        sql = f"CREATE USER IF NOT EXISTS app@'%' IDENTIFIED {identified};\nGRANT ALL ON *.* TO app@'%';\n"
+        (self.folder / "init.sql").write_text(sql, encoding="utf-8")
 
     def command(self) -> Sequence[str]:
         return [
@@ -259,7 +260,9 @@ class MySQL(Server):
         return ["--skip-ssl"] if self.is_mariadb else ["--tls-version="]
 
     def execute(self, command: str) -> str:
-        return self.run(self.client, "--no-defaults", f"--socket={self.folder}/socket", "--user=root", f"--execute={command}")
+        # MariaDB's client wants TLS even on a socket.
+        options = ["--no-defaults", *(["--skip-ssl"] if self.is_mariadb else []), "--user=root"]
+        return self.run(self.client, *options, f"--socket={self.folder}/socket", f"--execute={command}")
 
     def answers(self) -> bool:
         try:

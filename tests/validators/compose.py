@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.validators import Files, Finding, dockerfile, yaml_files
 from tests.validators.ignore import git_ignored
 from tests.validators.kustomize import WORKERS, tool
@@ -46,7 +48,10 @@ def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
 
 
 def check(files: Files, scratch: Path) -> list[Finding]:
-    findings = [Finding(path, where, "extends", message) for path, where, message in _extends(files)]
+    try:
+        findings = [Finding(path, where, "extends", message) for path, where, message in _extends(files)]
+    except yaml.YAMLError as error:
+        return [Finding(DEVELOPMENT, "", "config", str(error))]
     try:
         resolve(files, PRODUCTION, scratch)
         findings.append(Finding(PRODUCTION, "app", "tag", "it starts without TAG"))
@@ -59,6 +64,10 @@ def check(files: Files, scratch: Path) -> list[Finding]:
         except ValueError as error:
             findings.append(Finding(name, "", "config", str(error)))
             continue
+        declared = yaml_files.load(files[name])[0]
+        for kind in ("networks", "secrets", "volumes"):  # compose leaves out what no service uses
+            for unused in sorted(set(declared.get(kind) or {}) - set(config.get(kind) or {})):
+                findings.append(Finding(name, f"{kind}.{unused}", "unused", "nothing uses it"))
         for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
             findings.extend(Finding(name, where, label, message) for where, message in find(config, files))
     return findings
@@ -121,7 +130,7 @@ def _hardened(config: Config, _files: Files) -> Found:
             yield name, "keeps capabilities"
         if "no-new-privileges:true" not in service.get("security_opt", []):
             yield name, "may gain privileges"
-        if not any(str(path).split(":")[0] == "/tmp" for path in service.get("tmpfs", [])):
+        if not any(volume["type"] == "tmpfs" and volume["target"] == "/tmp" for volume in service.get("volumes", [])):
             yield name, "has no /tmp"
         if (
             "build" not in service
@@ -150,10 +159,6 @@ def _secrets(config: Config, files: Files) -> Found:
         path = str(secret.get("file", ""))
         if not path or not git_ignored(files[".gitignore"], [path]):
             yield f"secrets.{name}", f"{path or 'no file'} is not ignored by git"
-        if not any(
-            item["source"] == name for service in config["services"].values() for item in service.get("secrets", [])
-        ):
-            yield f"secrets.{name}", "no service takes it"
     for name, service in config["services"].items():
         targets = {item.get("target") for item in service.get("secrets", [])}
         for key, value in (service.get("environment") or {}).items():
@@ -177,17 +182,6 @@ def _dependencies(config: Config, _files: Files) -> Found:
                 host in config["services"][item].get("depends_on", {}) for item in service.get("depends_on", {})
             ):
                 yield name, f"does not wait for {host}"
-
-
-def _unused(config: Config, _files: Files) -> Found:
-    services = list(config["services"].values())
-    volumes = {
-        mount.get("source") for service in services for mount in service.get("volumes", []) if mount["type"] == "volume"
-    }
-    networks = {name for service in services for name in service.get("networks", {})}
-    for kind, used in (("volumes", volumes), ("networks", networks)):
-        for name in sorted(set(config.get(kind, {})) - used):
-            yield f"{kind}.{name}", "nothing uses it"
 
 
 def _local_only(config: Config, _files: Files) -> Found:
@@ -223,7 +217,6 @@ CHECKS: dict[str, Callable[[Config, Files], Found]] = {
     "images": _images,
     "secrets": _secrets,
     "dependencies": _dependencies,
-    "unused": _unused,
 }
 DEVELOPMENT_CHECKS: dict[str, Callable[[Config, Files], Found]] = {"local": _local_only}
 PRODUCTION_CHECKS: dict[str, Callable[[Config, Files], Found]] = {"production": _only_the_service_is_reached}

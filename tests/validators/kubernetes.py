@@ -142,29 +142,31 @@ def check_resources(resources: list[Resource], schemas: Iterable[Schemas]) -> li
     ]
     if findings:
         return list(dict.fromkeys(findings))
+    hosts: dict[str, str] = {}
     for environment in environments(resources):
+        if not environment.namespace:
+            findings += [
+                Finding("cluster", _name(resource), "namespaced", "has no namespace")
+                for resource in environment.resources
+                if resource["kind"] not in CLUSTER_SCOPED
+            ]
+            continue
         for name, check in CHECKS.items():
-            if environment.namespace:
-                findings.extend(
-                    Finding(environment.namespace, where, name, message) for where, message in check(environment)
-                )
-            else:
-                findings.extend(
-                    Finding("cluster", _name(resource), "namespaced", "has no namespace")
-                    for resource in environment.resources
-                    if resource["kind"] not in CLUSTER_SCOPED
-                )
-                break
+            findings += [Finding(environment.namespace, where, name, message) for where, message in check(environment)]
+        for resource in environment.of("Ingress", "HTTPRoute"):
+            for host in _hosts(resource):
+                if hosts.setdefault(host, environment.namespace) != environment.namespace:
+                    message = f"answers under {host}, as {hosts[host]} does"
+                    findings.append(Finding(environment.namespace, _name(resource), "hosts", message))
     return findings
 
 
-def _unique(env: Environment) -> Found:
-    seen = set()
-    for resource in env.resources:
-        key = (resource["apiVersion"].split("/")[0], _name(resource))
-        if key in seen:
-            yield key[1], "stands twice"
-        seen.add(key)
+def _hosts(resource: Resource) -> set[str]:
+    spec = resource["spec"]
+    rules = {rule["host"] for rule in spec.get("rules", []) if "host" in rule}
+    return (
+        rules | {host for tls in spec.get("tls", []) for host in tls.get("hosts", [])} | set(spec.get("hostnames", []))
+    )
 
 
 def _selectors(env: Environment) -> Found:
@@ -725,7 +727,6 @@ def _namespace(env: Environment) -> Found:
 
 
 CHECKS: dict[str, Callable[[Environment], Found]] = {
-    "unique": _unique,
     "selectors": _selectors,
     "services": _services,
     "stateful-sets": _stateful_sets,

@@ -40,16 +40,17 @@ class RequestMiddleware:
         body_size = 0
         status = None
         start = time.perf_counter()
+        too_large = HTTPException(HTTPStatus.CONTENT_TOO_LARGE, "The body must have at most 64 KiB.")
 
         async def limited_receive() -> Message:
             nonlocal body_size
             # Before a client that waits for it is told to continue.
             if int(headers.get("Content-Length", 0)) > BODY_LIMIT:
-                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+                raise too_large
             message = await receive()
             body_size += len(message.get("body", b""))
             if body_size > BODY_LIMIT:
-                raise HTTPException(HTTPStatus.CONTENT_TOO_LARGE)
+                raise too_large
             return message
 
         async def marked_send(message: Message) -> None:

@@ -1,0 +1,256 @@
+"""Every wrong answer is refused with one sentence that names question and rule, before anything is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import copier
+import pexpect
+import pytest
+import yaml
+
+from tests.render import ANSWERS_FILE
+from tests.space import Space
+from tests.template import Template
+from tests.validators.kustomize import tool
+
+PORTS = "must be a whole number from 1024 to 65535."
+NAMES = "lower case letters, digits and hyphens, start with a letter and not end with a hyphen."
+IMAGE = "must be a registry host and a lower case path such as docker.io/acme/shop, without a tag."
+HOST = "must be a full host name in lower case such as shop.example.com, without a scheme, port or path."
+INGRESS = {"exposure": "ingress"}
+DETAILS = {"customize": True}
+GATEWAY = {"exposure": "gateway", "customize": True}
+
+# The wrong answer, what else is answered, and the end of the sentence that refuses it.
+REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
+    ("project_name", "", {}, "must be one line of text that neither starts nor ends with white space."),
+    ("project_name", " Shop", {}, "must be one line of text that neither starts nor ends with white space."),
+    ("project_name", "Shop\n", {}, "must be one line of text that neither starts nor ends with white space."),
+    ("project_name", "a\nb", {}, "must be one line of text without control characters."),
+    ("project_name", "a\x00b", {}, "must be one line of text without control characters."),
+    ("project_name", "a\u2028b", {}, "must be one line of text without control characters."),
+    ("project_name", "x" * 61, {}, "must have at most 60 characters."),
+    ("service_name", "My_App", {}, NAMES),
+    ("service_name", "1st", {}, NAMES),
+    ("service_name", "shop-", {}, NAMES),
+    ("service_name", "-shop", {}, NAMES),
+    ("service_name", "shop\n", {}, NAMES),
+    ("service_name", "", {}, NAMES),
+    ("service_name", "x" * 41, {}, NAMES),
+    *(
+        ("service_name", word, {}, f"must not be {word}, which YAML does not read as text.")
+        for word in ("yes", "no", "on", "off", "y", "n", "true", "false", "null")
+    ),
+    ("description", "", {}, "must be one line of text that neither starts nor ends with white space."),
+    ("description", "a\tb", {}, "must be one line of text without control characters."),
+    ("description", "x" * 201, {}, "must have at most 200 characters."),
+    ("port", 80, {}, PORTS),
+    ("port", 65536, {}, PORTS),
+    ("port", 9090, {}, "must differ from metrics_port, which is 9090."),
+    ("port", 9999, DETAILS | {"metrics_port": 9999}, "must differ from metrics_port, which is 9999."),
+    ("image_repository", "docker.io/Acme/shop", {}, IMAGE),
+    ("image_repository", "docker.io/acme/shop:1", {}, IMAGE),
+    ("image_repository", "acme/shop", {}, IMAGE),
+    ("image_repository", "https://docker.io/acme/shop", {}, IMAGE),
+    ("image_repository", "docker.io/acme/shop\n", {}, IMAGE),
+    ("image_repository", "ghcr.io/" + "x" * 200, {}, IMAGE),
+    ("image_repository", "docker.io/shop", {}, "must name an account and a repository on Docker Hub, such as docker.io/acme/shop."),
+    ("image_repository", "docker.io/a/b/c", {}, "must name an account and a repository on Docker Hub, such as docker.io/acme/shop."),
+    ("replicas", 0, {}, "must be a whole number from 1 to 100."),
+    ("replicas", 101, {}, "must be a whole number from 1 to 100."),
+    ("ingress_host", "https://shop.example.com", INGRESS, HOST),
+    ("ingress_host", "shop.example.com\n", INGRESS, HOST),
+    ("ingress_host", "Shop.example.com", INGRESS, HOST),
+    ("ingress_host", "shop", INGRESS, HOST),
+    ("ingress_host", "shop.example.com:80", INGRESS, HOST),
+    ("ingress_host", "shop.example.com/a", INGRESS, HOST),
+    ("ingress_host", "10.0.0.1", INGRESS, HOST),
+    ("ingress_host", ".".join(["x" * 61] * 4), INGRESS, HOST),
+    ("ingress_host", "shop.example.com", {}, "is asked only with exposure=ingress or exposure=gateway: give that answer too, or leave ingress_host out."),
+    ("namespace", "My_App", DETAILS, NAMES),
+    ("namespace", "null", DETAILS, "must not be null, which YAML does not read as text."),
+    ("namespace", "shop", {}, "is asked only with customize=true: give that answer too, or leave namespace out."),
+    ("metrics_port", 1023, DETAILS, PORTS),
+    ("metrics_port", 8080, DETAILS | {"port": 8080}, "must differ from port, which is 8080."),
+    ("metrics_port", 9091, {}, "is asked only with customize=true: give that answer too, or leave metrics_port out."),
+    ("gateway", "gateway", GATEWAY, "must be a namespace and a name such as gateway-system/gateway."),
+    ("gateway", "a/b\n", GATEWAY, "must be a namespace and a name such as gateway-system/gateway."),
+    ("gateway", "a/b", DETAILS, "is asked only with customize=true and exposure=gateway: give that answer too, or leave gateway out."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "others", "rule"), REFUSED, ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in REFUSED]
+)
+def test_a_wrong_answer_is_refused_with_its_rule_and_nothing_is_written(
+    template: Template, tmp_path: Path, question: str, answer: object, others: Mapping[str, object], rule: str
+) -> None:
+    destination = tmp_path / "project"
+    data = {"project_name": "Shop", question: answer, **others}
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011
+        copier.run_copy(
+            str(template.folder), destination, data=data, defaults=True, quiet=True, settings=copier.Settings()
+        )
+    sentence = str(refusal.value).partition(": ")[2]
+    assert (sentence.startswith(f"{question} ") or question == "port") and sentence.endswith(rule)
+    assert sentence.count("\n") == 0
+    assert not destination.exists()
+
+
+def test_every_question_with_a_rule_has_an_answer_that_it_refuses(space: Space) -> None:
+    refused = {row[0] for row in REFUSED}
+    for name in space.asked:
+        assert name in refused or "validator" not in space.questions[name].details, name
+
+
+def run_copier(destination: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [tool("copier"), "copy", "--defaults", *arguments, str(destination)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "last_line"),
+    [
+        ("port=80", f"ValueError: Validation error for question 'port': port {PORTS}"),
+        ("service_name=My_App", f"ValueError: Validation error for question 'service_name': service_name must have at most 40 {NAMES}"),
+        ("databse=postgres", "ValueError: Validation error for question 'project_name': there is no question databse."),
+        ("language=cobol", "ValueError: Invalid choice for 'language': 'cobol' is not in ['python']"),
+        ("database=oracle", "ValueError: Invalid choice for 'database': 'oracle' is not in ['none', 'postgres', 'mysql', 'redis']"),
+    ],
+)  # fmt: skip
+def test_the_command_line_ends_with_the_sentence(
+    template: Template, tmp_path: Path, wrong: str, last_line: str
+) -> None:
+    done = run_copier(tmp_path / "project", f"--data={wrong}", str(template.folder))
+    assert done.returncode == 1
+    assert re.match(re.escape(last_line.rstrip("]")), done.stderr.strip().splitlines()[-1])
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_wrong_answer_in_a_data_file_is_refused(template: Template, tmp_path: Path) -> None:
+    (tmp_path / "data.yml").write_text("port: 80\n")
+    done = run_copier(tmp_path / "project", f"--data-file={tmp_path}/data.yml", str(template.folder))
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(f"port {PORTS}")
+    assert not (tmp_path / "project").exists()
+
+
+def test_a_data_file_answers_every_question(template: Template, tmp_path: Path) -> None:
+    answers = {"project_name": "Shop", "database": "redis", "exposure": "gateway", "customize": True, "gateway": "a/b"}
+    (tmp_path / "data.yml").write_text(yaml.safe_dump(answers))
+    done = run_copier(tmp_path / "project", f"--data-file={tmp_path}/data.yml", str(template.folder))
+    assert done.returncode == 0, done.stderr
+    stored = yaml.safe_load((tmp_path / "project" / ANSWERS_FILE).read_text())
+    assert answers.items() <= stored.items()
+
+
+def test_the_defaults_make_a_project_of_the_folder_s_name(template: Template, tmp_path: Path) -> None:
+    done = run_copier(tmp_path / "My Shop!", str(template.folder))
+    assert done.returncode == 0, done.stderr
+    stored = yaml.safe_load((tmp_path / "My Shop!" / ANSWERS_FILE).read_text())
+    assert (stored["project_name"], stored["service_name"]) == ("My Shop!", "my-shop")
+    assert str(tmp_path / "My Shop!") in done.stderr, "the message after copying names the folder"
+
+
+@pytest.mark.parametrize(
+    ("project_name", "service_name"),
+    [
+        ("Shop", "shop"), ("My App 2", "my-app-2"), ("  ", None), ("42", "app"), ("2nd Shop", "nd-shop"), ("שלום", "app"),
+        ("É", "app"), ("a" * 60, "a" * 40), ("a" * 39 + "-b", "a" * 39), ("--x--", "x"), ("Yes", None),
+    ],
+)  # fmt: skip
+def test_the_service_s_name_follows_from_the_project_s(
+    template: Template, project_name: str, service_name: str | None
+) -> None:
+    worker = template.worker({"project_name": project_name})
+    if service_name is None:
+        with pytest.raises(ValueError, match="must"):
+            worker._ask()
+    else:
+        worker._ask()
+        assert worker.answers.combined["service_name"] == service_name
+
+
+class Terminal:
+    """A person at a terminal, who reads questions and types answers."""
+
+    def __init__(self, template: Path, destination: Path) -> None:
+        self.child = pexpect.spawn(
+            tool("copier"),
+            ["copy", str(template), str(destination)],
+            encoding="utf-8",
+            timeout=30,
+            dimensions=(50, 200),
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"},
+        )
+
+    def reads(self, text: str) -> None:
+        self.child.expect_exact(text)
+
+    def types(self, text: str) -> None:
+        self.child.send("\x15" + text + "\r")  # Ctrl-U clears the line
+
+    def presses_enter(self) -> None:
+        self.child.send("\r")
+
+    def chooses(self, steps: int) -> None:
+        self.child.send("\x1b[B" * steps + "\r")
+
+    def is_done(self) -> None:
+        self.child.expect(pexpect.EOF)
+        self.child.close()
+        assert self.child.exitstatus == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_person_who_answers_wrongly_is_told_the_rule_and_asked_again(template: Template, tmp_path: Path) -> None:
+    person = Terminal(template.folder, tmp_path / "project")
+
+    def answers(question: str, wrong: str, rule: str, right: str) -> None:
+        person.reads(template.questions[question]["help"].splitlines()[0])
+        person.types(wrong)
+        person.reads(rule[:60])
+        person.types(right)
+
+    def is_asked(question: str) -> None:
+        person.reads(template.questions[question]["help"].splitlines()[0])
+
+    answers("project_name", " Shop", "must be one line of text that neither starts", "Shop")
+    answers("service_name", "My_App", "service_name must have at most 40", "shop")
+    answers("description", " ", "must be one line of text that neither starts", "Sells things.")
+    is_asked("language")
+    person.presses_enter()
+    answers("port", "80", "port must be a whole number from 1024 to 65535", "3000")
+    is_asked("database")
+    person.presses_enter()
+    is_asked("ci_provider")
+    person.presses_enter()
+    answers("image_repository", "Docker.io/x", "image_repository must be a registry host", "ghcr.io/acme/shop")
+    answers("replicas", "0", "replicas must be a whole number from 1 to 100", "3")
+    is_asked("exposure")
+    person.chooses(4)
+    answers("ingress_host", "https://x.y", "ingress_host must be a full host name", "shop.example.com")
+    is_asked("customize")
+    person.child.send("y")
+    answers("namespace", "My_App", "namespace must have at most 40", "team")
+    answers("metrics_port", "3000", "metrics_port must differ from port, which is 3000", "9191")
+    answers("gateway", "x", "gateway must be a namespace and a name", "infra/gate")
+    person.is_done()
+
+    stored = yaml.safe_load((tmp_path / "project" / ANSWERS_FILE).read_text())
+    assert {name: value for name, value in stored.items() if not name.startswith("_")} == {
+        "project_name": "Shop", "service_name": "shop", "description": "Sells things.", "language": "python",
+        "port": 3000, "database": "postgres", "ci_provider": "circleci", "image_repository": "ghcr.io/acme/shop",
+        "replicas": 3, "exposure": "gateway", "ingress_host": "shop.example.com", "customize": True,
+        "namespace": "team", "metrics_port": 9191, "gateway": "infra/gate",
+    }  # fmt: skip

@@ -1,0 +1,149 @@
+"""The template keeps the rules that Copier does not enforce: no --trust, no unknown key, plain file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+import yaml
+from jinja2 import nodes
+
+from tests.render import Renderer
+from tests.space import GIVEN, Space
+from tests.template import ROOT, Template, name_expressions
+from tests.validators.yaml_files import load
+
+SETTINGS = {
+    "_envops", "_message_after_copy", "_message_after_update", "_message_before_copy", "_message_before_update",
+    "_min_copier_version", "_skip_if_exists", "_subdirectory",
+}  # fmt: skip
+NEED_TRUST = ("_tasks", "_migrations", "_jinja_extensions", "_external_data")
+QUESTION_KEYS = {"choices", "default", "help", "placeholder", "type", "validator", "when"}
+CHANGES_FROM_RUN_TO_RUN = {
+    "ans_random", "expanduser", "expandvars", "fileglob", "random", "random_mac", "realpath", "shuffle", "strftime",
+    "to_datetime", "to_uuid",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    loaded: dict[str, Any] = load((ROOT / "copier.yml").read_bytes())[0]
+    return loaded
+
+
+def texts(template: Template) -> Iterator[tuple[str, str]]:
+    """Everything of the template that Jinja reads, by path."""
+    for path in (*template.folder.rglob("*.jinja"), template.folder / "copier.yml"):
+        yield str(path.relative_to(template.folder)), path.read_text()
+
+
+def test_nobody_has_to_trust_it(config: dict[str, Any]) -> None:
+    assert not [key for key in NEED_TRUST if key in config]
+
+
+def test_every_setting_is_one_that_copier_knows(config: dict[str, Any]) -> None:
+    assert {key for key in config if key.startswith("_")} <= SETTINGS
+
+
+def test_every_question_has_type_help_and_default_and_no_unknown_key(template: Template) -> None:
+    for name, details in template.questions.items():
+        computed = details.get("when") is False
+        needed = {"type", "default", "when"} if computed else {"type", "help", "default"}
+        assert needed <= details.keys() <= QUESTION_KEYS, name
+        assert not computed or "help" not in details, f"{name} is never asked: nobody reads its help"
+
+
+def test_every_text_and_number_has_a_rule(space: Space) -> None:
+    for question in space.questions.values():
+        if not question.computed and question.kind in ("str", "int"):
+            assert "validator" in question.details, question.name
+
+
+def test_no_question_is_a_word_that_yaml_changes(config: dict[str, Any]) -> None:
+    for name, details in config.items():
+        if isinstance(details, dict) and "choices" in details:
+            choices = details["choices"].values() if isinstance(details["choices"], dict) else details["choices"]
+            assert all(isinstance(choice, str) for choice in choices), name
+
+
+def test_a_mistyped_question_is_refused_and_no_real_one(template: Template) -> None:
+    validator = template.questions["project_name"]["validator"]
+    known = re.findall(r'"(\w+)"', validator[validator.index('"in", [') + 4 : validator.index("| list")])
+    assert sorted(known) == sorted({"_src_path", "_commit", *asked(template)})
+
+
+def asked(template: Template) -> list[str]:
+    return [name for name, details in template.questions.items() if details.get("when") is not False]
+
+
+def test_file_names_are_plain(template: Template) -> None:
+    computed = template.questions.keys() - asked(template)
+    for source in template.sources:
+        for part in source.path.parts:
+            expressions = name_expressions(PurePosixPath(part))
+            if part != "{{_copier_conf.answers_file}}.jinja":
+                assert len(expressions) <= 1 and {name.strip() for name in expressions} <= computed, source.path
+            assert not re.search(r"[\"'|<>:?*\\]|{%", part), f"{source.path} cannot be checked out on Windows"
+
+
+def test_no_template_needs_to_fight_white_space(template: Template) -> None:
+    for path, text in texts(template):
+        if path.startswith("template/"):
+            lines = [line for line in text.splitlines() if re.search(r"{%-|-%}|{{-|-}}|{#-|-#}", line)]
+            assert not lines or path.endswith("{{_copier_conf.answers_file}}.jinja"), f"{path}: {lines}"
+
+
+def test_nothing_rendered_changes_from_run_to_run(template: Template) -> None:
+    for path, text in texts(template):
+        used = {node.name for node in template.env.parse(text).find_all(nodes.Filter)}
+        allowed = {"realpath"} if path == "copier.yml" else set()
+        assert not used & (CHANGES_FROM_RUN_TO_RUN - allowed), path
+        assert "now()" not in text, path
+
+
+def test_regular_expressions_match_to_the_very_end(template: Template) -> None:
+    """`$` lets a trailing newline pass."""
+    for path, text in texts(template):
+        for pattern in re.findall(r"regex_(?:search|findall)\((['\"])(.*?)\1", text):
+            assert not re.search(r"(?<!\\)\$(?:\)*)$", pattern[1]), f"{path}: {pattern[1]}"
+        for pattern in re.findall(r"regex_search\((['\"])(\\+A.*?)\1", text):
+            assert pattern[1].endswith(r"\Z"), f"{path}: {pattern[1]}"
+
+
+def test_every_part_of_extensions_is_used(template: Template) -> None:
+    everything = "\n".join(text for _, text in texts(template))
+    for path in (template.folder / "extensions").iterdir():
+        assert f"extensions/{path.name}" in everything, path.name
+
+
+def test_no_two_files_of_one_project_have_the_same_path(renderer: Renderer) -> None:
+    """Copier would silently keep one of them: the renderer refuses it instead, and has rendered every combination."""
+    assert renderer.distinct("*", awkward=False)
+
+
+def test_every_text_or_number_that_switches_something_has_values_that_stand_for_all_others(
+    template: Template, space: Space
+) -> None:
+    switching = set()
+    for path, text in texts(template):
+        if path.startswith("template/"):
+            for node in template.env.parse(text).find_all((nodes.If, nodes.CondExpr)):
+                switching |= {name.name for name in node.test.find_all(nodes.Name)}
+                if isinstance(node.test, nodes.Name):
+                    switching.add(node.test.name)
+    pending = [name for name in switching if name in space.questions]
+    while pending:
+        question = space.questions[pending.pop()]
+        if question.computed:
+            pending.extend(question.reads)
+        elif question.kind in ("str", "int"):
+            assert len(GIVEN.get(question.name, [])) > 1, f"{question.name} decides what is rendered"
+
+
+def test_copier_yml_has_no_key_twice() -> None:
+    load((ROOT / "copier.yml").read_bytes())
+    with pytest.raises(yaml.YAMLError, match="stands twice"):
+        load(b"a: 1\na: 2\n")

@@ -1,0 +1,459 @@
+"""Every check fails when it should: each row breaks one thing in good files, which exactly the named checks see."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from tests.render import Renderer
+from tests.template import Template
+from tests.validators import (
+    Files,
+    Finding,
+    circleci,
+    compose,
+    contract,
+    dockerfile,
+    kubernetes,
+    kustomize,
+    makefiles,
+    python_code,
+    text,
+    yaml_files,
+)
+from tests.validators.kubernetes_schema import Schemas
+
+DETAILS = {"project_name": "Shop", "service_name": "shop"}
+# The projects that are good, and are broken below: the first that holds the path and the text.
+GOOD: list[dict[str, str | int | bool]] = [
+    {**DETAILS, "database": "postgres", "exposure": "ingress", "image_repository": "docker.io/acme/shop"},
+    {**DETAILS, "database": "redis", "exposure": "gateway", "image_repository": "docker.io/acme/shop"},
+]
+
+
+class Row(NamedTuple):
+    checks: str  # that see it
+    broken: str  # what is wrong
+    path: str
+    old: str
+    new: str  # instead of the first `old`
+
+
+BASE = "kubernetes/base"
+DEPLOYMENT, SERVICE, HPA = f"{BASE}/deployment.yaml", f"{BASE}/service.yaml", f"{BASE}/horizontalpodautoscaler.yaml"
+DATABASE, POLICY, PDB = (
+    f"{BASE}/database-statefulset.yaml",
+    f"{BASE}/networkpolicy.yaml",
+    f"{BASE}/poddisruptionbudget.yaml",
+)
+KUSTOMIZATION, STAGING = f"{BASE}/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
+QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
+EXTRA = "---\napiVersion: v1\nkind: {}\nmetadata:\n  name: extra\n{}:\n  password: /x\n"
+EXTRA_ROLE = """\
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: shop
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {}
+  name: {}
+subjects:
+  - kind: ServiceAccount
+    name: shop
+"""
+WILD_ROLE = """\
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: shop
+rules:
+  - apiGroups: [""]
+    resources: [pods]
+    verbs: ["*"]
+"""
+
+KUBERNETES = [
+    Row("schema", "an unknown field", DEPLOYMENT, "enableServiceLinks", "enableServiceLinkz"),
+    Row("schema", "a field of the wrong type", DEPLOYMENT, "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: soon"),
+    Row("schema", "a removed API version", PDB, "policy/v1\n", "policy/v1beta1\n"),
+    Row("schema", "an unknown kind", SERVICE, "kind: Service\n", "kind: Servise\n"),
+    Row("schema", "a memory unit that does not exist", DEPLOYMENT, "memory: 256Mi", "memory: 256Mib"),
+    Row("schema", "a protocol in lower case", POLICY, "protocol: UDP", "protocol: udp"),
+    Row("schema", "a port beyond the last", DEPLOYMENT, "containerPort: 8080", "containerPort: 80800"),
+    Row("schema", "a name with an underscore", PDB, "name: shop", "name: my_shop"),
+    Row("schema", "a label that is no label", DEPLOYMENT, "component: api", "component: the api"),
+    Row("schema", "a port name of sixteen letters", f"{BASE}/database-service.yaml", "name: database", "name: the_database_port"),
+    Row("schema", "a path type that does not exist", f"{BASE}/ingress.yaml", "pathType: Prefix", "pathType: Prefixed"),
+    Row("schema", "an unknown field in an HTTPRoute", f"{BASE}/httproute.yaml", "parentRefs", "parents"),
+    Row("schema", "null", DEPLOYMENT, "sizeLimit: 64Mi", "sizeLimit:"),
+    Row("schema", "a service type that does not exist", SERVICE, "type: ClusterIP", "type: Cluster"),
+    Row("schema", "an image with a capital", DEPLOYMENT, "image: docker.io", "image: Docker.io"),
+    Row("kustomize", "a duplicate key", DEPLOYMENT, "enableServiceLinks: false", "enableServiceLinks: false\n      enableServiceLinks: true"),
+    Row("kustomize", "a resource that does not exist", KUSTOMIZATION, "- deployment.yaml", "- deploymnt.yaml"),
+    Row("kustomize", "a resource twice", KUSTOMIZATION, "- service.yaml", "- service.yaml\n  - service.yaml"),
+    Row("listed", "a file that no kustomization lists", KUSTOMIZATION, "  - poddisruptionbudget.yaml\n", ""),
+    Row("kustomization", "a deprecated key", KUSTOMIZATION, "resources:", "vars: []\nresources:"),
+    Row("kustomization + selectors", "selectors rewritten by an overlay", STAGING, "includeTemplates: true", "includeSelectors: true"),
+    Row("patch + hosts", "a patch that meets nothing", STAGING, "kind: Ingress\n      name: shop", "kind: Ingress\n      name: shops"),
+    Row("image", "an image that no container runs", STAGING, "labels:", "images:\n  - name: docker.io/acme/shops\n    newTag: x\nlabels:"),
+    Row("selectors", "a selector that can never change, with a label that does", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shop\n      app.kubernetes.io/component: api\n  strategy"),
+    Row("selectors", "a selector that does not match the pods", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shops\n  strategy"),
+    Row("services", "a Service that selects nothing", SERVICE, "selector:\n    app.kubernetes.io/name: shop", "selector:\n    app.kubernetes.io/name: shops"),
+    Row("services", "a Service whose target port does not exist", SERVICE, "targetPort: http", "targetPort: web"),
+    Row("services", "a Service that selects two workloads", SERVICE, "app.kubernetes.io/name: shop\n  ports", "app.kubernetes.io/part-of: shop\n  ports"),
+    Row("stateful-sets", "a StatefulSet whose Service does not exist", DATABASE, "serviceName: shop-database", "serviceName: shop-db"),
+    Row("stateful-sets", "a StatefulSet whose Service is not headless", f"{BASE}/database-service.yaml", "clusterIP: None", "type: ClusterIP"),
+    Row("backends", "an Ingress to a Service that does not exist", f"{BASE}/ingress.yaml", "                name: shop\n", "                name: shops\n"),
+    Row("backends", "an Ingress to a port that does not exist", f"{BASE}/ingress.yaml", "name: http", "name: web"),
+    Row("backends", "an Ingress with TLS for another host", f"{BASE}/ingress.yaml", "    - host: shop.example.com", "    - host: shops.example.com"),
+    Row("backends", "an HTTPRoute to a port that does not exist", f"{BASE}/httproute.yaml", "port: 80", "port: 81"),
+    Row("autoscalers", "an autoscaler of nothing", HPA, "    name: shop\n  minReplicas", "    name: shops\n  minReplicas"),
+    Row("autoscalers", "an autoscaler with its bounds swapped", HPA, "minReplicas: 2", "minReplicas: 7"),
+    Row("autoscalers", "replicas beside an autoscaler", DEPLOYMENT, "  revisionHistoryLimit: 5", "  replicas: 2\n  revisionHistoryLimit: 5"),
+    Row("autoscalers + resources", "an autoscaler by a resource that nobody requests", DEPLOYMENT, "              cpu: 100m\n              memory: 256Mi\n            limits:\n              memory: 256Mi\n          securityContext:\n            allowPrivilegeEscalation: false\n            readOnlyRootFilesystem: true\n            capabilities:\n              drop:\n                - ALL\n          volumeMounts:\n            - name: tmp\n              mountPath: /tmp\n            - name: database\n              mountPath: /run/secrets/database\n              readOnly: true\n      volumes:", "              memory: 256Mi\n            limits:\n              memory: 256Mi\n          securityContext:\n            allowPrivilegeEscalation: false\n            readOnlyRootFilesystem: true\n            capabilities:\n              drop:\n                - ALL\n          volumeMounts:\n            - name: tmp\n              mountPath: /tmp\n            - name: database\n              mountPath: /run/secrets/database\n              readOnly: true\n      volumes:"),
+    Row("disruption-budgets", "a budget that never lets a pod go", PDB, "maxUnavailable: 1", "minAvailable: 2"),
+    Row("disruption-budgets", "a budget of everything", PDB, "maxUnavailable: 1", "minAvailable: 100%"),
+    Row("disruption-budgets", "a budget of no pods", PDB, "app.kubernetes.io/name: shop", "app.kubernetes.io/name: shops"),
+    Row("network-policies + dependencies", "a policy of no pods", POLICY, "podSelector:\n    matchLabels:\n      app.kubernetes.io/name: shop\n", "podSelector:\n    matchLabels:\n      app.kubernetes.io/name: shops\n"),
+    Row("network-policies", "a policy for a port that does not exist", POLICY, "port: metrics", "port: metric"),
+    Row("network-policies", "a policy that opens every port", POLICY, "      ports:\n        - port: http\n", ""),
+    Row("dependencies + network-policies", "a database that the service may not reach", POLICY, "- port: 5432", "- port: 5433"),
+    Row("dependencies", "a database that lets nobody in", f"{BASE}/database-networkpolicy.yaml", "app.kubernetes.io/name: shop\n      ports", "app.kubernetes.io/name: shop-database\n      ports"),
+    Row("dependencies", "no way to DNS", POLICY, "port: 53\n          protocol: UDP", "port: 54\n          protocol: UDP"),
+    Row("dependencies", "a database host that does not exist", f"{BASE}/config.env", "DATABASE_HOST=shop-database", "DATABASE_HOST=database"),
+    Row("dependencies", "a database port that does not exist", f"{BASE}/config.env", "DATABASE_PORT=5432", "DATABASE_PORT=3306"),
+    Row("references + orphans", "a ServiceAccount that does not exist", DEPLOYMENT, "serviceAccountName: shop", "serviceAccountName: shops"),
+    Row("references", "a ConfigMap that does not exist", DEPLOYMENT, "- configMapRef:\n                name: shop", "- configMapRef:\n                name: shops"),
+    Row("references", "a Secret that nobody makes", DEPLOYMENT, "secretName: shop-database", "secretName: shop-db"),
+    Row("references", "a Secret for pulling that nobody makes", f"{BASE}/serviceaccount.yaml", "name: shop-registry", "name: shop-docker"),
+    Row("references", "a certificate that nobody makes", f"{BASE}/ingress.yaml", "secretName: shop-tls", "secretName: shop-cert"),
+    Row("references", "a key that the Secret does not have", DEPLOYMENT, "secretName: shop-database", "secretName: shop-database\n            items:\n              - key: passwort\n                path: password"),
+    Row("orphans", "a ConfigMap that nothing uses", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + EXTRA.format("ConfigMap", "data")),
+    Row("volumes", "a mount without a volume", DEPLOYMENT, "            - name: tmp\n              mountPath", "            - name: temp\n              mountPath"),
+    Row("volumes", "a volume that nothing mounts", DEPLOYMENT, "      volumes:\n", "      volumes:\n        - name: cache\n          emptyDir: {}\n"),
+    Row("volumes", "two volumes at one path", DATABASE, "mountPath: /var/run/postgresql", "mountPath: /tmp"),
+    Row("probes", "a probe of a port that does not exist", DEPLOYMENT, "path: /livez\n              port: http", "path: /livez\n              port: web"),
+    Row("probes", "no readiness probe", DEPLOYMENT, "          readinessProbe:\n            httpGet:\n              path: /readyz\n              port: http\n            periodSeconds: 5\n            timeoutSeconds: 2\n", ""),
+    Row("probes", "liveness that asks the database too", DEPLOYMENT, "path: /readyz", "path: /livez"),
+    Row("probes", "no time for running requests", DEPLOYMENT, "terminationGracePeriodSeconds: 30", "terminationGracePeriodSeconds: 20"),
+    Row("resources", "a request above the limit", DATABASE, "limits:\n              memory: 512Mi", "limits:\n              memory: 511Mi"),
+    Row("resources", "no limit of memory", DATABASE, "limits:\n              memory: 512Mi", "limits:\n              cpu: 1"),
+    Row("restricted", "a root user", DEPLOYMENT, "runAsUser: 65532", "runAsUser: 0"),
+    Row("restricted", "the root group", DEPLOYMENT, "runAsGroup: 65532", "runAsGroup: 0"),
+    Row("restricted", "no seccomp profile", DEPLOYMENT, "type: RuntimeDefault", "type: Unconfined"),
+    Row("restricted", "privileges", DEPLOYMENT, "allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"),
+    Row("restricted", "capabilities", DEPLOYMENT, "- ALL", "- NET_RAW"),
+    Row("restricted", "a root file system that can be written", DEPLOYMENT, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"),
+    Row("restricted", "a token of the API", DEPLOYMENT, "automountServiceAccountToken: false", "automountServiceAccountToken: true"),
+    Row("restricted", "the node's network", DEPLOYMENT, "enableServiceLinks: false", "hostNetwork: true"),
+    Row("restricted", "a folder of the node", DEPLOYMENT, "emptyDir:\n            sizeLimit: 64Mi", "hostPath:\n            path: /tmp"),
+    Row("restricted", "a port of the node", DEPLOYMENT, "containerPort: 8080", "containerPort: 8080\n              hostPort: 8080"),
+    Row("restricted", "a namespace that enforces nothing", "kubernetes/namespace/namespace.yaml", "enforce: restricted", "enforce: baseline"),
+    Row("images", "latest", DEPLOYMENT, ":set-by-make-deploy", ":latest"),
+    Row("images", "no tag", DEPLOYMENT, ":set-by-make-deploy", ""),
+    Row("secrets", "a password in the settings", f"{BASE}/config.env", "DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
+    Row("secrets", "a password in the manifest", DATABASE, "- name: POSTGRES_DB\n", "- name: POSTGRES_PASSWORD\n"),
+    Row("secrets + orphans", "a Secret with data", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + EXTRA.format("Secret", "stringData")),
+    Row("spread", "pods spread over pods of others", DEPLOYMENT, "labelSelector:\n            matchLabels:\n              app.kubernetes.io/name: shop", "labelSelector:\n            matchLabels:\n              app.kubernetes.io/name: shops"),
+    Row("roles", "a role that does not exist", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + EXTRA_ROLE.format("Role", "reader")),
+    Row("roles", "a role that allows everything", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + WILD_ROLE + EXTRA_ROLE.format("Role", "shop")),
+    Row("quota", "a quota too small for a rollout", QUOTA, 'pods: "12"', 'pods: "7"'),
+    Row("quota", "a quota without room for the claim", QUOTA, "persistentvolumeclaims: \"1\"", "persistentvolumeclaims: \"0\""),
+    Row("quota", "a quota of something unknown", QUOTA, "pods:", "count/pods:"),
+    Row("limits", "a default request above the default limit", LIMITS, "memory: 128Mi", "memory: 512Mi"),
+    Row("limits", "a claim above the maximum", LIMITS, "storage: 100Gi", "storage: 1Gi"),
+    Row("namespace + network-policies", "a namespace that is open", "kubernetes/namespace/networkpolicy.yaml", "podSelector: {}", "podSelector:\n    matchLabels:\n      a: b"),
+    Row("namespace", "a namespace that is open to the outside", "kubernetes/namespace/networkpolicy.yaml", "    - Egress\n", ""),
+    Row("namespace + listed", "a namespace without a quota", "kubernetes/namespace/kustomization.yaml", "  - resourcequota.yaml\n", ""),
+    Row("hosts", "one host in every environment", f"{BASE}/httproute.yaml", "  hostnames:\n", "  hostnames:\n    - www.example.com\n"),
+]  # fmt: skip
+
+COMPOSE = [
+    Row("config", "an unknown key", "prod.yml", "restart:", "restarts:"),
+    Row("config", "a service that does not exist", "prod.yml", "      database:\n        condition", "      databas:\n        condition"),
+    Row("config", "a volume that is not declared", "docker-compose.yml", "\nvolumes:\n  database:\n", ""),
+    Row("config", "a duplicate key", "docker-compose.yml", "    build: .\n", "    build: .\n    build: .\n"),
+    Row("tag", "a tag that is not required", "prod.yml", "${TAG:?set TAG to the commit hash of the image to run}", "${TAG:-main}"),
+    Row("extends + healthy + hardened", "a service that shares nothing", "docker-compose.yml", "  database:\n    extends:\n      file: common.yml\n      service: database\n", "  database:\n    image: x:1\n"),
+    Row("ports", "a port published twice", "docker-compose.yml", "127.0.0.1:9090:9090", "127.0.0.1:8080:9090"),
+    Row("healthy", "waiting for health that nobody checks", "common.yml", "    healthcheck:\n", "    x-healthcheck:\n"),
+    Row("stages", "a stage that does not exist", "docker-compose.yml", "target: test", "target: tests"),
+    Row("hardened", "a root file system that can be written", "common.yml", "read_only: true", "read_only: false"),
+    Row("hardened", "capabilities", "common.yml", "cap_drop:\n      - ALL", "cap_drop:\n      - NET_RAW"),
+    Row("hardened", "privileges", "common.yml", "no-new-privileges:true", "no-new-privileges:false"),
+    Row("hardened", "no /tmp", "common.yml", "target: /tmp", "target: /temp"),
+    Row("hardened", "a root user", "common.yml", 'user: "999:999"', 'user: "0:0"'),
+    Row("images", "an image without a version", "common.yml", "postgres:18-trixie", "postgres"),
+    Row("secrets", "a secret in git", ".gitignore", "secrets/\n", ""),
+    Row("secrets", "a password in the file", "common.yml", "DATABASE_NAME: app", "DATABASE_NAME: app\n      DATABASE_PASSWORD: app"),
+    Row("secrets", "a password file that is not mounted", "common.yml", "DATABASE_PASSWORD_FILE: /run/secrets/database/password", "DATABASE_PASSWORD_FILE: /run/secrets/password"),
+    Row("dependencies", "a database that does not exist", "common.yml", "DATABASE_HOST: database", "DATABASE_HOST: databas"),
+    Row("dependencies", "a database on another network", "prod.yml", "      - front\n      - back\n", "      - front\n"),
+    Row("unused", "a network that nothing uses", "prod.yml", "networks:\n  front:\n", "networks:\n  front:\n  side:\n"),
+    Row("unused", "a volume that nothing uses", "prod.yml", "volumes:\n  database:\n", "volumes:\n  database:\n  cache:\n"),
+    Row("unused", "a secret that nothing uses", "prod.yml", "secrets:\n  database-password:", "secrets:\n  token:\n    file: secrets/token\n  database-password:"),
+    Row("extends", "a part of common.yml that nothing takes", "common.yml", "\n  database:\n", "\n  cache:\n    image: x:1\n\n  database:\n"),
+    Row("local", "a port open to the network", "docker-compose.yml", "127.0.0.1:8080:8080", "8080:8080"),
+    Row("production", "a database that everybody reaches", "prod.yml", "    volumes:\n      - database:", "    ports:\n      - 5432:5432\n    volumes:\n      - database:"),
+    Row("production", "a network that leads outside", "prod.yml", "internal: true", "internal: false"),
+    Row("production", "no limits", "prod.yml", "          memory: 512M\n", ""),
+    Row("production", "no restart", "prod.yml", "    restart: unless-stopped\n", ""),
+]  # fmt: skip
+
+DOCKERFILE = [
+    Row("source", "a file that is not there", "Dockerfile", "COPY app app", "COPY apps app"),
+    Row("source", "a file that .dockerignore hides", ".dockerignore", "!app\n", ""),
+    Row("source", "a bind mount of a file that is not there", "Dockerfile", "source=requirements.txt", "source=requirement.txt"),
+    Row("stage", "a stage that does not exist", "Dockerfile", "--from=source", "--from=sources"),
+    Row("user", "another user", "Dockerfile", "USER 65532:65532\nEXPOSE", "USER 1000:1000\nEXPOSE"),
+    Row("user", "a user by name", "Dockerfile", "USER 65532:65532\nEXPOSE", "USER nobody\nEXPOSE"),
+    Row("expose", "no port", "Dockerfile", "EXPOSE 8080 9090\n", ""),
+    Row("healthcheck", "no health check", "Dockerfile", "HEALTHCHECK --", "# --"),
+    Row("entrypoint", "a shell as process 1", "Dockerfile", 'ENTRYPOINT ["python", "-m", "app"]', "ENTRYPOINT python -m app"),
+    Row("entrypoint", "no entry point", "Dockerfile", 'ENTRYPOINT ["python", "-m", "app"]\n', ""),
+    Row("version", "no argument VERSION", "Dockerfile", "ARG VERSION=dev", "ARG REVISION=dev"),
+    Row("stages", "no stage for tests", "Dockerfile", " AS test\n", " AS tests\n"),
+    Row("argument", "an argument that does not exist", "Dockerfile", "python:3.14-slim-trixie AS", "python:${PYTHON}-3-slim-trixie AS"),
+    Row("base", "a base image without a version", "Dockerfile", "python:3.14-slim-trixie AS", "python AS"),
+]  # fmt: skip
+
+CIRCLECI = [
+    Row("schema", "an unknown key of a job", circleci.PATH, "    executor: docker\n", "    executer: docker\n"),
+    Row("schema", "no version", circleci.PATH, "version: 2.1\n", ""),
+    Row("names", "an executor that does not exist", circleci.PATH, "executor: docker", "executor: dockr"),
+    Row("names", "a command that does not exist", circleci.PATH, "- connect\n", "- conect\n"),
+    Row("names", "a job that does not exist", circleci.PATH, "    jobs:\n      - lint\n", "    jobs:\n      - lints\n"),
+    Row("names", "a requirement that does not exist", circleci.PATH, "requires:\n            - publish", "requires:\n            - publis"),
+    Row("names", "a parameter that is not declared", circleci.PATH, "<< parameters.environment >>", "<< parameters.env >>"),
+    Row("names", "a parameter that the job does not have", circleci.PATH, "environment: staging\n", "environmnt: staging\n"),
+    Row("names", "a value that the parameter does not take", circleci.PATH, "environment: staging\n", "environment: stagin\n"),
+    Row("names", "a job that nothing runs", circleci.PATH, "      - check\n      - build", "      - build"),
+    Row("names", "an orb", circleci.PATH, "executors:\n", "orb:\n  node: circleci/node@6\nexecutors:\n"),
+    Row("names", "jobs that wait for each other", circleci.PATH, "      - lint\n", "      - lint:\n          requires:\n            - publish\n"),
+]  # fmt: skip
+
+CONTRACT = [
+    Row("port", "another port in the Dockerfile", "Dockerfile", "EXPOSE 8080", "EXPOSE 8081"),
+    Row("port", "another port in compose", "common.yml", 'PORT: "8080"', 'PORT: "8081"'),
+    Row("port", "another port in production", "prod.yml", "8080:8080", "8080:8081"),
+    Row("port", "another port in the manifest", DEPLOYMENT, "containerPort: 8080", "containerPort: 8081"),
+    Row("port", "another port in the README", "README.md", "http://localhost:8080", "http://localhost:8081"),
+    Row("metrics port", "another port for metrics", f"{BASE}/config.env", "METRICS_PORT=9090", "METRICS_PORT=9091"),
+    Row("image", "another image in production", "prod.yml", "acme/shop:", "acme/shops:"),
+    Row("image", "another image in the Makefile", "Makefile", "IMAGE := docker.io/acme/shop", "IMAGE := docker.io/acme/shops"),
+    Row("name", "another name in the manifest", PDB, "name: shop\n", "name: shops\n"),
+    Row("user", "another user in the manifest", DEPLOYMENT, "runAsUser: 65532", "runAsUser: 65533"),
+    Row("settings + settings in README", "a setting that only Kubernetes has", f"{BASE}/config.env", "DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"),
+    Row("settings", "a setting that only compose has", "common.yml", "DATABASE_NAME: app", "DATABASE_NAME: app\n      DATABASE_TIMEOUT: 1"),
+    Row("memory", "another limit in production", "prod.yml", "memory: 256M\n    networks:\n      - front", "memory: 128M\n    networks:\n      - front"),
+    Row("settings in README", "a setting that the README leaves out", "README.md", "`LOG_LEVEL`", "LOG_LEVEL"),
+    Row("settings in README", "a setting that does not exist", "README.md", "`LOG_LEVEL`", "`LOG_LEVEL`, `DATABASE_URL`"),
+    Row("database", "another version of the database", DATABASE, "postgres:18-trixie", "postgres:17-trixie"),
+    Row("database", "another user of the database", DATABASE, "runAsUser: 999", "runAsUser: 998"),
+    Row("database", "another place of the data", DATABASE, "mountPath: /var/lib/postgresql", "mountPath: /var/lib/postgresql/data"),
+    Row("password", "the password at another place", DEPLOYMENT, "mountPath: /run/secrets/database", "mountPath: /run/secrets"),
+    Row("password", "another Secret than make creates", "Makefile", "generic $(SERVICE)-database", "generic $(SERVICE)-db"),
+    Row("registry secret", "another Secret for pulling than make creates", "Makefile", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
+    Row("deployed tag", "a tag that make does not replace", "Makefile", "$(IMAGE):set-by-make-deploy", "$(IMAGE):set-by-make"),
+    Row("namespaces", "another namespace than make deploys to", STAGING, "namespace: shop-staging", "namespace: shop-stage"),
+    Row("targets", "a target that CI wants and nobody has", circleci.PATH, "make ci-test", "make ci-tests"),
+    Row("targets", "a target that the README wants and nobody has", "README.md", "make lint", "make lints"),
+    Row("credentials", "a credential that the README leaves out", "README.md", "`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`"),
+    Row("credentials", "a credential of CI that the README leaves out", circleci.PATH, '"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'),
+    Row("deployed commit", "CI that deploys latest", circleci.PATH, "command: make deploy", "command: make TAG=latest deploy"),
+    Row("host in README", "a host that the README leaves out", "README.md", "The Ingress serves shop.example.com in production and staging.shop.example.com", "The Ingress serves"),
+    Row("private files", "an image with everything in it", ".dockerignore", "*\n", ""),
+    Row("tests of CI", "tests that run in the image of production", "docker-compose.yml", "target: test", "target: source"),
+]  # fmt: skip
+
+TEXT = [
+    Row("end", "no newline at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m"),
+    Row("end + blank", "two newlines at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m\n\n"),
+    Row("blank", "blanks at the end of a line", "common.yml", "services:\n", "services: \n"),
+    Row("blank", "two blank lines", "common.yml", "\n\n", "\n\n\n"),
+    Row("blank", "a blank line at the start", "common.yml", "services:\n", "\nservices:\n"),
+    Row("encoding + blank", "carriage returns", "common.yml", "services:\n", "services:\r\n"),
+    Row("encoding", "a byte order mark", "common.yml", "services:\n", "\ufeffservices:\n"),
+    Row("tab", "a tab", "README.md", "## Run", "##\tRun"),
+    Row("dead", "a line that is commented out", "common.yml", "    read_only: true", "    # read_only: true"),
+    Row("dead", "an item that is commented out", "common.yml", "      - ALL", "      # - ALL"),
+    Row("dead", "an instruction that is commented out", "Dockerfile", "USER 65532:65532", "# USER 65532:65532"),
+    Row("dead + format", "a setting that is commented out", f"{BASE}/config.env", "LOG_LEVEL=info", "# LOG_LEVEL=info"),
+    Row("dead", "a variable that is commented out", "Makefile", "SERVICE :=", "# SERVICE :="),
+    Row("dead", "a setting of a tool that is commented out", "pyproject.toml", "line-length = 120", "# line-length = 120"),
+    Row("marker", "an expression of the template", "README.md", "## Run", "## {{ service_name }}"),
+    Row("marker", "a block of the template", "README.md", "## Run", "{% if x %}"),
+    Row("format", "TOML that does not parse", "pyproject.toml", "[project]", "[project"),
+    Row("format", "a setting twice", f"{BASE}/config.env", "LOG_LEVEL=info", "PORT=1"),
+    Row("links", "a link to nothing", "README.md", "## Run", "[a](docs/a.md)\n\n## Run"),
+    Row("links", "a file that does not exist", "README.md", "`common.yml`", "`commons.yml`"),
+    Row("links", "a heading two levels down", "README.md", "## Run", "#### Run"),
+    Row("yaml", "a key twice", "common.yml", "    read_only: true", "    read_only: true\n    read_only: true"),
+    Row("yaml", "a word that YAML changes", "prod.yml", "name: shop", "name: yes"),
+    Row("yaml", "an octal number of YAML 1.2", "prod.yml", "memory: 256M", "memory: 0o17"),
+    Row("yaml", "a broken indent", "common.yml", "    read_only: true", "   read_only: true"),
+    Row("lock", "a dependency that is not locked", "pyproject.toml", '"fastapi', '"slowapi'),
+    Row("lock", "a lock that pyproject.toml does not allow", "pyproject.toml", "fastapi~=", "fastapi~=9"),
+    Row("lock", "a lock without hashes", "requirements.txt", "annotated-types==", "attrs==1.0\nannotated-types=="),
+    Row("lock", "a lock with an address", "requirements.txt", "annotated-types==", "--index-url https://example.com/\nannotated-types=="),
+    Row("lock", "a lock of no exact version", "requirements.txt", "annotated-types==", "annotated-types>="),
+]  # fmt: skip
+
+MAKEFILE = [
+    Row("phony", "a target that a file would stop", "Makefile", ".PHONY: up\n", ""),
+    Row("make", "a prerequisite that nothing makes", "Makefile", "\nload: image", "\nload: images"),
+    Row("make", "a variable that nothing sets", "Makefile", "--tag=$(IMAGE):latest", "--tag=$(IMAG):latest"),
+    Row("make", "blanks for a tab", "Makefile", "\tdocker push", "    docker push"),
+    Row("shellcheck SC2046", "a word that splits", "Makefile", "docker compose logs --follow", "docker compose logs $$(date)"),
+    Row("shellcheck SC1073 + shellcheck SC1061 + shellcheck SC1062 + shellcheck SC1072", "a loop without an end", "Makefile", 'docker compose logs --follow', 'for i in 1; do echo'),
+]  # fmt: skip
+
+SHELL = [Row("shellcheck SC2086", "a word that splits", "scripts/check.sh", '"$overlay"', "$overlay")]
+PYTHON = [
+    Row("unformatted", "code that the formatter changes", "app/metrics.py", " = ", "  =  "),
+    Row("F841", "a variable that nothing uses", "app/metrics.py", "    return ", "    unused = 1\n    return "),
+    Row("invalid-syntax", "code that does not parse", "app/metrics.py", "import ", "imports "),
+]
+HADOLINT = [
+    Row("hadolint DL3007", "latest", "Dockerfile", "python:3.14-slim-trixie AS", "python:latest AS"),
+    Row(
+        "hadolint SC2086",
+        "a word that splits",
+        "Dockerfile",
+        "RUN python -m compileall -q .",
+        "RUN python -m compileall $x",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def good(renderer: Renderer) -> list[Files]:
+    return [
+        {path: file.content for path, file in renderer.project(answers).items() if not path.endswith("/")}
+        for answers in GOOD
+    ]
+
+
+@pytest.fixture(scope="module")
+def schemas(template: Template) -> list[Schemas]:
+    versions = template.table("versions", "kubernetes")
+    return [Schemas(versions["oldest"]), Schemas(versions["newest"])]
+
+
+def broken(good: list[Files], row: Row) -> dict[str, bytes]:
+    for files in good:
+        if row.old.encode() in files.get(row.path, b""):
+            return {**files, row.path: files[row.path].replace(row.old.encode(), row.new.encode(), 1)}
+    raise AssertionError(f"no good project has {row.old!r} in {row.path}: mend this row")
+
+
+def check_kubernetes(files: Files, scratch: Path, schemas: list[Schemas]) -> list[Finding]:
+    manifests = {path: content for path, content in files.items() if path.startswith("kubernetes/")}
+    try:
+        findings = list(kustomize.check_sources(manifests))
+        return [*findings, *kubernetes.check_resources(kustomize.build(manifests, scratch), schemas)]
+    except (ValueError, yaml.YAMLError) as error:
+        return [Finding("kubernetes", "", "kustomize", str(error))]
+
+
+def check_text(files: Files) -> list[Finding]:
+    findings = [
+        *text.check(files),
+        *text.check_markers(files),
+        *text.check_formats(files),
+        *text.check_documentation(files),
+    ]
+    findings += yaml_files.check({path: content for path, content in files.items() if path.endswith((".yml", ".yaml"))})
+    if not any(finding.check == "format" for finding in findings):
+        findings += python_code.check_project(files)
+    locks = {path: content for path, content in files.items() if path.startswith("requirements")}
+    return [*findings, *python_code.check_locks(locks)]
+
+
+def makefiles_of(files: Files) -> Files:
+    return {path: files[path] for path in files if path == "Makefile" or path.endswith((".mk", ".txt"))}
+
+
+def expect(rows: list[Row], results: Iterable[list[Finding]]) -> None:
+    """Each row is seen by its checks and by no other."""
+    wrong = []
+    for row, findings in zip(rows, results, strict=True):
+        found = {finding.check: finding for finding in findings}
+        if set(row.checks.split(" + ")) != found.keys():
+            wrong.append(f"{row.broken}: wanted {row.checks}, found {' + '.join(found) or 'nothing'}")
+            wrong.extend(f"    {finding}" for finding in found.values())
+    assert not wrong, "\n".join(wrong)
+
+
+def test_broken_manifests(good: list[Files], schemas: list[Schemas], tmp_path: Path) -> None:
+    check = functools.partial(check_kubernetes, scratch=tmp_path, schemas=schemas)
+    assert [check(files) for files in good] == [[], []]
+    with ThreadPoolExecutor(kustomize.WORKERS) as pool:
+        expect(KUBERNETES, pool.map(check, [broken(good, row) for row in KUBERNETES]))
+
+
+def test_broken_compose_files(good: list[Files], tmp_path: Path) -> None:
+    assert compose.check_all(good, tmp_path) == [[], []]
+    expect(COMPOSE, compose.check_all([broken(good, row) for row in COMPOSE], tmp_path))
+
+
+def test_broken_dockerfiles(good: list[Files], tmp_path: Path) -> None:
+    assert [list(dockerfile.check(files)) for files in good] == [[], []]
+    expect(DOCKERFILE, (list(dockerfile.check(broken(good, row))) for row in DOCKERFILE))
+    expect(HADOLINT, dockerfile.lint([broken(good, row)["Dockerfile"] for row in HADOLINT], tmp_path))
+
+
+def test_broken_circleci_configurations(good: list[Files]) -> None:
+    assert [list(circleci.check(files)) for files in good] == [[], []]
+    expect(CIRCLECI, (list(circleci.check(broken(good, row))) for row in CIRCLECI))
+
+
+def test_broken_contracts(good: list[Files]) -> None:
+    assert [list(contract.check(files)) for files in good] == [[], []]
+    expect(CONTRACT, (list(contract.check(broken(good, row))) for row in CONTRACT))
+
+
+def test_broken_texts(good: list[Files]) -> None:
+    assert [check_text(files) for files in good] == [[], []]
+    expect(TEXT, (check_text(broken(good, row)) for row in TEXT))
+
+
+def test_broken_makefiles(good: list[Files], tmp_path: Path) -> None:
+    sets = [makefiles_of(files) for files in (*good, *(broken(good, row) for row in MAKEFILE))]
+    results = makefiles.check_all(sets, tmp_path)
+    assert results[:2] == [[], []]
+    expect(MAKEFILE, results[2:])
+
+
+def test_broken_scripts(good: list[Files], tmp_path: Path) -> None:
+    def check(files: Files) -> list[Finding]:
+        return list(makefiles.shellcheck({"scripts/check.sh": files["scripts/check.sh"].decode()}, tmp_path))
+
+    assert [check(files) for files in good] == [[], []]
+    expect(SHELL, (check(broken(good, row)) for row in SHELL))
+
+
+def test_broken_python(good: list[Files], tmp_path: Path) -> None:
+    sets = [
+        {path: files[path] for path in files if path.endswith(".py") or path == "pyproject.toml"}
+        for files in (*good, *(broken(good, row) for row in PYTHON))
+    ]
+    results = python_code.lint(sets, tmp_path)
+    assert results[:2] == [[], []]
+    expect(PYTHON, results[2:])
+
+
+def test_every_check_has_a_row_that_only_it_sees() -> None:
+    alone = {row.checks for row in (*KUBERNETES, *COMPOSE, *CONTRACT)}
+    everything = {*kubernetes.CHECKS, *compose.CHECKS, *compose.DEVELOPMENT_CHECKS, *compose.PRODUCTION_CHECKS}
+    everything |= {*contract.SAME, *contract.RULES}
+    assert everything - alone == set(), "add a row for each"

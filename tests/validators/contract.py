@@ -1,0 +1,335 @@
+"""What several files say about one thing: all must say the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from tests.validators import Files, Finding, circleci, dockerfile, makefiles, yaml_files
+from tests.validators.ignore import docker_ignored
+
+Told = dict[str, object]  # what each place says
+BASE = "kubernetes/base"
+
+
+def check(files: Files) -> Iterator[Finding]:
+    for name, tell in SAME.items():
+        told = tell(files)
+        if len({str(value) for value in told.values()}) > 1 or len(told) == 1:
+            places = ", ".join(f"{place}: {value}" for place, value in told.items())
+            yield Finding(next(iter(told)).split()[0], "", name, f"the files do not agree: {places}")
+    for name, find in RULES.items():
+        for path, message in find(files):
+            yield Finding(path, "", name, message)
+
+
+def document(files: Files, path: str) -> Any:
+    return yaml_files.load(files[path])[0]
+
+
+def variable(files: Files, name: str) -> str:
+    found = re.search(rf"^{name} :?= (.*)$", files["Makefile"].decode(), re.MULTILINE)
+    return found[1] if found else ""
+
+
+def settings(files: Files) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in files[f"{BASE}/config.env"].decode().splitlines())
+
+
+def service(files: Files, path: str, name: str = "app") -> dict[str, Any]:
+    found: dict[str, Any] = document(files, path)["services"].get(name, {})
+    return found
+
+
+def workload(files: Files, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = document(files, f"{BASE}/{name}.yaml")["spec"]["template"]["spec"]
+    return found
+
+
+def _container_port(files: Files, name: str) -> object:
+    ports = workload(files, "deployment")["containers"][0]["ports"]
+    return next((port["containerPort"] for port in ports if port["name"] == name), None)
+
+
+def _published(files: Files, path: str, index: int) -> object:
+    return str(service(files, path)["ports"][index]).rsplit(":", 1)[-1]
+
+
+def _exposed(files: Files, index: int) -> object:
+    item = dockerfile.stages(files["Dockerfile"])[-1].last("EXPOSE")
+    return item.words[index] if item and len(item.words) > index else None
+
+
+def _port(files: Files) -> Told:
+    return {
+        "Dockerfile EXPOSE": _exposed(files, 0),
+        "common.yml PORT": service(files, "common.yml")["environment"].get("PORT"),
+        "docker-compose.yml ports": _published(files, "docker-compose.yml", 0),
+        "prod.yml ports": _published(files, "prod.yml", 0),
+        "kubernetes/base/config.env PORT": settings(files).get("PORT"),
+        "kubernetes/base/deployment.yaml http": _container_port(files, "http"),
+        "README.md": re.findall(r"http://localhost:(\d+)", files["README.md"].decode())[0],
+        "Makefile": re.findall(r"http://localhost:(\d+)", files["Makefile"].decode())[0],
+    }
+
+
+def _metrics_port(files: Files) -> Told:
+    return {
+        "Dockerfile EXPOSE": _exposed(files, 1),
+        "common.yml METRICS_PORT": service(files, "common.yml")["environment"].get("METRICS_PORT"),
+        "docker-compose.yml ports": _published(files, "docker-compose.yml", 1),
+        "kubernetes/base/config.env METRICS_PORT": settings(files).get("METRICS_PORT"),
+        "kubernetes/base/deployment.yaml metrics": _container_port(files, "metrics"),
+    }
+
+
+def _image(files: Files) -> Told:
+    spec = workload(files, "deployment")
+    told: Told = {"Makefile IMAGE": variable(files, "IMAGE")}
+    for container in [*spec.get("initContainers", []), *spec["containers"]]:
+        told[f"kubernetes/base/deployment.yaml {container['name']}"] = container["image"].rsplit(":", 1)[0]
+    for name, item in document(files, "prod.yml")["services"].items():
+        if name != "database":
+            told[f"prod.yml {name}"] = item["image"].rsplit(":${TAG", 1)[0]
+    return told
+
+
+def _names(files: Files) -> Told:
+    return {
+        "Makefile SERVICE": variable(files, "SERVICE"),
+        "docker-compose.yml name": document(files, "docker-compose.yml")["name"].removesuffix("-dev"),
+        "prod.yml name": document(files, "prod.yml")["name"],
+        **{
+            f"{path} name": document(files, path)["metadata"]["name"].removesuffix("-database")
+            for path in files
+            if path.startswith(f"{BASE}/") and path.endswith(".yaml") and not path.endswith("kustomization.yaml")
+        },
+    }
+
+
+def _user(files: Files) -> Told:
+    context = workload(files, "deployment")["securityContext"]
+    item = dockerfile.stages(files["Dockerfile"])[-1].last("USER")
+    return {
+        "Dockerfile USER": item.text if item else None,
+        "kubernetes/base/deployment.yaml": f"{context['runAsUser']}:{context['runAsGroup']}",
+    }
+
+
+def _settings(files: Files) -> Told:
+    return {
+        "common.yml environment": sorted({*service(files, "common.yml")["environment"], "LOG_LEVEL"}),
+        "kubernetes/base/config.env": sorted(settings(files)),
+    }
+
+
+def _settings_in_readme(files: Files) -> Iterator[tuple[str, str]]:
+    text = files["README.md"].decode()
+    for name in settings(files):
+        if f"`{name}`" not in text:
+            yield "README.md", f"does not say what {name} is"
+    for name in re.findall(r"`(DATABASE_[A-Z_]+)`", text):
+        if name not in settings(files):
+            yield "README.md", f"tells of {name}, which nothing sets"
+
+
+def _database(files: Files) -> Iterator[tuple[str, str]]:
+    """Compose and Kubernetes run the same database in the same way."""
+    if f"{BASE}/database-statefulset.yaml" not in files:
+        return
+    spec = workload(files, "database-statefulset")
+    container, compose = spec["containers"][0], service(files, "common.yml", "database")
+    pairs = {
+        "image": (container["image"], compose["image"]),
+        "user": (f"{spec['securityContext']['runAsUser']}:{spec['securityContext']['runAsGroup']}", compose["user"]),
+        "health check": (
+            container["readinessProbe"]["exec"]["command"],
+            [str(word).replace("$$", "$") for word in compose["healthcheck"]["test"][1:]],
+        ),
+        "settings": (
+            {item["name"]: item["value"] for item in container.get("env", [])},
+            compose.get("environment", {}),
+        ),
+        "command": (
+            container.get("command", container.get("args", [])),
+            [str(word).replace("$$", "$") for word in compose.get("command", [])],
+        ),
+        "memory": (
+            container["resources"]["limits"]["memory"].removesuffix("i"),
+            service(files, "prod.yml", "database")["deploy"]["resources"]["limits"]["memory"],
+        ),
+        "data": (
+            next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "data"),
+            str(service(files, "docker-compose.yml", "database")["volumes"][0]).split(":")[1],
+        ),
+        "temporary folders": (
+            sorted(
+                mount["mountPath"]
+                for mount in container["volumeMounts"]
+                if any("emptyDir" in volume for volume in spec["volumes"] if volume["name"] == mount["name"])
+            ),
+            sorted(volume["target"] for volume in compose["volumes"] if volume["type"] == "tmpfs"),
+        ),
+    }
+    for what, (one, other) in pairs.items():
+        if one != other:
+            yield "common.yml", f"{what} of the database: Kubernetes has {one}, compose {other}"
+
+
+def _memory(files: Files) -> Told:
+    limits = workload(files, "deployment")["containers"][0]["resources"]["limits"]
+    return {
+        "kubernetes/base/deployment.yaml": limits["memory"].removesuffix("i"),
+        "prod.yml": service(files, "prod.yml")["deploy"]["resources"]["limits"]["memory"],
+    }
+
+
+def _password(files: Files) -> Iterator[tuple[str, str]]:
+    """The password's file is where the Secret is mounted, under the Secret's key, and the same in compose."""
+    path = settings(files).get("DATABASE_PASSWORD_FILE")
+    if not path:
+        return
+    file = PurePosixPath(path)
+    makefile = files["Makefile"].decode()
+    for name in ("deployment", "database-statefulset"):
+        spec = workload(files, name)
+        secrets = {volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            mounted = [mount for mount in container["volumeMounts"] if mount["name"] in secrets]
+            if [mount["mountPath"] for mount in mounted] != [str(file.parent)]:
+                yield f"{BASE}/{name}.yaml", f"{container['name']} does not mount the Secret at {file.parent}"
+            if not all(mount.get("readOnly") for mount in mounted):
+                yield f"{BASE}/{name}.yaml", f"{container['name']} could write to the Secret"
+        for secret in secrets.values():
+            made = secret.replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
+            if f"create secret generic {made} --from-file={file.name}=" not in makefile:
+                yield "Makefile", f"`make secret` does not create {secret} with the key {file.name}"
+    if service(files, "common.yml")["environment"].get("DATABASE_PASSWORD_FILE") != path:
+        yield "common.yml", f"the password is not at {path}"
+
+
+def _registry_secret(files: Files) -> Iterator[tuple[str, str]]:
+    for secret in document(files, f"{BASE}/serviceaccount.yaml").get("imagePullSecrets", []):
+        made = secret["name"].replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
+        if f"create secret generic {made} --type=kubernetes.io/dockerconfigjson" not in files["Makefile"].decode():
+            yield "Makefile", f"`make registry-secret` does not create {secret['name']}"
+
+
+def _deployed_tag(files: Files) -> Iterator[tuple[str, str]]:
+    """`make deploy` replaces the tag that the manifests hold, and nothing deploys latest."""
+    for container in workload(files, "deployment")["containers"]:
+        tag = container["image"].rsplit(":", 1)[1]
+        if f"$(IMAGE):{tag}" not in files["Makefile"].decode():
+            yield "Makefile", f"`make deploy` does not replace the tag {tag} of the manifests"
+
+
+def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
+    """Each environment has the namespace into which `make` deploys."""
+    prefix = variable(files, "NAMESPACE").removesuffix("-$(ENVIRONMENT)")
+    for path in files:
+        found = re.fullmatch(r"kubernetes/overlays/([a-z]+)/(namespace/)?kustomization\.yaml", path)
+        if found and document(files, path).get("namespace") != f"{prefix}-{found[1]}":
+            yield (
+                path,
+                f"is for {document(files, path).get('namespace')}, but `make deploy` goes to {prefix}-{found[1]}",
+            )
+    if f"{prefix}-production" not in files["README.md"].decode():
+        yield "README.md", f"does not name the namespace {prefix}-production"
+
+
+def _targets(files: Files) -> Iterator[tuple[str, str]]:
+    """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
+    known = makefiles.targets(files).keys()
+    told = {circleci.PATH: " ; ".join(command for _, command in circleci.commands(files))}
+    told["README.md"] = "\n".join(
+        re.findall(r"`(make[^`]*)`", files["README.md"].decode())
+        + re.findall(r"^make .*$", files["README.md"].decode(), re.MULTILINE)
+    )
+    for path, text in told.items():
+        for line in re.findall(r"\bmake ([^;|&#\n]*)", text):
+            for word in line.split():
+                if re.fullmatch(r"[a-z][a-z-]*", word) and word not in known:
+                    yield path, f"there is no `make {word}`"
+
+
+# Set by the machine, the shell or CircleCI itself.
+_GIVEN = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECONFIG"}
+
+
+def _credentials(files: Files) -> Iterator[tuple[str, str]]:
+    """Every variable that CI or `make` takes from its surroundings is in the README."""
+    readme = files["README.md"].decode()
+    text = files[circleci.PATH].decode() if circleci.PATH in files else ""
+    declared = {
+        name
+        for item in re.findall(r"environment:\n((?:\s+[A-Z_]+: .*\n)+)", text)
+        for name in re.findall(r"([A-Z_]+):", item)
+    }
+    commands = "\n".join(command for _, command in circleci.commands(files))
+    for path, names in (
+        (circleci.PATH, set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands)) - declared),
+        ("Makefile", set(re.findall(r"\$\$\{?([A-Z][A-Z0-9_]+)", files["Makefile"].decode()))),
+    ):
+        for name in sorted(names - _GIVEN):
+            if f"`{name}`" not in readme and not name.startswith("CIRCLE_"):
+                yield path, f"reads {name}, which the README does not explain"
+
+
+def _ci_deploys_the_commit(files: Files) -> Iterator[tuple[str, str]]:
+    if circleci.PATH in files:
+        run = "\n".join(command for _, command in circleci.commands(files))
+        for needed in ("make ci-lint", "make ci-test", "make check", "push", "make deploy"):
+            if needed not in run:
+                yield circleci.PATH, f"never runs {needed}"
+        if "latest" in run:
+            yield circleci.PATH, "names latest"
+
+
+def _hosts(files: Files) -> Iterator[tuple[str, str]]:
+    for path in (f"{BASE}/ingress.yaml", f"{BASE}/httproute.yaml"):
+        if path in files:
+            spec = document(files, path)["spec"]
+            host = spec["hostnames"][0] if "hostnames" in spec else spec["rules"][0]["host"]
+            if host not in files["README.md"].decode():
+                yield "README.md", f"does not name {host}"
+
+
+def _private_files(files: Files) -> Iterator[tuple[str, str]]:
+    """Secrets and the repository stay out of the image, and out of git."""
+    for path in (".env", ".git/config", "secrets/database-password", ".copier-answers.yml"):
+        if not docker_ignored(files[".dockerignore"], path):
+            yield ".dockerignore", f"lets {path} into the image"
+
+
+def _tests_of_ci(files: Files) -> Iterator[tuple[str, str]]:
+    """The compose service `test` runs the Dockerfile's stage test."""
+    build = service(files, "docker-compose.yml", "test").get("build")
+    if not isinstance(build, dict) or build.get("target") != "test":
+        yield "docker-compose.yml", "has no service test that builds the stage test"
+
+
+SAME: dict[str, Callable[[Files], Told]] = {
+    "port": _port,
+    "metrics port": _metrics_port,
+    "image": _image,
+    "name": _names,
+    "user": _user,
+    "settings": _settings,
+    "memory": _memory,
+}
+RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
+    "settings in README": _settings_in_readme,
+    "database": _database,
+    "password": _password,
+    "registry secret": _registry_secret,
+    "deployed tag": _deployed_tag,
+    "namespaces": _namespaces,
+    "targets": _targets,
+    "credentials": _credentials,
+    "deployed commit": _ci_deploys_the_commit,
+    "host in README": _hosts,
+    "private files": _private_files,
+    "tests of CI": _tests_of_ci,
+}

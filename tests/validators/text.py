@@ -1,0 +1,132 @@
+"""What a person who writes a file with care leaves out: stray blanks, markers, dead lines, endings of two systems."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from markdown_it import MarkdownIt
+
+from tests.validators import Files, Finding, lines
+
+# A comment that is a line of the file's own language, kept for somebody to uncomment.
+_DEAD = {
+    ".yml": r"\s*#\s*(- )?[\"']?[A-Za-z_][\w./-]*[\"']?:(\s+\S+)?|\s*#\s*- \S+",
+    ".toml": r"\s*#\s*(\[[\w.\"-]+\]|[\w.-]+ = .+)",
+    ".env": r"\s*#\s*[A-Z_]+=.*",
+    ".mk": r"\s*#\s*([A-Za-z_]+ [:?+]?= .*|[a-z-]+:( [a-z-]+)*|\t.*)",
+    "Dockerfile": r"\s*#\s*(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|USER|VOLUME|WORKDIR) .*",
+}
+# Text between backticks that names a file or folder of the project.
+_PATH = re.compile(
+    r"(\.circleci|app|cmd|internal|kubernetes|migrations|reports|scripts|secrets|src|tests)/[\w./-]*"
+    r"|(?!\.copier-answers)[\w.-]+\.(md|mk|toml|txt|ya?ml)"
+)
+_DEAD |= {".yaml": _DEAD[".yml"], "Makefile": _DEAD[".mk"]}
+
+
+def check(files: Files) -> Iterator[Finding]:
+    for path, content in files.items():
+        for where, name, message in _problems(PurePosixPath(path), content):
+            yield Finding(path, where, name, message)
+
+
+def _problems(path: PurePosixPath, content: bytes) -> Iterator[tuple[str, str, str]]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        yield "1", "encoding", str(error)
+        return
+    if "\r" in text or text.startswith("\ufeff"):
+        yield "1", "encoding", "has carriage returns or a byte order mark"
+    if text and (not text.endswith("\n") or text.endswith("\n\n")):
+        yield str(text.count("\n")), "end", "does not end in exactly one newline"
+    if text.startswith("\n"):
+        yield "1", "blank", "starts with a blank line"
+    blank, most = 0, 2 if path.suffix in (".py", ".mako") else 1
+    dead = _DEAD.get(path.suffix) or _DEAD.get(path.name)
+    for where, line in lines(content):
+        blank = 0 if line else blank + 1
+        if blank == most + 1:
+            yield where, "blank", "one blank line too many"
+        if line != line.rstrip():
+            yield where, "blank", "blanks at the end of the line"
+        if "\t" in line and path.suffix in (".yml", ".yaml", ".py", ".toml", ".md"):
+            yield where, "tab", "a tab"
+        if dead and re.fullmatch(dead, line):
+            yield where, "dead", f"commented out: {line.strip()}"
+
+
+def check_markers(files: Files) -> Iterator[Finding]:
+    """Nothing of the template's own language is left. For plain answers only: people may type such text."""
+    for path, content in files.items():
+        for where, line in lines(content):
+            if marker := re.search(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", line):
+                yield Finding(path, where, "marker", f"{marker[0]} is left in: {line.strip()}")
+
+
+def check_formats(files: Files) -> Iterator[Finding]:
+    for path, content in files.items():
+        try:
+            match PurePosixPath(path).suffix:
+                case ".json":
+                    json.loads(content)
+                case ".toml":
+                    tomllib.loads(content.decode())
+                case ".ini" | ".cfg":
+                    configparser.ConfigParser(strict=True).read_string(content.decode())
+                case ".env":
+                    _read_env(content)
+        except (ValueError, configparser.Error) as error:
+            yield Finding(path, "", "format", str(error))
+
+
+def _read_env(content: bytes) -> None:
+    seen = set()
+    for where, line in lines(content):
+        name = line.partition("=")[0]
+        if line and (not re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", line) or name in seen):
+            raise ValueError(f"line {where}, {line!r}, is no setting, or stands twice")
+        seen.add(name)
+
+
+def check_documentation(files: Files) -> Iterator[Finding]:
+    """Links and paths in Markdown lead to files, and headings make one tree."""
+    for path, content in files.items():
+        if path.endswith(".md"):
+            for where, message in _links(path, content.decode(), files):
+                yield Finding(path, where, "links", message)
+
+
+def _links(path: str, text: str, files: Files) -> Iterator[tuple[str, str]]:
+    folder = PurePosixPath(path).parent
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
+    if levels.count(1) != 1 or any(after > before + 1 for before, after in zip(levels, levels[1:], strict=False)):
+        yield "1", f"its headings have the levels {levels}"
+    for token in tokens:
+        where = str(token.map[0] + 1) if token.map else ""
+        for child in token.children or []:
+            target = child.attrGet("href") or child.attrGet("src")
+            if isinstance(target, str) and not re.match(r"https?:|mailto:", target):
+                name = target.partition("#")[0]
+                if name and not is_there(str(folder / name), files):
+                    yield where, f"links to {name}, which does not exist"
+            code = child.content if child.type == "code_inline" else ""
+            if _PATH.fullmatch(code) and not is_there(code, files):
+                yield where, f"names {code}, which does not exist"
+
+
+def is_there(path: str, files: Files) -> bool:
+    from tests.validators.ignore import git_ignored  # noqa: PLC0415
+
+    path = path.rstrip("/")
+    return (
+        path in files
+        or any(other.startswith(path + "/") for other in files)
+        or bool(git_ignored(files.get(".gitignore", b""), [path, path + "/"]))
+    )
