@@ -5,7 +5,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
-OWN := --extend-exclude=template
 
 .PHONY: help
 help: ## List the targets
@@ -18,7 +17,7 @@ new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../mya
 
 .PHONY: test
 test: lint ## Render every combination of answers and validate it with the field's own tools
-	@$(VENV)/bin/pytest tests --ignore=tests/apps $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests --ignore=tests/apps --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases

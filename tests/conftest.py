@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -99,11 +100,33 @@ def _no_settings_of_the_person_who_runs_the_tests(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
 
 
+# The files with the longest tests start first, so that both workers end at about the same time.
+FIRST = ("test_kubernetes", "test_update", "test_validators", "test_render")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput.update(counts=_counts, seconds=_seconds)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker counted."""
+    _counts.update(node.workeroutput.get("counts", {}))
+    for name, seconds in node.workeroutput.get("seconds", {}).items():
+        _seconds[name] = _seconds.get(name, 0) + seconds
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for reports in (terminalreporter.stats.get("passed", []), terminalreporter.stats.get("failed", [])):
-        for report in reports:
-            name = Path(report.nodeid.split("::")[0]).stem
-            _seconds[name] = _seconds.get(name, 0) + report.duration
+    for outcome in ("passed", "failed", "error", ""):
+        for report in terminalreporter.stats.get(outcome, []):
+            if isinstance(report, pytest.TestReport):
+                name = Path(report.nodeid.split("::")[0]).stem
+                _seconds[name] = _seconds.get(name, 0) + report.duration
     if _counts:
         terminalreporter.section("what was rendered and checked")
         for what, number in _counts.items():

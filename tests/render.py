@@ -118,7 +118,7 @@ class Renderer:
                 yield rendered
 
     def _render(self, source: Source, context: Mapping[str, Any]) -> tuple[str, File] | None:
-        """Renders with the answers that the file is known to read: an overlooked one is an error, by StrictUndefined."""
+        """Renders with the answers that the file is known to read; StrictUndefined refuses an overlooked one."""
         path = self._path(source, context)
         if not path:
             return None

@@ -37,7 +37,7 @@ def copy(source: Path, destination: Path, answers: Answers, ref: str | None = No
 def sample(space: Space) -> list[Answers]:
     """Some combinations and some awkward answers, drawn by a fixed seed."""
     draw = random.Random(1)  # noqa: S311
-    drawn = [*draw.sample(space.pairs(awkward=False), 10), *draw.sample(space.pairs(), 6)]
+    drawn = [*draw.sample(space.pairs(awkward=False), 8), *draw.sample(space.pairs(), 4)]
     return [answers for answers, _ in drawn]
 
 
@@ -45,7 +45,7 @@ def comparable(files: dict[str, File], *, modes: bool) -> dict[str, object]:
     """All but the answers file's lines about the template's own place."""
     found: dict[str, object] = {}
     for path, (content, mode) in files.items():
-        if path not in ("./",) and not path.startswith(".git/"):
+        if path != "./" and not path.startswith(".git/"):
             lines = content.split(b"\n")
             if path == ANSWERS_FILE:
                 lines = [line for line in lines if not line.startswith((b"_src_path:", b"_commit:"))]
@@ -99,7 +99,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_what_is_put_together_from_parts_is_what_copiers_worker_renders(renderer: Renderer, space: Space) -> None:
+def test_what_is_put_together_from_parts_is_what_copiers_worker_renders(renderer: Renderer) -> None:
     """`distinct` renders each file with the few answers that it reads; `project` gives it all that Copier knows."""
     parts = {}
     for rendered in renderer.distinct("*", awkward=False):

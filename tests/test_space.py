@@ -24,7 +24,7 @@ def test_copier_takes_every_combination_as_it_is(template: Template, space: Spac
         assert {name: asked_and_computed[name] for name in space.questions} == context
 
 
-def test_every_choice_is_in_some_combination(space: Space, template: Template) -> None:
+def test_every_choice_is_in_some_combination(space: Space) -> None:
     seen = {pair for answers, _ in space.combinations() for pair in answers.items()}
     for question in space.questions.values():
         if question.kind == "choice" and not question.computed:

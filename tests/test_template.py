@@ -85,7 +85,8 @@ def test_file_names_are_plain(template: Template) -> None:
         for part in source.path.parts:
             expressions = name_expressions(PurePosixPath(part))
             if part != "{{_copier_conf.answers_file}}.jinja":
-                assert len(expressions) <= 1 and {name.strip() for name in expressions} <= computed, source.path
+                assert len(expressions) <= 1, source.path
+                assert {name.strip() for name in expressions} <= computed, source.path
             assert not re.search(r"[\"'|<>:?*\\]|{%", part), f"{source.path} cannot be checked out on Windows"
 
 
@@ -130,6 +131,7 @@ def test_every_text_or_number_that_switches_something_has_values_that_stand_for_
     switching = set()
     for path, text in texts(template):
         if path.startswith("template/"):
+            node: Any
             for node in template.env.parse(text).find_all((nodes.If, nodes.CondExpr)):
                 switching |= {name.name for name in node.test.find_all(nodes.Name)}
                 if isinstance(node.test, nodes.Name):

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
@@ -11,6 +10,8 @@ import pytest
 from tests.apps.project import DATABASES, LANGUAGES, Project
 from tests.apps.servers import SERVERS, MissingError, Server
 from tests.template import copy_working_tree
+
+notes: set[str] = set()
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 
@@ -50,15 +51,28 @@ def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory
 @pytest.fixture(scope="session")
 def server(project: Project) -> Iterator[Server | None]:
     """A server of the project's database, if it has one."""
-    with ExitStack() as stack:
-        try:
-            yield stack.enter_context(SERVERS[project.database]()) if project.database in SERVERS else None
-        except MissingError as missing:
-            give_up(missing)
+    if project.database not in SERVERS:
+        yield None
+        return
+    try:
+        server = SERVERS[project.database]()
+    except MissingError as missing:
+        give_up(missing)
+    if server.note:
+        notes.add(server.note)
+    with server:
+        yield server
 
 
 def give_up(missing: MissingError) -> NoReturn:
     """Skip what this machine cannot run, except in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(str(missing))
+    notes.add(f"Skipped: {missing}")
     pytest.skip(str(missing))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was not tested as it should be."""
+    for note in sorted(notes):
+        terminalreporter.write_line(note)

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -46,7 +47,16 @@ class Server:
     user: ClassVar[str]
     """The system's user to run as: servers refuse root."""
 
+    stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+
+    freeze: ClassVar[str]
+    """What makes every change of the schema wait until the session ends."""
+
+    note = ""
+    """What a reader of the results should know of it."""
+
     def __init__(self) -> None:
+        self.openssl = find("openssl", "openssl")
         self.port = free_port()
         # What an address, a shell, a format string or a configuration file could trip over.
         self.password = f"""p@s/w:o?r#d %d $HOME '"\\{secrets.token_urlsafe()}"""
@@ -61,9 +71,13 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.certify()
-        self.prepare()
-        self.start()
+        try:
+            self.certify()
+            self.prepare()
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,7 +89,7 @@ class Server:
         kind = ["-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2"]
         subject = ["-subj", "/CN=database", "-addext", "subjectAltName=DNS:localhost"]
         files = ["-keyout", str(self.key), "-out", str(self.certificate)]
-        self.run(find("openssl", "openssl"), "req", *kind, *subject, *files)
+        self.run(self.openssl, "req", *kind, *subject, *files)
         if os.geteuid() == 0:
             shutil.chown(self.key, self.user)
 
@@ -100,6 +114,24 @@ class Server:
 
     def create_database(self, name: str) -> None:
         """Create a database, where there is such a thing."""
+
+    def session(self, name: str) -> Sequence[str]:
+        """Return a client that runs what it reads in a database, and prints nothing but results."""
+        raise NotImplementedError
+
+    @contextmanager
+    def frozen_schema(self, name: str) -> Iterator[None]:
+        """Let nobody change a database's schema meanwhile."""
+        session = subprocess.Popen(
+            self.session(name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.surroundings()
+        )
+        with session:
+            assert session.stdin is not None
+            assert session.stdout is not None
+            session.stdin.write(f"{self.freeze};\nSELECT 'frozen';\n")
+            session.stdin.flush()
+            assert session.stdout.readline().strip() == "frozen"
+            yield
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the settings of a service that uses a database of this server."""
@@ -156,8 +188,12 @@ class Server:
         if self.process is None:
             return
         self.resume()
-        self.process.send_signal(signal.SIGINT if isinstance(self, Postgres) else signal.SIGTERM)
-        self.process.wait(timeout=60)
+        self.process.send_signal(self.stop_signal)
+        try:
+            self.process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.process = None
 
     def pause(self) -> None:
@@ -172,7 +208,8 @@ class Server:
         """Send a signal to the server and its children, which PostgreSQL puts in process groups of their own."""
         if self.process is not None:
             for process in (self.process.pid, *children(self.process.pid)):
-                os.kill(process, number)
+                with suppress(ProcessLookupError):
+                    os.kill(process, number)
 
 
 def children(parent: int) -> list[int]:
@@ -184,6 +221,7 @@ class Postgres(Server):
     """PostgreSQL."""
 
     user = "postgres"
+    stop_signal = signal.SIGINT  # without waiting for clients to go
 
     def __init__(self) -> None:
         self.initdb = find("initdb", "postgresql")
@@ -201,9 +239,17 @@ class Postgres(Server):
             settings += ["ssl=on", f"ssl_cert_file={self.certificate}", f"ssl_key_file={self.key}"]
         return [self.postgres, "-D", str(self.data), "-p", str(self.port), *(f"--{setting}" for setting in settings)]
 
+    freeze = "BEGIN; CREATE TABLE items ()"
+
+    def session(self, name: str) -> Sequence[str]:
+        address = ["--host=127.0.0.1", f"--port={self.port}", "--username=app", f"--dbname={name}"]
+        return [self.psql, *address, "--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]
+
+    def surroundings(self) -> dict[str, str]:
+        return super().surroundings() | {"PGPASSWORD": self.password}
+
     def execute(self, command: str) -> str:
-        address = ["--host=127.0.0.1", f"--port={self.port}", "--username=app", "--dbname=postgres"]
-        return self.run(self.psql, *address, "--no-psqlrc", f"--command={command}", PGPASSWORD=self.password)
+        return self.run(*self.session("postgres"), f"--command={command}")
 
     def answers(self) -> bool:
         try:
@@ -226,14 +272,15 @@ class MySQL(Server):
         self.client = find("mysql", "mariadb-client")
         version = subprocess.run([self.mysqld, "--version"], capture_output=True, text=True, check=True).stdout
         self.is_mariadb = "MariaDB" in version
+        if self.is_mariadb:
+            self.note = "MariaDB stood in for MySQL: no MySQL server is installed."
+            self.install = find("mariadb-install-db", "mariadb-server")
         super().__init__()
 
     def prepare(self) -> None:
         password = self.password.replace("\\", "\\\\").replace("'", "''")
         if self.is_mariadb:
-            print("MariaDB stands in for MySQL: no MySQL server is installed.")
-            install = find("mariadb-install-db", "mariadb-server")
-            self.run(*self.as_user(install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db"))
+            self.run(*self.as_user(self.install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db"))
             identified = f"VIA caching_sha2_password USING PASSWORD('{password}')"
         else:
             self.run(*self.as_user(self.mysqld, "--no-defaults", "--initialize-insecure", f"--datadir={self.data}"))
@@ -259,10 +306,16 @@ class MySQL(Server):
         """Return what makes the server offer none."""
         return ["--skip-ssl"] if self.is_mariadb else ["--tls-version="]
 
-    def execute(self, command: str) -> str:
+    freeze = "FLUSH TABLES WITH READ LOCK"
+
+    def session(self, name: str) -> Sequence[str]:
         # MariaDB's client wants TLS even on a socket.
         options = ["--no-defaults", *(["--skip-ssl"] if self.is_mariadb else []), "--user=root"]
-        return self.run(self.client, *options, f"--socket={self.folder}/socket", f"--execute={command}")
+        format_ = ["--unbuffered", "--batch", "--skip-column-names"]
+        return [self.client, *options, f"--socket={self.folder}/socket", *format_, name]
+
+    def execute(self, command: str) -> str:
+        return self.run(*self.session("mysql"), f"--execute={command}")
 
     def answers(self) -> bool:
         try:

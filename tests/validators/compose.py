@@ -66,8 +66,8 @@ def check(files: Files, scratch: Path) -> list[Finding]:
             continue
         declared = yaml_files.load(files[name])[0]
         for kind in ("networks", "secrets", "volumes"):  # compose leaves out what no service uses
-            for unused in sorted(set(declared.get(kind) or {}) - set(config.get(kind) or {})):
-                findings.append(Finding(name, f"{kind}.{unused}", "unused", "nothing uses it"))
+            unused = sorted(set(declared.get(kind) or {}) - set(config.get(kind) or {}))
+            findings.extend(Finding(name, f"{kind}.{item}", "unused", "nothing uses it") for item in unused)
         for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
             findings.extend(Finding(name, where, label, message) for where, message in find(config, files))
     return findings
@@ -130,7 +130,7 @@ def _hardened(config: Config, _files: Files) -> Found:
             yield name, "keeps capabilities"
         if "no-new-privileges:true" not in service.get("security_opt", []):
             yield name, "may gain privileges"
-        if not any(volume["type"] == "tmpfs" and volume["target"] == "/tmp" for volume in service.get("volumes", [])):
+        if "/tmp" not in [item["target"] for item in service.get("volumes", []) if item["type"] == "tmpfs"]:  # noqa: S108
             yield name, "has no /tmp"
         if (
             "build" not in service

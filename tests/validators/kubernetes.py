@@ -14,7 +14,7 @@ from tests.validators.kubernetes_schema import Resource, Schemas
 
 Found = Iterator[tuple[str, str]]  # where, message
 
-# The Secrets that people or `make` put into a namespace beside the manifests, by the end of their name, with their keys.
+# The Secrets that people or `make` put into a namespace, by the end of their name, with their keys.
 SECRETS_FROM_OUTSIDE = {
     "-database": {"password"},  # make secret
     "-registry": {".dockerconfigjson"},  # make registry-secret
@@ -480,10 +480,7 @@ def _probes(env: Environment) -> Found:
                     continue
                 for action in ("httpGet", "tcpSocket", "grpc"):
                     if action in probe and probe[action]["port"] not in ports:
-                        yield (
-                            pod.name,
-                            f"the {kind} of {container['name']} asks port {probe[action]['port']}, which it does not have",
-                        )
+                        yield pod.name, f"the {kind} of {container['name']} asks {probe[action]['port']}, no port of it"
             live, ready = (
                 container.get(kind, {}).get("httpGet", {}).get("path") for kind in ("livenessProbe", "readinessProbe")
             )
@@ -589,9 +586,8 @@ def _spread(env: Environment) -> Found:
     for pod in env.pods:
         rules = list(pod.spec.get("topologySpreadConstraints", []))
         for affinity in pod.spec.get("affinity", {}).values():
-            for terms in affinity.values():
-                for term in terms if isinstance(terms, list) else []:
-                    rules.append(term.get("podAffinityTerm", term))
+            terms = [term for item in affinity.values() if isinstance(item, list) for term in item]
+            rules += [term.get("podAffinityTerm", term) for term in terms]
         for rule in rules:
             labels = rule.get("labelSelector", {}).get("matchLabels")
             if labels is not None and not labels.items() <= pod.labels.items():

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -17,7 +17,7 @@ from tests.validators import Files, Finding
 from tests.validators.kustomize import tool
 
 
-def lint(sets: list[Files], scratch: Path) -> list[list[Finding]]:
+def lint(sets: Sequence[Files], scratch: Path) -> list[list[Finding]]:
     """What ruff says of each set of files with that set's own configuration, in two calls."""
     for index, files in enumerate(sets):
         for path, content in files.items():
@@ -36,11 +36,11 @@ def lint(sets: list[Files], scratch: Path) -> list[list[Finding]]:
         if done.returncode not in (0, 1, 2) or not done.stdout:
             raise RuntimeError(done.stderr)
         for item in json.loads(done.stdout):
-            index, *path = Path(item["filename"]).relative_to(scratch.resolve()).parts
+            folder, *inside = Path(item["filename"]).relative_to(scratch.resolve()).parts
             line = str(item["location"]["row"])
-            finding = Finding("/".join(path), line, item["code"], item["message"])
-            if finding not in found[int(index)]:
-                found[int(index)].append(finding)
+            finding = Finding("/".join(inside), line, item["code"], item["message"])
+            if finding not in found[int(folder)]:
+                found[int(folder)].append(finding)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import itertools
 import json
 import re
 import tomllib
@@ -106,7 +107,7 @@ def _links(path: str, text: str, files: Files) -> Iterator[tuple[str, str]]:
     folder = PurePosixPath(path).parent
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
-    if levels.count(1) != 1 or any(after > before + 1 for before, after in zip(levels, levels[1:], strict=False)):
+    if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
         yield "1", f"its headings have the levels {levels}"
     for token in tokens:
         where = str(token.map[0] + 1) if token.map else ""

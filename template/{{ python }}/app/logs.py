@@ -5,13 +5,11 @@ import sys
 from contextvars import ContextVar
 from typing import Any
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 logger = logging.getLogger(__name__)
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-
-# Uvicorn adds a second, coloured copy of its messages.
-IGNORED = ["color_message", *JsonFormatter().reserved_attrs]
 
 
 class Formatter(JsonFormatter):
@@ -22,7 +20,8 @@ class Formatter(JsonFormatter):
             ["levelname", "message"],
             timestamp="time",
             rename_fields={"levelname": "level", "exc_info": "exception"},
-            reserved_attrs=IGNORED,
+            # Uvicorn adds a second, coloured copy of its messages.
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],
         )
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:

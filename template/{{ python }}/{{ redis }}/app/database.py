@@ -55,7 +55,7 @@ class Database:
             async with asyncio.timeout(PING_TIMEOUT):
                 await self._ping_redis.ping()
         except (OSError, TimeoutError, RedisError) as error:
-            logger.warning("The database does not answer: %s", error)
+            logger.warning("The database does not answer: %r", error)
             return False
         return True
 

@@ -63,7 +63,7 @@ class Database:
             async with asyncio.timeout(TIMEOUT), self._ping_engine.connect() as connection:
                 await connection.execute(select(1))
         except (OSError, TimeoutError, SQLAlchemyError) as error:
-            logger.warning("The database does not answer: %s", error)
+            logger.warning("The database does not answer: %r", error)
             return False
         return True
 
