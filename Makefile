@@ -27,7 +27,7 @@ test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real tool
 lint: $(INSTALLED) ## Check style and types of the tests
 	@$(VENV)/bin/ruff check --quiet .
 	@$(VENV)/bin/ruff format --quiet --check --diff .
-	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy --no-error-summary
 
 .PHONY: format
 format: $(INSTALLED) ## Format the tests

@@ -88,7 +88,7 @@ def space(template: Template, judge: Judge) -> Space:
 def renderer(template: Template, space: Space, judge: Judge) -> Renderer:
     """Everything that the template can render."""
     renderer = Renderer(template, space)
-    with judge.stage("rendering"):
+    with judge.stage("rendering, in both workers"):
         judge.count("distinct files", len(renderer.each("*")))
     return renderer
 

@@ -62,7 +62,7 @@ AWKWARD: dict[str, list[Value]] = {
         "registry.example.com/" + "x" * 179,
     ],
     "gateway": ["null/yes", "x" * 63 + "/" + "y" * 63],
-    "port": [1024, 65535],
+    "port": [1024, 65535, 5432],
     "metrics_port": [1025, 65534],
     "replicas": [3, 100],
 }

@@ -168,3 +168,9 @@ def copy_working_tree(destination: Path) -> Path:
 def name_expressions(path: PurePosixPath) -> list[str]:
     """What stands between the braces of a file name."""
     return re.findall(r"{{(.*?)}}", str(path))
+
+
+def choices(written: Any) -> list[Any]:
+    """The values of a question's choices, in whichever of Copier's forms they are written."""
+    values = list(written.values()) if isinstance(written, dict) else list(written)
+    return [value["value"] if isinstance(value, dict) else value for value in values]

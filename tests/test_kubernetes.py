@@ -23,7 +23,7 @@ def trees(renderer: Renderer) -> list[Rendered]:
 @pytest.fixture(scope="session")
 def built(trees: list[Rendered], judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
     judge.count("kustomize trees, each with all its environments", len(trees))
-    with judge.stage("kustomize"):
+    with judge.stage("Kustomize, within test_kubernetes"):
         return list(
             zip(
                 trees,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from tests.space import AWKWARD, GIVEN, Answers, Space
-from tests.template import Template
+from tests.template import Template, choices
 
 
 def test_counting_agrees_with_walking(space: Space) -> None:
@@ -28,9 +28,7 @@ def test_every_choice_is_in_some_combination(space: Space) -> None:
     seen = {pair for answers, _ in space.combinations() for pair in answers.items()}
     for question in space.questions.values():
         if question.kind == "choice" and not question.computed:
-            choices = question.details["choices"]
-            for value in choices.values() if isinstance(choices, dict) else choices:
-                assert (question.name, value) in seen
+            assert {(question.name, value) for value in choices(question.details["choices"])} <= seen
         if question.kind == "bool" and not question.computed:
             assert {(question.name, True), (question.name, False)} <= seen
 

@@ -13,7 +13,7 @@ from jinja2 import nodes
 
 from tests.render import Renderer
 from tests.space import GIVEN, Space
-from tests.template import ROOT, Template, name_expressions
+from tests.template import ROOT, Template, choices, name_expressions
 from tests.validators.yaml_files import load
 
 SETTINGS = {
@@ -65,8 +65,7 @@ def test_every_text_and_number_has_a_rule(space: Space) -> None:
 def test_no_question_is_a_word_that_yaml_changes(config: dict[str, Any]) -> None:
     for name, details in config.items():
         if isinstance(details, dict) and "choices" in details:
-            choices = details["choices"].values() if isinstance(details["choices"], dict) else details["choices"]
-            assert all(isinstance(choice, str) for choice in choices), name
+            assert all(isinstance(value, str) for value in choices(details["choices"])), name
 
 
 def test_a_mistyped_question_is_refused_and_no_real_one(template: Template) -> None:

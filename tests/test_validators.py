@@ -204,6 +204,10 @@ COMPOSE = [
     Row("unused", "a volume that nothing uses", "prod.yml", "volumes:\n  database:\n", "volumes:\n  database:\n  cache:\n"),
     Row("unused", "a secret that nothing uses", "prod.yml", "secrets:\n  database-password:", "secrets:\n  token:\n    file: secrets/token\n  database-password:"),
     Row("extends", "a part of common.yml that nothing takes", "common.yml", "\n  database:\n", "\n  cache:\n    image: x:1\n\n  database:\n"),
+    Row("swarm", "a name that a stack does not take", "scripts/swarm.sed", "/^name:/d", ""),
+    Row("swarm", "conditions that a stack does not know", "scripts/swarm.sed", "/^    depends_on:$/,", "/^    dependson:$/,"),
+    Row("swarm", "a port as text, which a stack does not take", "scripts/swarm.sed", "( +published: )", "( +publish: )"),
+    Row("swarm", "CPUs as a number, which a stack does not take", "scripts/swarm.sed", "cpus", "cpu"),
     Row("local", "a port open to the network", "docker-compose.yml", "127.0.0.1:8080:8080", "8080:8080"),
     Row("production", "a database that everybody reaches", "prod.yml", "    volumes:\n      - database:", "    ports:\n      - 5432:5432\n    volumes:\n      - database:"),
     Row("production", "a network that leads outside", "prod.yml", "internal: true", "internal: false"),
@@ -273,6 +277,7 @@ CONTRACT = [
     Row("credentials", "a credential of CI that the README leaves out", circleci.PATH, '"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'),
     Row("deployed commit", "CI that deploys latest", circleci.PATH, "command: make deploy", "command: make TAG=latest deploy"),
     Row("host in README", "a host that the README leaves out", "README.md", "The Ingress serves shop.example.com in production and staging.shop.example.com", "The Ingress serves"),
+    Row("certificate", "a certificate that the README does not create", f"{BASE}/ingress.yaml", "secretName: shop-tls", "secretName: shop-cert-tls"),
     Row("private files", "an image with everything in it", ".dockerignore", "*\n", ""),
     Row("tests of CI", "tests that run in the image of production", "docker-compose.yml", "target: test", "target: source"),
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,25 @@ Found = Iterator[tuple[str, str]]
 
 def resolve(files: Files, name: str, scratch: Path, **environment: str) -> Config:
     """What Docker Compose makes of a file, with every profile on."""
+    config: Config = json.loads(_config(files, name, scratch, "json", environment))
+    return config
+
+
+def for_swarm(files: Files, scratch: Path) -> Config:
+    """What `make swarm-deploy` gives to `docker stack deploy`."""
+    script = files["scripts/swarm.sed"].decode()
+    config = _config(files, PRODUCTION, scratch, "yaml", {"TAG": "0" * 40})
+    done = subprocess.run(["sed", "-E", "-e", script], input=config, capture_output=True, text=True, check=True)
+    stack: Config = yaml_files.load(done.stdout.encode())[0]
+    return stack
+
+
+def _config(files: Files, name: str, scratch: Path, form: str, environment: Mapping[str, str]) -> str:
     with tempfile.TemporaryDirectory(dir=scratch) as top:
         for path in (DEVELOPMENT, PRODUCTION, COMMON):
             Path(top, path).write_bytes(files[path])
         done = subprocess.run(
-            [tool("docker-compose"), "--profile=*", f"--file={name}", "config", "--format=json"],
+            [tool("docker-compose"), "--profile=*", f"--file={name}", "config", f"--format={form}"],
             cwd=top,
             capture_output=True,
             check=False,
@@ -38,8 +52,7 @@ def resolve(files: Files, name: str, scratch: Path, **environment: str) -> Confi
         said = [line for line in done.stderr.decode().replace(top, "").splitlines() if _FOR_SWARM not in line]
         if done.returncode or said:
             raise ValueError("\n".join(said))
-        config: Config = json.loads(done.stdout.decode().replace(top + "/", ""))
-        return config
+        return done.stdout.decode().replace(top + "/", "")
 
 
 def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
@@ -70,7 +83,26 @@ def check(files: Files, scratch: Path) -> list[Finding]:
             findings.extend(Finding(name, f"{kind}.{item}", "unused", "nothing uses it") for item in unused)
         for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
             findings.extend(Finding(name, where, label, message) for where, message in find(config, files))
+    if not any(finding.check == "config" for finding in findings):
+        findings += [
+            Finding(PRODUCTION, where, "swarm", message) for where, message in _swarm(for_swarm(files, scratch))
+        ]
     return findings
+
+
+def _swarm(stack: Config) -> Found:
+    """What `docker stack deploy` refuses: it reads an older form of the same file."""
+    if "name" in stack:
+        yield "name", "a stack takes its name from the command"
+    for name, service in stack["services"].items():
+        if isinstance(service.get("depends_on"), dict):
+            yield name, "depends_on has conditions, which a stack does not know"
+        limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
+        if not isinstance(limits.get("cpus", ""), str):
+            yield name, "the limit of CPUs is not text"
+        for port in service.get("ports", []):
+            if not isinstance(port.get("published", 0), int):
+                yield name, f"the published port {port['published']!r} is no number"
 
 
 def _extends(files: Files) -> Iterator[tuple[str, str, str]]:

@@ -296,6 +296,14 @@ def _hosts(files: Files) -> Iterator[tuple[str, str]]:
                 yield "README.md", f"does not name {host}"
 
 
+def _certificate(files: Files) -> Iterator[tuple[str, str]]:
+    """The README says how to create the Secret that the Ingress wants."""
+    if f"{BASE}/ingress.yaml" in files:
+        for tls in document(files, f"{BASE}/ingress.yaml")["spec"].get("tls", []):
+            if f"create secret tls {tls['secretName']} " not in files["README.md"].decode():
+                yield "README.md", f"does not say how to create the Secret {tls['secretName']}"
+
+
 def _private_files(files: Files) -> Iterator[tuple[str, str]]:
     """Secrets and the repository stay out of the image, and out of git."""
     for path in (".env", ".git/config", "secrets/database-password", ".copier-answers.yml"):
@@ -330,6 +338,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "credentials": _credentials,
     "deployed commit": _ci_deploys_the_commit,
     "host in README": _hosts,
+    "certificate": _certificate,
     "private files": _private_files,
     "tests of CI": _tests_of_ci,
 }

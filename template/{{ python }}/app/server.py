@@ -1,6 +1,8 @@
 """The process that serves."""
 
+import asyncio
 import os
+import socket
 from types import FrameType
 
 import uvicorn
@@ -39,6 +41,13 @@ class Server(uvicorn.Server):
             os._exit(1)
         self.state.stopping = True
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting a moment before the rest: Uvicorn would overlook, and wait for, connections still set up."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0.1)
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings) -> int:
