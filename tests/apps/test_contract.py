@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -629,6 +629,18 @@ def test_a_signal_stops_the_service_although_clients_stay_connected(start: Start
     with socket.create_connection(("127.0.0.1", service.port)), socket.create_connection(("127.0.0.1", service.port)):
         service.process.send_signal(number)
         assert service.wait(timeout=10) == 0
+
+
+def test_connections_of_the_last_moment_do_not_delay_the_end(start: Start) -> None:
+    service = start()
+    connections: list[socket.socket] = []
+    service.terminate()
+    with suppress(OSError):
+        while True:
+            connections.append(socket.create_connection(("127.0.0.1", service.port), timeout=5))
+    assert service.wait(timeout=15) == 0
+    for connection in connections:
+        connection.close()
 
 
 @with_database

@@ -43,9 +43,10 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting a moment before the rest: Uvicorn would overlook, and wait for, connections still set up."""
+        """Stop accepting a moment before the rest: Uvicorn would overlook, and wait for, a connection still set up."""
         for server in self.servers:
-            server.close()
+            for listener in server.sockets:
+                asyncio.get_running_loop().remove_reader(listener)
         await asyncio.sleep(0.1)
         await super().shutdown(sockets)
 
