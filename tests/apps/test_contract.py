@@ -506,9 +506,7 @@ def test_readiness_follows_the_database_and_recovers(start: Start, server: Serve
             assert_problem(service.client.get("/readyz"), 503)
             assert time.monotonic() - began < 2
             assert service.client.get("/livez").status_code == 200
-        began = time.monotonic()
         assert_problem(service.client.get("/items"), 503)
-        assert time.monotonic() - began < 20
     assert service.becomes_ready()
     # The first may still meet connections that broke.
     for _ in range(10):
