@@ -121,7 +121,7 @@ TOLD: dict[str, Told] = {
         for environment in ("local", "staging", "production")
     },
     "kubernetes/cluster/logs/config.yaml": lambda a: {
-        ("exporters", "otlphttp", "endpoint"): f"http://{a['log_collector']}"
+        ("exporters", "otlp_http", "endpoint"): f"http://{a['log_collector']}"
     },
     "kubernetes/cluster/logs/networkpolicy.yaml": lambda a: {
         ("spec", "egress", 1, "ports", 0, "port"): int(a["log_collector"].split(":")[1])
