@@ -50,6 +50,7 @@ class ControlPlane:
         self.programs = found
         self.folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._resources: dict[str, dict[str, Object]] = {}
         self.tokens = {name: secrets.token_urlsafe() for name in USERS}
 
     def __enter__(self) -> Self:
@@ -117,7 +118,7 @@ class ControlPlane:
         if volumes:
             self.apply(*volumes)
 
-    def get(self, path: str, **parameters: str) -> Any:
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Read an object or list."""
         response = self.client.get(path, params=parameters)
         assert response.status_code == httpx.codes.OK, response.text
@@ -125,25 +126,38 @@ class ControlPlane:
 
     def items(self, path: str, **parameters: str) -> list[Object]:
         """Read the items of a list."""
-        found: list[Object] = self.get(path, **parameters)["items"]
+        found: list[Object] = self.get(path, parameters)["items"]
         return found
 
-    def events_since(self, listed: Object, path: str, **parameters: str) -> Iterator[tuple[str, Object]]:
-        """What has happened to the objects of a list since it was read, each step of it, up to now."""
-        end = int(self.get(path, **parameters)["metadata"]["resourceVersion"])
-        since = listed["metadata"]["resourceVersion"]
-        watch = {**parameters, "watch": "1", "resourceVersion": since, "allowWatchBookmarks": "true"}
-        if end == int(since):
-            return
-        with self.client.stream("GET", path, params=watch | {"timeoutSeconds": "5"}) as response:
+    def path_of(self, item: Object) -> str:
+        """Where the API has an object."""
+        version, kind, metadata = item["apiVersion"], item["kind"], item["metadata"]
+        top = f"/api/{version}" if "/" not in version else f"/apis/{version}"
+        if top not in self._resources:
+            self._resources[top] = {
+                resource["kind"]: resource for resource in self.get(top)["resources"] if "/" not in resource["name"]
+            }
+        resource = self._resources[top][kind]
+        middle = f"/namespaces/{metadata['namespace']}" if resource["namespaced"] else ""
+        return f"{top}{middle}/{resource['name']}/{metadata['name']}"
+
+    def patch(self, path: str, change: Object) -> Object:
+        """Change an object, and return it."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        response = self.client.patch(path, json=change, headers=headers)
+        assert response.status_code == httpx.codes.OK, response.text
+        changed: Object = response.json()
+        return changed
+
+    def events(self, path: str, parameters: Mapping[str, str], since: str) -> Iterator[tuple[str, Object]]:
+        """Every step of what has happened to the objects of a list since a version of it, and then all that will."""
+        watch = {"watch": "1", "resourceVersion": since}
+        with self.client.stream("GET", path, params={**parameters, **watch}) as response:
             assert response.status_code == httpx.codes.OK
             for line in response.iter_lines():
                 event = json.loads(line)
                 assert event["type"] != "ERROR", event
-                if int(event["object"]["metadata"]["resourceVersion"]) > end:
-                    return
-                if event["type"] != "BOOKMARK":
-                    yield event["type"], event["object"]
+                yield event["type"], event["object"]
 
     def kubeconfig_of(self, token: str, context: str = "test") -> Path:
         """A configuration of kubectl for the holder of this token."""
@@ -159,6 +173,10 @@ class ControlPlane:
         }
         path.write_text(yaml.safe_dump(content))
         return path
+
+    def service_account(self, namespace: str, name: str) -> Path:
+        """A configuration of kubectl for a service account."""
+        return self.kubeconfig_of(self.kubectl("create", "token", name, f"--namespace={namespace}").stdout.strip())
 
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
         """The environment of kubectl and of what calls it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -181,7 +182,7 @@ def test_the_quota_admits_a_rollout_of_the_most_replicas_while_jobs_run(
 ) -> None:
     with most_replicas(applied, cluster):
         for deployment in applied.of("Deployment"):
-            patch(cluster, f"/apis/apps/v1/{path_of(deployment)}", RESTART)
+            cluster.patch(cluster.path_of(deployment), RESTART)
         start_jobs(applied, cluster, "during-rollout")
         wait_for_pods(cluster, applied.namespaces)
     assert not refusals(cluster, applied.namespaces)
@@ -201,25 +202,30 @@ def most_replicas(applied: Applied, cluster: ControlPlane) -> Iterator[None]:
         return most.items() <= replicas.items()
 
     for scaler in scalers:
-        spec = {"minReplicas": scaler["spec"]["maxReplicas"]}
-        patch(cluster, f"/apis/autoscaling/v2/{path_of(scaler)}", {"spec": spec})
+        cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["maxReplicas"]}})
     wait_for(scaled)
     wait_for_pods(cluster, applied.namespaces)
     yield
     for scaler in scalers:
-        spec = {"minReplicas": scaler["spec"]["minReplicas"]}
-        patch(cluster, f"/apis/autoscaling/v2/{path_of(scaler)}", {"spec": spec})
+        cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["minReplicas"]}})
 
 
-def path_of(item: Object) -> str:
-    """Where the API has an object, below its version."""
-    return f"namespaces/{item['metadata']['namespace']}/{item['kind'].lower()}s/{item['metadata']['name']}"
-
-
-def patch(cluster: ControlPlane, path: str, change: Object) -> None:
-    """Change an object."""
-    response = cluster.client.patch(path, json=change, headers={"Content-Type": "application/merge-patch+json"})
-    assert response.status_code == httpx.codes.OK, response.text
+def test_the_deployer_may_apply_each_overlay(applied: Applied, cluster: ControlPlane) -> None:
+    if not any(account["metadata"]["name"] == "deployer" for account in applied.of("ServiceAccount")):
+        pytest.skip("No namespace has a deployer.")
+    overlays = yaml_files.load(applied.files[-1].read_bytes())
+    refused = []
+    for item in overlays:
+        user = f"system:serviceaccount:{item['metadata']['namespace']}:deployer"
+        response = cluster.client.patch(
+            cluster.path_of(item),
+            params={"dryRun": "All", "fieldManager": "kubectl"},
+            content=json.dumps(item),
+            headers={"Impersonate-User": user, "Content-Type": "application/apply-patch+yaml"},
+        )
+        if response.status_code != httpx.codes.OK:
+            refused.append(response.json()["message"])
+    assert not refused
 
 
 def test_what_a_cluster_needs_once_is_applied(
