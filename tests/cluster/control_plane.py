@@ -174,10 +174,6 @@ class ControlPlane:
         path.write_text(yaml.safe_dump(content))
         return path
 
-    def service_account(self, namespace: str, name: str) -> Path:
-        """A configuration of kubectl for a service account."""
-        return self.kubeconfig_of(self.kubectl("create", "token", name, f"--namespace={namespace}").stdout.strip())
-
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
         """The environment of kubectl and of what calls it."""
         return {
@@ -284,22 +280,7 @@ class ControlPlane:
         )
 
     def _add_nodes(self) -> None:
-        nodes = [
-            {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {
-                    "name": f"node-{zone}{number}",
-                    "labels": {
-                        "kubernetes.io/os": "linux",
-                        "kubernetes.io/hostname": f"node-{zone}{number}",
-                        "topology.kubernetes.io/zone": f"zone-{zone}",
-                    },
-                },
-            }
-            for zone in ZONES
-            for number in (1, 2)
-        ]
+        nodes = [node(f"node-{zone}{number}", zone) for zone in ZONES for number in (1, 2)]
         storage = {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
@@ -344,6 +325,16 @@ class ControlPlane:
                 self.processes.clear()
                 raise PortTakenError(message) if "address already in use" in message else RuntimeError(message)
             time.sleep(0.1)
+
+
+def node(name: str, zone: str) -> Object:
+    """A node, which kwok plays."""
+    labels = {
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/hostname": name,
+        "topology.kubernetes.io/zone": f"zone-{zone}",
+    }
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
 
 def _volume(claim: Object) -> Object:

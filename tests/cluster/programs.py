@@ -28,7 +28,7 @@ PACKAGES = {
 }
 
 DEFINITIONS = (
-    ("sigs.k8s.io/gateway-api", "config/crd/standard/*routes.yaml"),
+    ("sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
     ("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd/*monitors.yaml"),
     ("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd/*rules.yaml"),
     ("github.com/external-secrets/external-secrets", "config/crds/bases/external-secrets.io_*.yaml"),

@@ -41,10 +41,12 @@ class Project:
         """The namespace of an environment."""
         return f"{self.answers.get('namespace', self.service)}-{environment}"
 
-    def by(self, kubeconfig: Path) -> Project:
-        """The same project in the hands of somebody else."""
+    def as_deployer(self, environment: str) -> Project:
+        """The same project in the hands of the account that deploys."""
+        self.require("kubeconfig")
+        self.make("kubeconfig", ENVIRONMENT=environment)
         other = copy(self)
-        other.kubeconfig = kubeconfig
+        other.kubeconfig = self.path / f"kubeconfig-{environment}"
         return other
 
     def stand_in(self, program: str, script: str) -> None:

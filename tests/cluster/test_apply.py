@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from tests.conftest import Judge
 from tests.render import Renderer
 from tests.validators import kustomize, yaml_files
 
+SIZES = {"hard", "resources", "replicas", "minReplicas", "maxReplicas"}
 RESTART = {"spec": {"template": {"metadata": {"annotations": {"test/restart": "1"}}}}}
 
 
@@ -180,12 +182,37 @@ def start_jobs(applied: Applied, cluster: ControlPlane, suffix: str) -> None:
 def test_the_quota_admits_a_rollout_of_the_most_replicas_while_jobs_run(
     applied: Applied, cluster: ControlPlane
 ) -> None:
+    applied = of_different_size(applied)
     with most_replicas(applied, cluster):
         for deployment in applied.of("Deployment"):
             cluster.patch(cluster.path_of(deployment), RESTART)
         start_jobs(applied, cluster, "during-rollout")
         wait_for_pods(cluster, applied.namespaces)
     assert not refusals(cluster, applied.namespaces)
+
+
+def of_different_size(applied: Applied) -> Applied:
+    """One project of each set of quota, replicas and resources: to scale them all takes minutes."""
+    found: dict[str, list[Object]] = {}
+    for namespace in sorted(applied.namespaces):
+        objects = [
+            item
+            for item in applied.objects
+            if namespace in (item["metadata"].get("namespace"), item["metadata"]["name"])
+        ]
+        found.setdefault(json.dumps([size(item) for item in objects]), objects)
+    return Applied([item for objects in found.values() for item in objects])
+
+
+def size(value: Any) -> Any:
+    """What decides how much an object takes or may take."""
+    if isinstance(value, list):
+        return list(filter(None, map(size, value)))
+    if isinstance(value, dict):
+        own = {key: value[key] for key in SIZES & value.keys()}
+        below = {key: size(item) for key, item in value.items() if key not in own}
+        return dict(sorted((own | {key: item for key, item in below.items() if item}).items()))
+    return None
 
 
 @contextmanager

@@ -67,13 +67,10 @@ def test_what_says_no_resources_gets_defaults(project: Project, cluster: Control
     assert resources["limits"].keys() == {"memory"}
 
 
-@pytest.fixture
-def deployer(project: Project, cluster: ControlPlane) -> Project:
+@pytest.fixture(scope="module")
+def deployer(project: Project) -> Project:
     """The same project in the hands of the account that deploys."""
-    namespace = project.namespace("staging")
-    if cluster.client.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/deployer").status_code != httpx.codes.OK:
-        pytest.skip("No namespace has a deployer.")
-    return project.by(cluster.service_account(namespace, "deployer"))
+    return project.as_deployer("staging")
 
 
 def test_the_deployer_deploys_and_rolls_back(deployer: Project) -> None:
