@@ -87,6 +87,7 @@ class ControlPlane:
             input=standard_input,
             capture_output=True,
             text=True,
+            timeout=PATIENCE,
             check=False,
         )
         if check:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.control_plane import ControlPlane, Object
+from tests.cluster.control_plane import PATIENCE, ControlPlane, Object
 from tests.render import File
 from tests.space import Answers
 from tests.validators import yaml_files
@@ -73,6 +73,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            timeout=PATIENCE,
             check=False,
         )
         if check:
