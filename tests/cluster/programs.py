@@ -81,7 +81,8 @@ def _build(name: str, target: Path) -> None:
 
 @functools.cache
 def _cache() -> Path:
-    locks = b"".join(path.read_bytes() for path in sorted(MODULES.glob("*/go.*")))
+    modules = sorted({module for module, _ in PACKAGES.values()})
+    locks = b"".join((MODULES / module / name).read_bytes() for module in modules for name in ("go.mod", "go.sum"))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "k8s-starter" / f"control-plane-{sha256(locks).hexdigest()[:12]}"
 
