@@ -28,6 +28,7 @@ from tests.validators import (
     text,
     yaml_files,
 )
+from tests.validators.fragments import Fragments
 from tests.validators.kubernetes_schema import Schemas
 
 DETAILS = {"project_name": "Shop", "service_name": "shop"}
@@ -99,12 +100,18 @@ KUBERNETES = [
     Row("schema", "a service type that does not exist", SERVICE, "type: ClusterIP", "type: Cluster"),
     Row("schema", "an image with a capital", DEPLOYMENT, "image: docker.io", "image: Docker.io"),
     Row("kustomize", "a duplicate key", DEPLOYMENT, "enableServiceLinks: false", "enableServiceLinks: false\n      enableServiceLinks: true"),
-    Row("kustomize", "a resource that does not exist", KUSTOMIZATION, "- deployment.yaml", "- deploymnt.yaml"),
+    Row("kustomize + listed", "a resource that does not exist", KUSTOMIZATION, "- deployment.yaml", "- deploymnt.yaml"),
     Row("kustomize", "a resource twice", KUSTOMIZATION, "- service.yaml", "- service.yaml\n  - service.yaml"),
     Row("listed", "a file that no kustomization lists", KUSTOMIZATION, "  - poddisruptionbudget.yaml\n", ""),
-    Row("kustomization", "a deprecated key", KUSTOMIZATION, "resources:", "vars: []\nresources:"),
     Row("kustomization + selectors", "selectors rewritten by an overlay", STAGING, "includeTemplates: true", "includeSelectors: true"),
     Row("patch + hosts", "a patch that meets nothing", STAGING, "kind: Ingress\n      name: shop", "kind: Ingress\n      name: shops"),
+    Row("patch", "a patch without a target that meets nothing", "kubernetes/overlays/local/kustomization.yaml", "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop", "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shops"),
+    Row("replicas", "replicas of nothing", STAGING, "labels:", "replicas:\n  - name: shops\n    count: 2\nlabels:"),
+    Row("kustomize", "settings merged into nothing", STAGING, "- name: shop\n    behavior", "- name: shops\n    behavior"),
+    Row("kustomize", "settings made twice", STAGING, "    behavior: merge\n", ""),
+    Row("kustomize", "an operation on a field that does not exist", STAGING, "path: /spec/rules/0/host", "path: /spec/rules/1/host"),
+    Row("kustomize", "two resources of one name", DEPLOYMENT, "apiVersion: apps/v1\n", "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: shop\n---\napiVersion: apps/v1\n"),
+    Row("kustomize", "a folder that is a resource of itself", KUSTOMIZATION, "  - deployment.yaml\n", "  - deployment.yaml\n  - ../base\n"),
     Row("image", "an image that no container runs", STAGING, "labels:", "images:\n  - name: docker.io/acme/shops\n    newTag: x\nlabels:"),
     Row("selectors", "a selector that can never change, with a label that does", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shop\n      app.kubernetes.io/component: api\n  strategy"),
     Row("selectors", "a selector that does not match the pods", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shops\n  strategy"),
@@ -177,6 +184,15 @@ KUBERNETES = [
     Row("namespace", "a namespace that is open to the outside", "kubernetes/namespace/networkpolicy.yaml", "    - Egress\n", ""),
     Row("namespace + listed", "a namespace without a quota", "kubernetes/namespace/kustomization.yaml", "  - resourcequota.yaml\n", ""),
     Row("hosts", "one host in every environment", f"{BASE}/httproute.yaml", "  hostnames:\n", "  hostnames:\n    - www.example.com\n"),
+]  # fmt: skip
+
+# What Kustomize knows and `Fragments` does not take apart.
+REFUSED = [
+    Row("kustomization", "a deprecated key", KUSTOMIZATION, "resources:", "vars: []\nresources:"),
+    Row("", "a prefix of every name", STAGING, "labels:", "namePrefix: a-\nlabels:"),
+    Row("", "a component", STAGING, "labels:", "components: []\nlabels:"),
+    Row("", "a patch that may rename", STAGING, "  - target:\n", "  - options:\n      allowNameChange: true\n    target:\n"),
+    Row("", "a patch of a name", STAGING, "path: /spec/rules/0/host", "path: /metadata/name"),
 ]  # fmt: skip
 
 COMPOSE = [
@@ -363,15 +379,34 @@ def broken(good: list[Files], row: Row) -> dict[str, bytes]:
     raise AssertionError(f"no good project has {row.old!r} in {row.path}: mend this row")
 
 
-def check_kubernetes(files: Files, scratch: Path, schemas: list[Schemas], *folders: str) -> list[Finding]:
-    """What all checks find in these folders, or in all."""
-    manifests = {path: content for path, content in files.items() if path.startswith("kubernetes/")}
+def check_sources(files: Files) -> list[Finding]:
     try:
-        findings = list(kustomize.check_sources(manifests))
-        built = kustomize.build(manifests, scratch, *folders)
-        return [*findings, *kubernetes.check_resources(built, schemas)]
+        return list(kustomize.check_sources(files))
     except (ValueError, yaml.YAMLError) as error:
         return [Finding("kubernetes", "", "kustomize", str(error))]
+
+
+def check_built(built: list[dict[str, object]] | ValueError, schemas: list[Schemas]) -> list[Finding]:
+    if isinstance(built, ValueError):
+        return [Finding("kubernetes", "", "kustomize", str(built))]
+    return kubernetes.check_resources(built, schemas)
+
+
+def manifests(files: Files, *, everything: bool) -> Files:
+    """The base with all environments, or with one, which shows what is wrong with the base."""
+    return {
+        path: content
+        for path, content in files.items()
+        if path.startswith("kubernetes/")
+        and (everything or not path.startswith(("kubernetes/overlays/local", "kubernetes/overlays/staging")))
+    }
+
+
+def whole(files: Files, scratch: Path) -> list[dict[str, object]] | ValueError:
+    try:
+        return kustomize.build(files, scratch)
+    except (ValueError, yaml.YAMLError) as error:
+        return ValueError(str(error))
 
 
 def check_text(files: Files) -> list[Finding]:
@@ -404,16 +439,40 @@ def expect(rows: list[Row], results: Iterable[list[Finding]]) -> None:
 
 
 def test_broken_manifests(good: list[Files], schemas: list[Schemas], tmp_path: Path) -> None:
-    assert [check_kubernetes(files, tmp_path, schemas) for files in good] == [[], []]
-
-    def check(row: Row) -> list[Finding]:
-        """One environment shows what is wrong with the base; two what is wrong between them."""
-        one = ("kubernetes/overlays/production", "kubernetes/overlays/production/namespace")
-        everything = row.path.startswith("kubernetes/overlays") or "hosts" in row.checks
-        return check_kubernetes(broken(good, row), tmp_path, schemas, *(() if everything else one))
-
+    """Each is built whole, and put together from fragments too, which has to show the same."""
+    for files in good:
+        assert check_sources(manifests(files, everything=True)) == []
+    sources = [check_sources(manifests(broken(good, row), everything=True)) for row in KUBERNETES]
+    sets = [manifests(files, everything=True) for files in good]
+    for row in KUBERNETES:
+        overlays = row.path.startswith("kubernetes/overlays") or "hosts" in row.checks
+        sets.append(manifests(broken(good, row), everything=overlays))
+    composed = Fragments(tmp_path).build_all(sets)
     with ThreadPoolExecutor(kustomize.WORKERS) as pool:
-        expect(KUBERNETES, pool.map(check, KUBERNETES))
+        wholes = list(pool.map(lambda files: whole(files, tmp_path), sets))
+    assert [check_built(result, schemas) for result in [*wholes[:2], *composed[:2]]] == [[], [], [], []]
+    found = [
+        [[*ours, *check_built(result, schemas)] for ours, result in zip(sources, results[2:], strict=True)]
+        for results in (wholes, composed)
+    ]
+    # Where only a whole tree tells Kustomize that something is wrong, checks of our own tell it of fragments.
+    expect(KUBERNETES, [[item for item in one if item.check != "kustomize" or not instead(one)] for one in found[0]])
+    expect(
+        KUBERNETES,
+        [[item._replace(check=item.check.replace("duplicates", "kustomize")) for item in one] for one in found[1]],
+    )
+
+
+def instead(findings: list[Finding]) -> bool:
+    return any(finding.check in ("patch", "replicas") for finding in findings)
+
+
+def test_what_is_not_taken_apart_is_refused(good: list[Files], tmp_path: Path) -> None:
+    for row in REFUSED:
+        files = manifests(broken(good, row), everything=True)
+        assert [finding.check for finding in check_sources(files)] == [*filter(None, [row.checks])], row.broken
+        with pytest.raises(NotImplementedError):
+            Fragments(tmp_path).build_all([files])
 
 
 def test_broken_compose_files(good: list[Files], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -119,6 +120,13 @@ def _name(resource: Resource) -> str:
     return f"{resource['kind']}/{resource['metadata']['name']}"
 
 
+def _identity(resource: Resource) -> tuple[str, str, str, str]:
+    """By which a cluster, and Kustomize, tell resources apart."""
+    metadata = resource["metadata"]
+    group = resource["apiVersion"].rpartition("/")[0]
+    return group, resource["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
 def environments(resources: Iterable[Resource]) -> list[Environment]:
     found: dict[str, Environment] = {}
     for resource in resources:
@@ -146,6 +154,12 @@ def check_resources(resources: list[Resource], schemas: Iterable[Schemas]) -> li
     ]
     if findings:
         return list(dict.fromkeys(findings))
+    ids = Counter(_identity(resource) for resource in resources)
+    findings += [
+        Finding(namespace or "cluster", f"{kind}/{name}", "duplicates", f"there are {number} of it")
+        for (_, kind, namespace, name), number in ids.items()
+        if number > 1
+    ]
     hosts: dict[str, str] = {}
     for environment in environments(resources):
         if not environment.namespace:

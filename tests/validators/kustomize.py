@@ -8,8 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,6 +19,7 @@ from tests.validators.kubernetes_schema import Resource
 
 FILE = "kustomization.yaml"
 WORKERS = 2
+SCALABLE = {"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"}
 
 
 def tool(name: str) -> str:
@@ -41,7 +41,7 @@ def kustomizations(files: Files) -> dict[str, dict[str, Any]]:
 def entry_points(files: Files) -> list[str]:
     """The folders that people build: those that no other kustomization takes as a resource."""
     found = kustomizations(files)
-    used = {_join(folder, item) for folder, content in found.items() for item in content.get("resources", [])}
+    used = {join(folder, item) for folder, content in found.items() for item in content.get("resources", [])}
     return sorted(found.keys() - used)
 
 
@@ -52,31 +52,24 @@ def build(files: Files, scratch: Path, *folders: str) -> list[Resource]:
             target = Path(top, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        resources = list(folders or entry_points(files))
-        Path(top, FILE).write_text(yaml.safe_dump({"resources": resources}))
-        done = subprocess.run(
-            [tool("kubectl"), "kustomize", top],
-            capture_output=True,
-            check=False,
-            env={"HOME": top, "GOGC": "off", "PATH": os.defpath},
-        )
+        return run(Path(top), folders or entry_points(files))
+
+
+def run(top: Path, folders: Sequence[str]) -> list[Resource]:
+    """What one run builds of these folders together."""
+    Path(top, FILE).write_text(yaml.safe_dump({"resources": list(folders)}))
+    done = subprocess.run(
+        [tool("kubectl"), "kustomize", top],
+        capture_output=True,
+        check=False,
+        env={"HOME": str(top), "GOGC": "off", "PATH": os.defpath},
+    )
     if done.returncode:
-        raise ValueError(done.stderr.decode().replace(top + "/", "").strip())
+        raise ValueError(done.stderr.decode().replace(f"{top}/", "").strip())
     try:
         return yaml_files.load(done.stdout)
     except yaml.YAMLError as error:
         raise ValueError(f"what Kustomize builds is not YAML to every reader: {error}") from error
-
-
-def build_all(sets: Iterable[Files], scratch: Path) -> list[list[Resource] | ValueError]:
-    def attempt(files: Files) -> list[Resource] | ValueError:
-        try:
-            return build(files, scratch)
-        except (ValueError, yaml.YAMLError) as error:
-            return ValueError(str(error))
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(attempt, sets))
 
 
 def check_sources(files: Files) -> Iterator[Finding]:
@@ -107,9 +100,16 @@ def check_sources(files: Files) -> Iterator[Finding]:
             )
         below = list(_resources_below(folder, files, found))
         for patch in content.get("patches", []):
-            target = patch.get("target")
-            if target and not any(_meets(target, resource) for resource in below):
-                yield Finding(path, "patches", "patch", f"no resource is a {target}")
+            written = yaml_files.load(
+                files.get(join(folder, patch["path"]), b"") if "path" in patch else patch["patch"].encode()
+            )
+            for target in [patch["target"]] if "target" in patch else map(identity, written):
+                if not any(meets(target, resource) for resource in below):
+                    yield Finding(path, "patches", "patch", f"no resource is a {target}")
+        scalable = {resource["metadata"]["name"] for resource in below if resource["kind"] in SCALABLE}
+        for entry in content.get("replicas", []):
+            if entry["name"] not in scalable:
+                yield Finding(path, "replicas", "replicas", f"nothing that has replicas is called {entry['name']}")
         images = {image.rsplit(":", 1)[0] for resource in below for image in _images(resource)}
         for image in content.get("images", []):
             if image["name"] not in images:
@@ -123,28 +123,52 @@ def _listed(content: dict[str, Any]) -> Iterator[str]:
         if "path" in patch:
             yield patch["path"]
     for generator in [*content.get("configMapGenerator", []), *content.get("secretGenerator", [])]:
-        yield from (item.split("=")[-1] for key in ("envs", "files") for item in generator.get(key, []))
+        yield from inputs_of(generator)
 
 
-def _join(folder: str, item: str) -> str:
+def inputs_of(generator: Mapping[str, Any]) -> Iterator[str]:
+    """The files that a generator reads."""
+    for key in ("envs", "files"):
+        yield from (item.rpartition("=")[2] for item in generator.get(key, []))
+
+
+def join(folder: str, item: str) -> str:
     return os.path.normpath(f"{folder}/{item}")
 
 
-def _resources_below(folder: str, files: Files, found: dict[str, dict[str, Any]]) -> Iterator[Resource]:
+def _resources_below(
+    folder: str, files: Files, found: dict[str, dict[str, Any]], above: tuple[str, ...] = ()
+) -> Iterator[Resource]:
+    if folder in above:
+        raise ValueError(f"{folder} is a resource of itself")
     for item in found[folder].get("resources", []):
-        path = _join(folder, item)
+        path = join(folder, item)
         if path in found:
-            yield from _resources_below(path, files, found)
+            yield from _resources_below(path, files, found, (*above, folder))
         elif path in files:
             yield from yaml_files.load(files[path])
+    for generator in found[folder].get("configMapGenerator", []):
+        yield generated(generator["name"])
 
 
-def _meets(target: dict[str, str], resource: Resource) -> bool:
+def generated(name: str) -> Resource:
+    """A generated ConfigMap, as far as patches meet it."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+
+
+def meets(target: dict[str, str], resource: Resource) -> bool:
     group, _, version = str(resource["apiVersion"]).rpartition("/")
     values = {"kind": resource["kind"], "name": resource["metadata"]["name"], "group": group, "version": version}
     if target.keys() - values.keys():
         raise NotImplementedError(f"a patch with the target {target}")
     return all(re.fullmatch(str(pattern), str(values[key])) for key, pattern in target.items())
+
+
+def identity(resource: Resource) -> dict[str, str]:
+    """What a patch without a target means by itself."""
+    group, _, version = str(resource["apiVersion"]).rpartition("/")
+    names = {"kind": resource["kind"], "name": resource["metadata"]["name"], "group": group, "version": version}
+    return {key: re.escape(value) for key, value in names.items()}
 
 
 def _images(value: Any) -> Iterator[str]:
