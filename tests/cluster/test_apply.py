@@ -60,7 +60,7 @@ def applied(
     rendered: list[Project],
     tmp_path_factory: pytest.TempPathFactory,
     judge: Judge,
-) -> Iterator[Applied]:
+) -> Applied:
     """An environment of all projects: first the namespaces, then each overlay at once."""
     environment = request.param
     folder = tmp_path_factory.mktemp(environment)
@@ -75,10 +75,7 @@ def applied(
         applied.objects += objects
         applied.files.append(file)
     judge.count(f"objects applied for {environment}", len(applied.objects))
-    yield applied
-    for namespace in applied.namespaces:
-        # The node ports that answers fix become free for the next environment.
-        cluster.kubectl("delete", "services", "--all", f"--namespace={namespace}")
+    return applied
 
 
 def build(cluster: ControlPlane, file: Path, folders: Iterable[Path]) -> list[Object]:
