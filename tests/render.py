@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tests.space import Answers, Space, picker
 from tests.template import SUFFIX, Part, Source, Template
+from tests.validators import PartedFiles
 
 ANSWERS_FILE = ".copier-answers.yml"
 
@@ -35,26 +36,6 @@ class Rendered:
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value!r}" for name, value in self.answers.items()) or "any answers"
-
-
-class Files(Mapping[str, bytes]):
-    """Files by path, each kept as the parts of which it is made: many files share most of theirs."""
-
-    def __init__(self, parts: dict[str, Parts]) -> None:
-        self.parts = parts
-
-    def __getitem__(self, path: str) -> bytes:
-        parts = self.parts[path]
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def __contains__(self, path: object) -> bool:
-        return path in self.parts
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.parts)
-
-    def __len__(self) -> int:
-        return len(self.parts)
 
 
 class Renderer:
@@ -86,13 +67,13 @@ class Renderer:
         for answers, context, files in self._sets(patterns, without, awkward=awkward):
             key = tuple(map(id, files))
             if key not in found:
-                found[key] = Rendered(answers, context, Files(dict(files)))
+                found[key] = Rendered(answers, context, PartedFiles(dict(files)))
         return list(found.values())
 
     def every(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """The files of these names for every combination, one at a time: there may be too many to keep."""
         for answers, context, files in self._sets(patterns, (), awkward=awkward):
-            yield Rendered(answers, context, Files(dict(files)))
+            yield Rendered(answers, context, PartedFiles(dict(files)))
 
     def each(self, *patterns: str, awkward: bool = True) -> list[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
@@ -114,7 +95,7 @@ class Renderer:
         for answers, context in self._combinations(source.reads, awkward=awkward):
             file = self._file(source, context)
             if file and id(file) not in found:
-                found[id(file)] = (Rendered(answers, context, Files(dict([file]))), file)
+                found[id(file)] = (Rendered(answers, context, PartedFiles(dict([file]))), file)
         return list(found.values())
 
     def _sets(

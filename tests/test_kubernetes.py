@@ -22,7 +22,8 @@ Built = tuple[Rendered, list[dict[str, object]] | ValueError]
 
 @pytest.fixture(scope="session")
 def trees(renderer: Renderer) -> list[Rendered]:
-    return renderer.distinct("kubernetes/*")
+    """All but kubernetes/cluster, of which they are independent."""
+    return renderer.distinct("kubernetes/*", without=("kubernetes/cluster/*",))
 
 
 @pytest.fixture(scope="session")
@@ -58,9 +59,8 @@ def test_every_built_environment_is_valid_and_fits_together(
     judge.count(
         "environments built", sum(len(kubernetes.environments(done)) for _, done in built if isinstance(done, list))
     )
-    judge.found(
-        (tree, kubernetes.check_resources(result, schemas)) for tree, result in built if isinstance(result, list)
-    )
+    checker = kubernetes.Checker(schemas)
+    judge.found((tree, checker.check(result)) for tree, result in built if isinstance(result, list))
 
 
 def test_what_is_put_together_from_fragments_is_what_kustomize_builds(built: list[Built], tmp_path: Path) -> None:
@@ -86,9 +86,9 @@ def by_text(resources: Iterable[object]) -> list[str]:
     return sorted(json.dumps(resource, sort_keys=True) for resource in resources)
 
 
-def test_every_deploy_target_of_the_makefile_is_an_entry_point(renderer: Renderer) -> None:
+def test_every_deploy_target_of_the_makefile_is_an_entry_point(trees: list[Rendered]) -> None:
     """`make deploy` and `make namespace` build these folders."""
-    for tree in renderer.distinct("kubernetes/*", awkward=False):
+    for tree in trees:
         assert {f"kubernetes/overlays/{name}" for name in ("local", "staging", "production")} <= set(
             kustomize.entry_points(tree.files)
         )

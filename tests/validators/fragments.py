@@ -25,13 +25,16 @@ from tests.validators.kustomize import (
     FILE,
     SCALABLE,
     WORKERS,
+    Thing,
     entry_points,
+    generated,
     identity,
     inputs_of,
     join,
     kustomizations,
     meets,
     run,
+    thing,
 )
 
 # What is known to treat each resource apart; anything else is refused.
@@ -61,7 +64,7 @@ class _Plan:
     patches: tuple[str, ...]  # the files that hold patches
 
 
-@dataclass
+@dataclass(eq=False)
 class _Fragment:
     folder: str
     inputs: Inputs
@@ -80,7 +83,8 @@ class _Needs:
 
 
 class Fragments:
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, batch: int = _BATCH) -> None:
+        self._batch = batch
         self._scratch = scratch
         self._plans: dict[Inputs, list[_Plan]] = {}
         self._needs: dict[tuple[Any, ...], _Needs] = {}
@@ -96,7 +100,7 @@ class Fragments:
         alone = [fragment for fragment in waiting if fragment.alone]
         marked = [fragment for fragment in waiting if not fragment.alone]
         batches = [[fragment] for fragment in alone]
-        batches += [marked[start : start + _BATCH] for start in range(0, len(marked), _BATCH)]
+        batches += [marked[start : start + self._batch] for start in range(0, len(marked), self._batch)]
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(self._build, batches))
         return [result if isinstance(result, ValueError) else self._compose(result) for result in planned]
@@ -137,7 +141,9 @@ class Fragments:
         for item in plan.items:
             if item not in files:
                 raise ValueError(f"{item}, which a kustomization lists, is no file and no folder with a {FILE}")
-            key = (id(plan), item, files[item], patches)
+            key: tuple[Any, ...] = (id(plan), item, files[item], patches)
+            if b"RoleBinding" in files[item]:  # whose ServiceAccounts may be in any other file
+                key += tuple(files.get(path) for path in plan.items)
             if key not in self._needs:
                 self._needs[key] = _needs_of(plan, item, files)
             needs = self._needs[key]
@@ -180,8 +186,10 @@ class Fragments:
                 resources = run(Path(top), folders)
             except ValueError as error:
                 if len(batch) > 1:
-                    self._build(batch[: len(batch) // 2])
-                    self._build(batch[len(batch) // 2 :])
+                    named = [fragment for mark, fragment in marks.items() if f"{mark}/" in str(error)]
+                    wrong = named if 0 < len(named) < len(batch) else batch[: len(batch) // 2]
+                    self._build(wrong)
+                    self._build([fragment for fragment in batch if fragment not in wrong])
                 else:
                     batch[0].built = ValueError(str(error).replace(f"{_MARK}-0/", ""))
                 return
@@ -251,7 +259,7 @@ def _needs_of(plan: _Plan, item: str, files: Files) -> _Needs:
     for folder, content in plan.found.items():
         for patch in content.get("patches", []):
             written = _written(folder, patch, files)
-            if any(_concerns(patch, written, resource) for resource in resources):
+            if any(_concerns(patch, written, thing(resource)) for resource in resources):
                 texts += written
                 paths += [join(folder, patch["path"])] if "path" in patch else []
     names = {name for text in texts for name in _config_maps(text)}
@@ -290,13 +298,13 @@ def _written(folder: str, patch: Mapping[str, Any], files: Files) -> list[Any]:
     return yaml_files.load(files[join(folder, patch["path"])] if "path" in patch else patch["patch"].encode())
 
 
-def _concerns(patch: Mapping[str, Any], written: list[Any], resource: Resource) -> bool:
+def _concerns(patch: Mapping[str, Any], written: list[Any], item: Thing) -> bool:
     if len(written) != 1:
         raise NotImplementedError("a patch of several documents")
     for change in written[0] if isinstance(written[0], list) else []:
         if str(change.get("path")).startswith(("/apiVersion", "/kind", "/metadata/name")):
             raise NotImplementedError(f"a patch of {change['path']}")
-    return meets(patch.get("target") or identity(written[0]), resource)
+    return meets(patch.get("target") or identity(written[0]), item)
 
 
 def _reduced(
@@ -305,10 +313,7 @@ def _reduced(
     """The kustomizations that lead to these resources and generators, with nothing in them that meets others."""
     content = dict(plan.found[folder])
     made = [generator for generator in content.get("configMapGenerator", []) if generator["name"] in generators]
-    below: list[Resource] = [
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}} for name in generators
-    ]
-    below += [resource for documents in resources.values() for resource in documents]
+    below = [*map(generated, generators), *(thing(resource) for found in resources.values() for resource in found)]
     kept: dict[str, list[tuple[str, bytes]]] = {}
     for item in content.get("resources", []):
         path = join(folder, item)
@@ -326,12 +331,12 @@ def _reduced(
     content["patches"] = [
         patch
         for patch in content.get("patches", [])
-        if any(_concerns(patch, _written(folder, patch, files), resource) for resource in below)
+        if any(_concerns(patch, _written(folder, patch, files), item) for item in below)
     ]
     content["replicas"] = [
         entry
         for entry in content.get("replicas", [])
-        if any(resource["kind"] in SCALABLE and resource["metadata"]["name"] == entry["name"] for resource in below)
+        if any(item.kind in SCALABLE and item.name == entry["name"] for item in below)
     ]
     content["images"] = [entry for entry in content.get("images", []) if entry["name"].encode() in texts]
     if folder == plan.folder and plan.namespace is not None:

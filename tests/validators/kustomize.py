@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -72,48 +73,70 @@ def run(top: Path, folders: Sequence[str]) -> list[Resource]:
         raise ValueError(f"what Kustomize builds is not YAML to every reader: {error}") from error
 
 
+class Thing(NamedTuple):
+    """A resource, as far as a kustomization can mean it."""
+
+    group: str
+    version: str
+    kind: str
+    name: str
+    images: tuple[str, ...] = ()
+
+
 def check_sources(files: Files) -> Iterator[Finding]:
-    """Every file is listed, and every patch and image of a kustomization meets something."""
+    """Every file is listed, and every patch, image and number of replicas of a kustomization meets something."""
     found = kustomizations(files)
+    beside: dict[str, list[str]] = {folder: [] for folder in found}
+    for path in files:
+        folder = next((str(folder) for folder in PurePosixPath(path).parents if str(folder) in found), None)
+        if folder is not None:
+            beside[folder].append(path[len(folder) + 1 :])
     for folder, content in found.items():
-        path = f"{folder}/{FILE}"
-        listed = set(_listed(content))
-        beside = {
-            str(PurePosixPath(other).relative_to(folder))
-            for other in files
-            if PurePosixPath(other).is_relative_to(folder)
-            and not any(
-                PurePosixPath(other).is_relative_to(inner)
-                for inner in found
-                if inner != folder and inner.startswith(folder + "/")
-            )
-        }
-        for name in sorted(beside - listed - {FILE}):
-            yield Finding(f"{folder}/{name}", "1", "listed", f"{path} does not list it")
-        if content.get("apiVersion") != "kustomize.config.k8s.io/v1beta1" or content.get("kind") != "Kustomization":
-            yield Finding(path, "1", "kustomization", "is not a kustomize.config.k8s.io/v1beta1 Kustomization")
-        for key in content.keys() & {"commonLabels", "bases", "patchesStrategicMerge", "patchesJson6902", "vars"}:
-            yield Finding(path, key, "kustomization", f"{key} is deprecated")
-        if any(item.get("includeSelectors") for item in content.get("labels", [])):
-            yield Finding(
-                path, "labels", "kustomization", "includeSelectors rewrites the selectors of network policies too"
-            )
-        below = list(_resources_below(folder, files, found))
-        for patch in content.get("patches", []):
-            written = yaml_files.load(
-                files.get(join(folder, patch["path"]), b"") if "path" in patch else patch["patch"].encode()
-            )
-            for target in [patch["target"]] if "target" in patch else map(identity, written):
-                if not any(meets(target, resource) for resource in below):
-                    yield Finding(path, "patches", "patch", f"no resource is a {target}")
-        scalable = {resource["metadata"]["name"] for resource in below if resource["kind"] in SCALABLE}
-        for entry in content.get("replicas", []):
-            if entry["name"] not in scalable:
-                yield Finding(path, "replicas", "replicas", f"nothing that has replicas is called {entry['name']}")
-        images = {image.rsplit(":", 1)[0] for resource in below for image in _images(resource)}
-        for image in content.get("images", []):
-            if image["name"] not in images:
-                yield Finding(path, "images", "image", f"no container runs {image['name']}")
+        patches = tuple(
+            files.get(join(folder, patch["path"])) for patch in content.get("patches", []) if "path" in patch
+        )
+        below = dict.fromkeys(_below(folder, files, found))
+        yield from _problems(folder, files[f"{folder}/{FILE}"], patches, tuple(beside[folder]), tuple(below))
+
+
+@functools.cache
+def _problems(
+    folder: str, written: bytes, patches: tuple[bytes | None, ...], beside: tuple[str, ...], below: tuple[Thing, ...]
+) -> list[Finding]:
+    return list(_find_problems(folder, yaml_files.load(written)[0], iter(patches), beside, below))
+
+
+def _find_problems(
+    folder: str,
+    content: dict[str, Any],
+    patches: Iterator[bytes | None],
+    beside: tuple[str, ...],
+    below: tuple[Thing, ...],
+) -> Iterator[Finding]:
+    path = f"{folder}/{FILE}"
+    for name in sorted({*beside} - {*_listed(content)} - {FILE}):
+        yield Finding(f"{folder}/{name}", "1", "listed", f"{path} does not list it")
+    if content.get("apiVersion") != "kustomize.config.k8s.io/v1beta1" or content.get("kind") != "Kustomization":
+        yield Finding(path, "1", "kustomization", "is not a kustomize.config.k8s.io/v1beta1 Kustomization")
+    for key in content.keys() & {"commonLabels", "bases", "patchesStrategicMerge", "patchesJson6902", "vars"}:
+        yield Finding(path, key, "kustomization", f"{key} is deprecated")
+    if any(item.get("includeSelectors") for item in content.get("labels", [])):
+        yield Finding(
+            path, "labels", "kustomization", "includeSelectors rewrites the selectors of network policies too"
+        )
+    for patch in content.get("patches", []):
+        documents = yaml_files.load((next(patches) or b"") if "path" in patch else patch["patch"].encode())
+        for target in [patch["target"]] if "target" in patch else map(identity, documents):
+            if not any(meets(target, thing) for thing in below):
+                yield Finding(path, "patches", "patch", f"no resource is a {target}")
+    scalable = {thing.name for thing in below if thing.kind in SCALABLE}
+    for entry in content.get("replicas", []):
+        if entry["name"] not in scalable:
+            yield Finding(path, "replicas", "replicas", f"nothing that has replicas is called {entry['name']}")
+    images = {image for thing in below for image in thing.images}
+    for image in content.get("images", []):
+        if image["name"] not in images:
+            yield Finding(path, "images", "image", f"no container runs {image['name']}")
 
 
 def _listed(content: dict[str, Any]) -> Iterator[str]:
@@ -132,43 +155,52 @@ def inputs_of(generator: Mapping[str, Any]) -> Iterator[str]:
         yield from (item.rpartition("=")[2] for item in generator.get(key, []))
 
 
+@functools.cache
 def join(folder: str, item: str) -> str:
     return os.path.normpath(f"{folder}/{item}")
 
 
-def _resources_below(
-    folder: str, files: Files, found: dict[str, dict[str, Any]], above: tuple[str, ...] = ()
-) -> Iterator[Resource]:
+def _below(folder: str, files: Files, found: dict[str, dict[str, Any]], above: tuple[str, ...] = ()) -> Iterator[Thing]:
     if folder in above:
         raise ValueError(f"{folder} is a resource of itself")
     for item in found[folder].get("resources", []):
         path = join(folder, item)
         if path in found:
-            yield from _resources_below(path, files, found, (*above, folder))
+            yield from _below(path, files, found, (*above, folder))
         elif path in files:
-            yield from yaml_files.load(files[path])
+            yield from things(files[path])
     for generator in found[folder].get("configMapGenerator", []):
         yield generated(generator["name"])
 
 
-def generated(name: str) -> Resource:
-    """A generated ConfigMap, as far as patches meet it."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+@functools.cache
+def things(content: bytes) -> tuple[Thing, ...]:
+    """What a file of resources holds."""
+    return tuple(map(thing, yaml_files.load(content)))
 
 
-def meets(target: dict[str, str], resource: Resource) -> bool:
+def thing(resource: Resource) -> Thing:
     group, _, version = str(resource["apiVersion"]).rpartition("/")
-    values = {"kind": resource["kind"], "name": resource["metadata"]["name"], "group": group, "version": version}
-    if target.keys() - values.keys():
+    images = tuple(image.rsplit(":", 1)[0] for image in _images(resource))
+    return Thing(group, version, resource["kind"], resource["metadata"]["name"], images)
+
+
+def generated(name: str) -> Thing:
+    """A generated ConfigMap."""
+    return Thing("", "v1", "ConfigMap", name)
+
+
+def meets(target: dict[str, str], thing: Thing) -> bool:
+    """Whether a patch with this target changes it."""
+    if target.keys() - {"group", "version", "kind", "name"}:
         raise NotImplementedError(f"a patch with the target {target}")
-    return all(re.fullmatch(str(pattern), str(values[key])) for key, pattern in target.items())
+    return all(re.fullmatch(str(pattern), getattr(thing, key)) for key, pattern in target.items())
 
 
 def identity(resource: Resource) -> dict[str, str]:
     """What a patch without a target means by itself."""
-    group, _, version = str(resource["apiVersion"]).rpartition("/")
-    names = {"kind": resource["kind"], "name": resource["metadata"]["name"], "group": group, "version": version}
-    return {key: re.escape(value) for key, value in names.items()}
+    known = thing(resource)
+    return {key: re.escape(getattr(known, key)) for key in ("group", "version", "kind", "name")}
 
 
 def _images(value: Any) -> Iterator[str]:
