@@ -22,8 +22,10 @@ Built = tuple[Rendered, list[dict[str, object]] | ValueError]
 
 @pytest.fixture(scope="session")
 def trees(renderer: Renderer) -> list[Rendered]:
-    """All but kubernetes/cluster, of which they are independent."""
-    return renderer.distinct("kubernetes/*", without=("kubernetes/cluster/*",))
+    """What overlays take together, and, independent of it, what clusters need once."""
+    apart = ("kubernetes/cluster/*", "kubernetes/local/*")
+    together = renderer.distinct("kubernetes/*", without=(*apart, "kubernetes/README.md", "kubernetes/kops.yaml"))
+    return [*together, *(tree for folder in apart for tree in renderer.distinct(folder))]
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def _image(files: Files) -> Told:
 
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(database(-backup|-restore)?|metrics|redirect|registry|to-database)$")
+_PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
 
 
 def _names(files: Files) -> Told:
