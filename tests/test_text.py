@@ -55,7 +55,7 @@ def test_a_text_changes_only_where_it_stands(renderer: Renderer) -> None:
 
 def test_names_and_numbers_read_back_from_every_file(renderer: Renderer) -> None:
     """Awkward but legal names are text, and numbers are numbers, to whoever reads the file."""
-    for rendered in renderer.distinct("*.yml", "*.yaml", "*.toml"):
+    for rendered in renderer.every("*.yml", "*.yaml", "*.toml"):
         answers, files = rendered.context, rendered.files
         if "kubernetes/base/deployment.yaml" in files:
             assert read(files, "kubernetes/base/deployment.yaml", "metadata", "name") == answers["service_name"]
