@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/requirements.txt
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
 
 .PHONY: new
 new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../myapp
@@ -17,11 +17,15 @@ new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../mya
 
 .PHONY: test
 test: lint ## Render every combination of answers and validate it with the field's own tools
-	@$(VENV)/bin/pytest tests --ignore=tests/apps --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests --ignore=tests/apps --ignore=tests/cluster --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
 	@$(VENV)/bin/pytest tests/apps $(PYTEST_FLAGS)
+
+.PHONY: test-cluster
+test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale
+	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests

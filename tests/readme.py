@@ -13,11 +13,31 @@ README = ROOT / "README.md"
 SECTION = re.compile(r"(<!-- questions: .* -->\n).*(<!-- end of questions -->\n)", re.DOTALL)
 
 # Defaults and conditions that are computed, in words.
-DEFAULTS = {"project_name": "the folder's name", "service_name": "from `project_name`", "namespace": "`service_name`"}
+DEFAULTS = {
+    "project_name": "the folder's name",
+    "service_name": "from `project_name`",
+    "namespace": "`service_name`",
+    "secret_store": "`service_name`",
+    "ingress_namespace": "`traefik`, or the Gateway's",
+    "max_replicas": "three times `replicas`",
+    "storage_class": "the cluster's",
+}
+# What the expressions of `when` mean, in words; a condition is several of them joined by "and".
 CONDITIONS = {
-    "{{ exposure in ['ingress', 'gateway'] }}": "with an Ingress or the Gateway API",
-    "{{ customize }}": "with `customize`",
-    "{{ customize and exposure == 'gateway' }}": "with `customize` and the Gateway API",
+    "customize": "with `customize`",
+    "exposure == 'nodeport'": "a NodePort",
+    "exposure == 'ingress'": "an Ingress",
+    "exposure == 'gateway'": "the Gateway API",
+    "exposure in ['ingress', 'gateway']": "an Ingress or the Gateway API",
+    "tls": "`tls`",
+    "autoscaling": "`autoscaling`",
+    "cluster == 'kops'": "kOps",
+    "cluster == 'existing'": "an existing cluster",
+    "database != 'none'": "a database",
+    "database_hosting == 'in-cluster'": "which runs in the cluster",
+    "database_hosting == 'external'": "which is external",
+    "secrets == 'external-secrets'": "the External Secrets Operator",
+    "log_agent": "`log_agent`",
 }
 
 
@@ -25,6 +45,21 @@ def questions() -> dict[str, dict[str, Any]]:
     """Return what people are asked, in the order of copier.yml: no settings, no computed values."""
     loaded = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
     return {name: item for name, item in loaded.items() if not name.startswith("_") and item.get("when") is not False}
+
+
+def condition(when: str) -> str:
+    """Return in words when a question is asked.
+
+    Args:
+        when: the expression of copier.yml.
+
+    Raises:
+        KeyError: an expression has no words in this module yet.
+
+    """
+    words = [CONDITIONS[part] for part in when.removeprefix("{{ ").removesuffix(" }}").split(" and ")]
+    first = words[0] if words[0].startswith("with ") else f"with {words[0]}"
+    return " and ".join([first, *words[1:]]).replace(" and which", ", which")
 
 
 def table() -> str:
@@ -38,7 +73,7 @@ def table() -> str:
     for name, item in questions().items():
         text = " ".join(item["help"].split())
         if "when" in item:
-            text += f" Asked {CONDITIONS[item['when']]}."
+            text += f" Asked {condition(item['when'])}."
         choices = item.get("choices", {})
         values = ", ".join(f"`{value}`" for value in choices.values()) or {"str": "text", "int": "number"}.get(
             item["type"], "`true`, `false`"
@@ -46,6 +81,8 @@ def table() -> str:
         default = str(item["default"])
         if "{{" in default:
             default = DEFAULTS.get(name) or "`" + re.sub(r"{{ (\w+) }}", r"<\1>", default) + "`"
+        elif not default:
+            default = "none"
         else:
             default = f"`{default.lower() if item['type'] == 'bool' else default}`"
         lines.append(f"| `{name}` | {text} | {values} | {default} |")

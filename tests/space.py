@@ -28,6 +28,10 @@ GIVEN: dict[str, list[Value]] = {
     "service_name": ["shop"],
     "image_repository": ["docker.io/acme/shop", "registry.example.com:5000/team/shop"],
     "replicas": [2, 1],
+    "cluster_issuer": ["letsencrypt", ""],
+    "ingress_class": ["", "traefik"],
+    "node_selector": ["", "pool=web"],
+    "storage_class": ["", "fast"],
 }
 
 _TEXTS: list[Value] = [
@@ -63,8 +67,23 @@ AWKWARD: dict[str, list[Value]] = {
         "registry.example.com/" + "x" * 179,
     ],
     "gateway": ["null/yes", "x" * 63 + "/" + "y" * 63],
+    "ingress_namespace": ["null", "1e3", "x" * 63],
+    "cluster_issuer": ["1.5", "yes"],
+    "ingress_class": ["null", "x" * 253],
+    "node_selector": ["example.com/pool=true", "gpu=", "1=1e3"],
+    "cluster_domain": ["1.2.3.x", "x" * 63 + "." + "y" * 32 + ".yes"],
+    "aws_region": ["us-gov-west-1", "ap-southeast-2"],
+    "database_host": ["1.2.3.x", ".".join(["x" * 59] * 4) + ".yes"],
+    "storage_class": ["true", "0x1f", "x" * 253],
+    "storage_size": ["1Gi", "9999Ti"],
+    "secret_store": ["null", "1e3", "x.y"],
+    "log_collector": ["c:1", "otel.example.com:65535"],
     "port": [1024, 65535, 5432],
+    "service_port": [1, 443, 65535],
     "metrics_port": [1025, 65534],
+    "node_port": [30000, 32767],
+    "max_replicas": [100, 300],
+    "cpu_target": [10, 100],
     "replicas": [3, 100],
 }
 

@@ -26,7 +26,15 @@ IMAGE = "must be a registry host and a lower case path such as docker.io/acme/sh
 HOST = "must be a full host name in lower case such as shop.example.com, without a scheme, port or path."
 INGRESS = {"exposure": "ingress"}
 DETAILS = {"customize": True}
-GATEWAY = {"exposure": "gateway", "customize": True}
+GATEWAY = {"exposure": "gateway"}
+TLS = DETAILS | INGRESS
+KOPS = DETAILS | {"cluster": "kops"}
+EXTERNAL = DETAILS | {"database_hosting": "external"}
+STORE = DETAILS | {"secrets": "external-secrets"}
+LOGS = DETAILS | {"log_agent": True}
+OBJECT = "at most 253 lower case letters, digits, hyphens and dots."
+SELECTOR = "must be a label of nodes as key=value such as pool=web, or empty."
+COLLECTOR = "must be a host name and a port such as opentelemetry-collector.monitoring:4318."
 
 # The wrong answer, what else is answered, and the end of the sentence that refuses it.
 REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
@@ -82,7 +90,62 @@ REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
     ("metrics_port", 9091, {}, "is asked only with customize=true: give that answer too, or leave metrics_port out."),
     ("gateway", "gateway", GATEWAY, "must be a namespace and a name such as gateway-system/gateway."),
     ("gateway", "a/b\n", GATEWAY, "must be a namespace and a name such as gateway-system/gateway."),
-    ("gateway", "a/b", DETAILS, "is asked only with customize=true and exposure=gateway: give that answer too, or leave gateway out."),
+    ("gateway", "a/b", DETAILS, "is asked only with exposure=gateway: give that answer too, or leave gateway out."),
+    ("ingress_namespace", "A", INGRESS, "must be the name of a namespace: at most 63 lower case letters, digits and hyphens."),
+    ("ingress_namespace", "a.b", GATEWAY, "must be the name of a namespace: at most 63 lower case letters, digits and hyphens."),
+    ("ingress_namespace", "a", {}, "is asked only with exposure=ingress or exposure=gateway: give that answer too, or leave ingress_namespace out."),
+    ("service_port", 0, DETAILS, "must be a whole number from 1 to 65535."),
+    ("service_port", 80, {}, "is asked only with customize=true: give that answer too, or leave service_port out."),
+    ("node_port", 8080, DETAILS | {"exposure": "nodeport"}, "must be a whole number from 30000 to 32767."),
+    ("node_port", 32768, DETAILS | {"exposure": "nodeport"}, "must be a whole number from 30000 to 32767."),
+    ("node_port", 30080, DETAILS, "is asked only with customize=true and exposure=nodeport: give that answer too, or leave node_port out."),
+    ("tls", False, DETAILS, "is asked only with customize=true and exposure=ingress or exposure=gateway: give that answer too, or leave tls out."),
+    ("tls", False, INGRESS, "is asked only with customize=true and exposure=ingress or exposure=gateway: give that answer too, or leave tls out."),
+    ("cluster_issuer", "Let's Encrypt", TLS, f"must be the name of a ClusterIssuer, or empty: {OBJECT}"),
+    ("cluster_issuer", "a", TLS | {"tls": False}, "is asked only with customize=true, exposure=ingress and tls=true: give that answer too, or leave cluster_issuer out."),
+    ("ingress_class", "a_b", TLS, f"must be the name of an IngressClass, or empty: {OBJECT}"),
+    ("ingress_class", "a", DETAILS, "is asked only with customize=true and exposure=ingress: give that answer too, or leave ingress_class out."),
+    ("autoscaling", False, {}, "is asked only with customize=true: give that answer too, or leave autoscaling out."),
+    ("max_replicas", 1, DETAILS, "must be a whole number from 2 to 300."),
+    ("max_replicas", 301, DETAILS, "must be a whole number from 2 to 300."),
+    ("max_replicas", 3, DETAILS | {"autoscaling": False}, "is asked only with customize=true and autoscaling=true: give that answer too, or leave max_replicas out."),
+    ("cpu_target", 9, DETAILS, "must be a whole number from 10 to 100."),
+    ("cpu_target", 101, DETAILS, "must be a whole number from 10 to 100."),
+    ("cpu_target", 50, {}, "is asked only with customize=true and autoscaling=true: give that answer too, or leave cpu_target out."),
+    ("cluster", "kops", {}, "is asked only with customize=true: give that answer too, or leave cluster out."),
+    ("cluster_domain", "cluster", KOPS, "must be a full host name in lower case such as k8s.example.com, without a scheme, port or path."),
+    ("cluster_domain", "k8s.example.com", DETAILS, "is asked only with customize=true and cluster=kops: give that answer too, or leave cluster_domain out."),
+    ("aws_region", "Frankfurt", KOPS, "must be an AWS region such as eu-central-1."),
+    ("aws_region", "eu-central-1a", KOPS, "must be an AWS region such as eu-central-1."),
+    ("aws_region", "eu-central-1", DETAILS, "is asked only with customize=true and cluster=kops: give that answer too, or leave aws_region out."),
+    ("node_selector", "pool", DETAILS, SELECTOR),
+    ("node_selector", "pool=web=db", DETAILS, SELECTOR),
+    ("node_selector", "a/b/c=d", DETAILS, SELECTOR),
+    ("node_selector", "=web", DETAILS, SELECTOR),
+    ("node_selector", "pool=web\n", DETAILS, SELECTOR),
+    ("node_selector", "x" * 64 + "=web", DETAILS, SELECTOR),
+    ("node_selector", ".".join(["x" * 63] * 4) + "/pool=web", DETAILS, SELECTOR),
+    ("node_selector", "pool=web", {}, "is asked only with customize=true: give that answer too, or leave node_selector out."),
+    ("database_hosting", "external", {}, "is asked only with customize=true and a database: give that answer too, or leave database_hosting out."),
+    ("database_hosting", "external", DETAILS | {"database": "none"}, "is asked only with customize=true and a database: give that answer too, or leave database_hosting out."),
+    ("database_host", "db", EXTERNAL, "must be a full host name in lower case such as database.example.com, without a scheme, port or path."),
+    ("database_host", "10.0.0.1", EXTERNAL, "must be a full host name in lower case such as database.example.com, without a scheme, port or path."),
+    ("database_host", "db.example.com", DETAILS, "is asked only with customize=true, a database and database_hosting=external: give that answer too, or leave database_host out."),
+    ("storage_class", "Fast", DETAILS, f"must be the name of a StorageClass, or empty: {OBJECT}"),
+    ("storage_class", "fast", KOPS, "is asked only with customize=true, a database, database_hosting=in-cluster and cluster=existing: give that answer too, or leave storage_class out."),
+    ("storage_size", "10GB", DETAILS, "must be a size in Gi or Ti such as 10Gi."),
+    ("storage_size", "0Gi", DETAILS, "must be a size in Gi or Ti such as 10Gi."),
+    ("storage_size", "10Gi", EXTERNAL, "is asked only with customize=true, a database and database_hosting=in-cluster: give that answer too, or leave storage_size out."),
+    ("secrets", "external-secrets", {}, "is asked only with customize=true: give that answer too, or leave secrets out."),
+    ("secret_store", "", STORE, f"must be the name of a SecretStore: {OBJECT}"),
+    ("secret_store", "vault", DETAILS, "is asked only with customize=true and secrets=external-secrets: give that answer too, or leave secret_store out."),
+    ("monitoring", True, {}, "is asked only with customize=true: give that answer too, or leave monitoring out."),
+    ("log_agent", True, {}, "is asked only with customize=true: give that answer too, or leave log_agent out."),
+    ("log_collector", "http://otel:4318", LOGS, COLLECTOR),
+    ("log_collector", "otel", LOGS, COLLECTOR),
+    ("log_collector", "otel:0", LOGS, COLLECTOR),
+    ("log_collector", "otel:65536", LOGS, COLLECTOR),
+    ("log_collector", "otel:4318", DETAILS, "is asked only with customize=true and log_agent=true: give that answer too, or leave log_collector out."),
 ]  # fmt: skip
 
 
@@ -144,7 +207,14 @@ def test_a_wrong_answer_in_a_data_file_is_refused(template: Template, tmp_path: 
 
 
 def test_a_data_file_answers_every_question(template: Template, tmp_path: Path) -> None:
-    answers = {"project_name": "Shop", "database": "redis", "exposure": "gateway", "customize": True, "gateway": "a/b"}
+    answers = {
+        "project_name": "Shop",
+        "database": "redis",
+        "exposure": "gateway",
+        "customize": True,
+        "gateway": "a/b",
+        "tls": False,
+    }
     (tmp_path / "data.yml").write_text(yaml.safe_dump(answers))
     done = run_copier(tmp_path / "project", f"--data-file={tmp_path}/data.yml", str(template.folder))
     assert done.returncode == 0, done.stderr
@@ -238,11 +308,35 @@ def test_a_person_who_answers_wrongly_is_told_the_rule_and_asked_again(template:
     is_asked("exposure")
     person.chooses(4)
     answers("ingress_host", "https://x.y", "ingress_host must be a full host name", "shop.example.com")
+    answers("gateway", "x", "gateway must be a namespace and a name", "infra/gate")
+    answers("ingress_namespace", "a.b", "ingress_namespace must be the name of a namespace", "infra")
     is_asked("customize")
     person.child.send("y")
     answers("namespace", "My_App", "namespace must have at most 40", "team")
+    answers("service_port", "0", "service_port must be a whole number from 1 to 65535", "8000")
     answers("metrics_port", "3000", "metrics_port must differ from port, which is 3000", "9191")
-    answers("gateway", "x", "gateway must be a namespace and a name", "infra/gate")
+    is_asked("tls")
+    person.child.send("n")
+    is_asked("autoscaling")
+    person.child.send("y")
+    answers("max_replicas", "2", "max_replicas must be a whole number from 3 to 300", "5")
+    answers("cpu_target", "5", "cpu_target must be a whole number from 10 to 100", "60")
+    is_asked("cluster")
+    person.chooses(1)
+    answers("cluster_domain", "k8s", "cluster_domain must be a full host name", "k8s.example.org")
+    answers("aws_region", "x", "aws_region must be an AWS region", "eu-west-1")
+    answers("node_selector", "web", "node_selector must be a label of nodes", "pool=web")
+    is_asked("database_hosting")
+    person.chooses(1)
+    answers("database_host", "db", "database_host must be a full host name", "db.example.org")
+    is_asked("secrets")
+    person.chooses(1)
+    answers("secret_store", "A", "secret_store must be the name of a SecretStore", "vault")
+    is_asked("monitoring")
+    person.child.send("y")
+    is_asked("log_agent")
+    person.child.send("y")
+    answers("log_collector", "otel", "log_collector must be a host name and a port", "otel.logs:4318")
     person.is_done()
 
     stored = yaml.safe_load((tmp_path / "project" / ANSWERS_FILE).read_text())
@@ -250,5 +344,9 @@ def test_a_person_who_answers_wrongly_is_told_the_rule_and_asked_again(template:
         "project_name": "Shop", "service_name": "shop", "description": "Sells things.", "language": "python",
         "port": 3000, "database": "postgres", "ci_provider": "circleci", "image_repository": "ghcr.io/acme/shop",
         "replicas": 3, "exposure": "gateway", "ingress_host": "shop.example.com", "customize": True,
-        "namespace": "team", "metrics_port": 9191, "gateway": "infra/gate",
+        "namespace": "team", "metrics_port": 9191, "gateway": "infra/gate", "ingress_namespace": "infra",
+        "service_port": 8000, "tls": False, "autoscaling": True, "max_replicas": 5, "cpu_target": 60, "cluster": "kops",
+        "cluster_domain": "k8s.example.org", "aws_region": "eu-west-1", "node_selector": "pool=web",
+        "database_hosting": "external", "database_host": "db.example.org", "secrets": "external-secrets",
+        "secret_store": "vault", "monitoring": True, "log_agent": True, "log_collector": "otel.logs:4318",
     }  # fmt: skip

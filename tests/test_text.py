@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -53,32 +53,110 @@ def test_a_text_changes_only_where_it_stands(renderer: Renderer) -> None:
             assert {line for line in before if line not in after} <= {line for line in before if b"PLAIN" in line}, path
 
 
-def test_names_and_numbers_read_back_from_every_file(renderer: Renderer) -> None:
+POD = ("spec", "template", "spec")
+OVERLAYS = "kubernetes/overlays"
+Told = Callable[[Mapping[str, Any]], dict[tuple[str | int, ...], object]]
+
+
+def _in_namespace(environment: str) -> Told:
+    return lambda a: {("namespace",): f"{a['namespace']}-{environment}"}
+
+
+# What each file tells of the answers, and where.
+TOLD: dict[str, Told] = {
+    "docker-compose.yml": lambda a: {("name",): f"{a['service_name']}-dev"},
+    "prod.yml": lambda a: {("name",): a["service_name"]},
+    "kubernetes/base/deployment.yaml": lambda a: {
+        ("metadata", "name"): a["service_name"],
+        (*POD, "containers", 0, "image"): f"{a['image_repository']}:set-by-make-deploy",
+        (*POD, "containers", 0, "ports", 0, "containerPort"): a["port"],
+        (*POD, "containers", 0, "ports", 1, "containerPort"): a["metrics_port"],
+        **({} if a["autoscaling"] else {("spec", "replicas"): a["replicas"]}),
+        **({(*POD, "nodeSelector"): selector(a)} if a["node_selector"] else {}),
+    },
+    "kubernetes/base/horizontalpodautoscaler.yaml": lambda a: {
+        ("spec", "minReplicas"): a["replicas"],
+        ("spec", "maxReplicas"): a["max_replicas"],
+        ("spec", "metrics", 0, "resource", "target", "averageUtilization"): a["cpu_target"],
+    },
+    "kubernetes/base/httproute.yaml": lambda a: {
+        ("spec", "parentRefs", 0, "namespace"): a["gateway"].split("/")[0],
+        ("spec", "parentRefs", 0, "name"): a["gateway"].split("/")[1],
+        ("spec", "hostnames"): [a["ingress_host"]],
+        ("spec", "rules", 0, "backendRefs", 0, "port"): a["service_port"],
+    },
+    "kubernetes/base/ingress.yaml": lambda a: {
+        ("spec", "rules", 0, "host"): a["ingress_host"],
+        **({("spec", "ingressClassName"): a["ingress_class"]} if a["ingress_class"] else {}),
+        **(
+            {("metadata", "annotations"): {"cert-manager.io/cluster-issuer": a["cluster_issuer"]}}
+            if a["tls"] and a["cluster_issuer"]
+            else {}
+        ),
+        **({("spec", "tls", 0, "hosts"): [a["ingress_host"]]} if a["tls"] else {}),
+    },
+    "kubernetes/base/service.yaml": lambda a: {("spec", "ports", 0, "port"): a["service_port"]},
+    "kubernetes/database/backup-persistentvolumeclaim.yaml": lambda a: {
+        ("spec", "resources", "requests", "storage"): a["storage_size"],
+        **({("spec", "storageClassName"): a["storage_class"]} if a["storage_class"] else {}),
+    },
+    "kubernetes/database/statefulset.yaml": lambda a: {
+        ("spec", "volumeClaimTemplates", 0, "spec", "resources", "requests", "storage"): a["storage_size"],
+        **(
+            {("spec", "volumeClaimTemplates", 0, "spec", "storageClassName"): a["storage_class"]}
+            if a["storage_class"]
+            else {}
+        ),
+        **({(*POD, "nodeSelector"): selector(a)} if a["node_selector"] else {}),
+    },
+    "kubernetes/namespace/viewers-rolebinding.yaml": lambda a: {
+        ("subjects", 0, "name"): f"{a['service_name']}-viewers"
+    },
+    "kubernetes/secrets/registry-externalsecret.yaml": lambda a: {
+        ("spec", "secretStoreRef", "name"): a["secret_store"],
+        ("spec", "target", "name"): f"{a['service_name']}-registry",
+    },
+    **{
+        f"{OVERLAYS}/{environment}/kustomization.yaml": _in_namespace(environment)
+        for environment in ("local", "staging", "production")
+    },
+    "kubernetes/cluster/logs/config.yaml": lambda a: {
+        ("exporters", "otlp_http", "endpoint"): f"http://{a['log_collector']}"
+    },
+    "kubernetes/cluster/logs/networkpolicy.yaml": lambda a: {
+        ("spec", "egress", 1, "ports", 0, "port"): int(a["log_collector"].split(":")[1])
+    },
+    "kubernetes/local/gateway.yaml": lambda a: {
+        ("metadata", "namespace"): a["gateway"].split("/")[0],
+        ("metadata", "name"): a["gateway"].split("/")[1],
+    },
+    "kubernetes/kops.yaml": lambda a: {
+        ("metadata", "name"): a["cluster_domain"],
+        ("spec", "subnets", 2, "zone"): f"{a['aws_region']}c",
+    },
+}
+
+
+def selector(answers: Mapping[str, Any]) -> dict[str, str]:
+    key, _, value = answers["node_selector"].partition("=")
+    return {key: value}
+
+
+@pytest.mark.parametrize("path", TOLD)
+def test_names_and_numbers_read_back_from_every_file(renderer: Renderer, path: str) -> None:
     """Awkward but legal names are text, and numbers are numbers, to whoever reads the file."""
-    for rendered in renderer.every("*.yml", "*.yaml", "*.toml"):
-        answers, files = rendered.context, rendered.files
-        if "kubernetes/base/deployment.yaml" in files:
-            assert read(files, "kubernetes/base/deployment.yaml", "metadata", "name") == answers["service_name"]
-            assert read(files, "docker-compose.yml", "name") == f"{answers['service_name']}-dev"
-            assert read(files, "prod.yml", "name") == answers["service_name"]
-            staging = read(files, "kubernetes/overlays/staging/kustomization.yaml", "namespace")
-            assert staging == f"{answers['namespace']}-staging"
-            assert (
-                read(files, "kubernetes/base/horizontalpodautoscaler.yaml", "spec", "minReplicas")
-                == answers["replicas"]
-            )
-            image = str(
-                read(files, "kubernetes/base/deployment.yaml", "spec", "template", "spec", "containers", 0, "image")
-            )
-            assert image.rpartition(":")[0] == answers["image_repository"]
-            assert str(read(files, "docker-compose.yml", "services", "app", "ports", 0)).endswith(f":{answers['port']}")
-        if "kubernetes/base/ingress.yaml" in files:
-            assert read(files, "kubernetes/base/ingress.yaml", "spec", "rules", 0, "host") == answers["ingress_host"]
-        if "kubernetes/base/httproute.yaml" in files:
-            parent = read(files, "kubernetes/base/httproute.yaml", "spec", "parentRefs", 0)
-            assert f"{parent['namespace']}/{parent['name']}" == answers["gateway"]
-        project = tomllib.loads(files["pyproject.toml"].decode())["project"]
-        assert (project["name"], project["description"]) == (answers["service_name"], answers["description"])
+    rendered = renderer.each(path)
+    assert rendered
+    for one in rendered:
+        for keys, value in TOLD[path](one.context).items():
+            found = read(one.files, path, *keys)
+            assert (found, type(found)) == (value, type(value)), one
+
+
+def test_the_project_reads_back_from_its_metadata(renderer: Renderer) -> None:
+    for one in renderer.each("pyproject.toml"):
+        project = tomllib.loads(one.files["pyproject.toml"].decode())["project"]
+        assert (project["name"], project["description"]) == (one.context["service_name"], one.context["description"])
 
 
 def read(files: Mapping[str, bytes], path: str, *keys: str | int) -> Any:

@@ -13,6 +13,7 @@ from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
 BASE = "kubernetes/base"
+DATABASE = "kubernetes/database"
 
 
 def check(files: Files) -> Iterator[Finding]:
@@ -35,8 +36,18 @@ def document(files: Files, path: str) -> Any:
     return yaml_files.load(files[path])[0]
 
 
+def make(files: Files) -> str:
+    """All that `make` reads."""
+    return "\n".join(makefiles.texts(files).values())
+
+
+def told(files: Files) -> str:
+    """All that the documentation says."""
+    return files["README.md"].decode() + files["kubernetes/README.md"].decode()
+
+
 def variable(files: Files, name: str) -> str:
-    found = re.search(rf"^{name} :?= (.*)$", files["Makefile"].decode(), re.MULTILINE)
+    found = re.search(rf"^{name} :?= (.*)$", make(files), re.MULTILINE)
     return found[1] if found else ""
 
 
@@ -49,13 +60,13 @@ def service(files: Files, path: str, name: str = "app") -> dict[str, Any]:
     return found
 
 
-def workload(files: Files, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = document(files, f"{BASE}/{name}.yaml")["spec"]["template"]["spec"]
+def workload(files: Files, path: str = f"{BASE}/deployment.yaml") -> dict[str, Any]:
+    found: dict[str, Any] = document(files, path)["spec"]["template"]["spec"]
     return found
 
 
 def _container_port(files: Files, name: str) -> object:
-    ports = workload(files, "deployment")["containers"][0]["ports"]
+    ports = workload(files)["containers"][0]["ports"]
     return next((port["containerPort"] for port in ports if port["name"] == name), None)
 
 
@@ -78,6 +89,7 @@ def _port(files: Files) -> Told:
         "kubernetes/base/deployment.yaml http": _container_port(files, "http"),
         "README.md": re.findall(r"http://localhost:(\d+)", files["README.md"].decode())[0],
         "Makefile": re.findall(r"http://localhost:(\d+)", files["Makefile"].decode())[0],
+        "kubernetes.mk": re.findall(r"http://[a-z$().A-Z]*localhost:(\d+)", files["kubernetes.mk"].decode())[0],
     }
 
 
@@ -92,7 +104,7 @@ def _metrics_port(files: Files) -> Told:
 
 
 def _image(files: Files) -> Told:
-    spec = workload(files, "deployment")
+    spec = workload(files)
     told: Told = {"Makefile IMAGE": variable(files, "IMAGE")}
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
         told[f"kubernetes/base/deployment.yaml {container['name']}"] = container["image"].rsplit(":", 1)[0]
@@ -102,21 +114,26 @@ def _image(files: Files) -> Told:
     return told
 
 
+# What follows the service's name in the names of its parts.
+_PART = re.compile("-(database(-backup|-restore)?|metrics|redirect|registry|to-database)$")
+
+
 def _names(files: Files) -> Told:
     return {
         "Makefile SERVICE": variable(files, "SERVICE"),
         "docker-compose.yml name": document(files, "docker-compose.yml")["name"].removesuffix("-dev"),
         "prod.yml name": document(files, "prod.yml")["name"],
         **{
-            f"{path} name": document(files, path)["metadata"]["name"].removesuffix("-database")
+            f"{path} name": _PART.sub("", document(files, path)["metadata"]["name"])
             for path in files
-            if path.startswith(f"{BASE}/") and path.endswith(".yaml") and not path.endswith("kustomization.yaml")
+            if re.fullmatch(r"kubernetes/(base|database|monitoring|secrets)/[a-z-]+\.yaml", path)
+            and not path.endswith("kustomization.yaml")
         },
     }
 
 
 def _user(files: Files) -> Told:
-    context = workload(files, "deployment")["securityContext"]
+    context = workload(files)["securityContext"]
     item = dockerfile.stages(files["Dockerfile"])[-1].last("USER")
     return {
         "Dockerfile USER": item.text if item else None,
@@ -132,7 +149,7 @@ def _settings(files: Files) -> Told:
 
 
 def _settings_in_readme(files: Files) -> Iterator[tuple[str, str]]:
-    text = files["README.md"].decode()
+    text = told(files)
     for name in settings(files):
         if f"`{name}`" not in text:
             yield "README.md", f"does not say what {name} is"
@@ -143,9 +160,9 @@ def _settings_in_readme(files: Files) -> Iterator[tuple[str, str]]:
 
 def _database(files: Files) -> Iterator[tuple[str, str]]:
     """Compose and Kubernetes run the same database in the same way."""
-    if f"{BASE}/database-statefulset.yaml" not in files:
+    if f"{DATABASE}/statefulset.yaml" not in files:
         return
-    spec = workload(files, "database-statefulset")
+    spec = workload(files, f"{DATABASE}/statefulset.yaml")
     container, compose = spec["containers"][0], service(files, "common.yml", "database")
     pairs = {
         "image": (container["image"], compose["image"]),
@@ -185,7 +202,7 @@ def _database(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def _memory(files: Files) -> Told:
-    limits = workload(files, "deployment")["containers"][0]["resources"]["limits"]
+    limits = workload(files)["containers"][0]["resources"]["limits"]
     return {
         "kubernetes/base/deployment.yaml": limits["memory"].removesuffix("i"),
         "prod.yml": service(files, "prod.yml")["deploy"]["resources"]["limits"]["memory"],
@@ -198,37 +215,39 @@ def _password(files: Files) -> Iterator[tuple[str, str]]:
     if not path:
         return
     file = PurePosixPath(path)
-    makefile = files["Makefile"].decode()
-    for name in ("deployment", "database-statefulset"):
-        spec = workload(files, name)
+    commands = make(files)
+    for workload_path in (f"{BASE}/deployment.yaml", f"{DATABASE}/statefulset.yaml"):
+        spec = workload(files, workload_path)
         secrets = {volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             mounted = [mount for mount in container["volumeMounts"] if mount["name"] in secrets]
             if [mount["mountPath"] for mount in mounted] != [str(file.parent)]:
-                yield f"{BASE}/{name}.yaml", f"{container['name']} does not mount the Secret at {file.parent}"
+                yield workload_path, f"{container['name']} does not mount the Secret at {file.parent}"
             if not all(mount.get("readOnly") for mount in mounted):
-                yield f"{BASE}/{name}.yaml", f"{container['name']} could write to the Secret"
+                yield workload_path, f"{container['name']} could write to the Secret"
         for secret in secrets.values():
             made = secret.replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
-            if f"create secret generic {made} --from-file={file.name}=" not in makefile:
-                yield "Makefile", f"`make secret` does not create {secret} with the key {file.name}"
+            if f"create secret generic {made} --from-file={file.name}=" not in commands:
+                yield "kubernetes.mk", f"`make secret` does not create {secret} with the key {file.name}"
     if service(files, "common.yml")["environment"].get("DATABASE_PASSWORD_FILE") != path:
         yield "common.yml", f"the password is not at {path}"
 
 
 def _registry_secret(files: Files) -> Iterator[tuple[str, str]]:
+    if "kubernetes/secrets/registry-externalsecret.yaml" in files:
+        return
     for secret in document(files, f"{BASE}/serviceaccount.yaml").get("imagePullSecrets", []):
         made = secret["name"].replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
-        if f"create secret generic {made} --type=kubernetes.io/dockerconfigjson" not in files["Makefile"].decode():
-            yield "Makefile", f"`make registry-secret` does not create {secret['name']}"
+        if f"create secret generic {made} --type=kubernetes.io/dockerconfigjson" not in make(files):
+            yield "kubernetes.mk", f"`make registry-secret` does not create {secret['name']}"
 
 
 def _deployed_tag(files: Files) -> Iterator[tuple[str, str]]:
     """`make deploy` replaces the tag that the manifests hold, and nothing deploys latest."""
-    for container in workload(files, "deployment")["containers"]:
+    for container in workload(files)["containers"]:
         tag = container["image"].rsplit(":", 1)[1]
-        if f"$(IMAGE):{tag}" not in files["Makefile"].decode():
-            yield "Makefile", f"`make deploy` does not replace the tag {tag} of the manifests"
+        if f"sed 's|{tag}|$(TAG)|'" not in make(files):
+            yield "kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests"
 
 
 def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
@@ -241,19 +260,18 @@ def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
                 path,
                 f"is for {document(files, path).get('namespace')}, but `make deploy` goes to {prefix}-{found[1]}",
             )
-    if f"{prefix}-production" not in files["README.md"].decode():
+    if f"{prefix}-production" not in told(files):
         yield "README.md", f"does not name the namespace {prefix}-production"
 
 
 def _targets(files: Files) -> Iterator[tuple[str, str]]:
     """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
     known = makefiles.targets(files).keys()
-    told = {circleci.PATH: " ; ".join(command for _, command in circleci.commands(files))}
-    told["README.md"] = "\n".join(
-        re.findall(r"`(make[^`]*)`", files["README.md"].decode())
-        + re.findall(r"^make .*$", files["README.md"].decode(), re.MULTILINE)
-    )
-    for path, text in told.items():
+    texts = {circleci.PATH: " ; ".join(command for _, command in circleci.commands(files))}
+    for path in ("README.md", "kubernetes/README.md"):
+        text = files[path].decode()
+        texts[path] = "\n".join(re.findall(r"`(make[^`]*)`", text) + re.findall(r"^make .*$", text, re.MULTILINE))
+    for path, text in texts.items():
         for line in re.findall(r"\bmake ([^;|&#\n]*)", text):
             for word in line.split():
                 if re.fullmatch(r"[a-z][a-z-]*", word) and word not in known:
@@ -266,7 +284,7 @@ _GIVEN = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECO
 
 def _credentials(files: Files) -> Iterator[tuple[str, str]]:
     """Every variable that CI or `make` takes from its surroundings is in the README."""
-    readme = files["README.md"].decode()
+    readme = told(files)
     text = files[circleci.PATH].decode() if circleci.PATH in files else ""
     declared = {
         name
@@ -276,7 +294,7 @@ def _credentials(files: Files) -> Iterator[tuple[str, str]]:
     commands = "\n".join(command for _, command in circleci.commands(files))
     for path, names in (
         (circleci.PATH, set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands)) - declared),
-        ("Makefile", set(re.findall(r"\$\$\{?([A-Z][A-Z0-9_]+)", files["Makefile"].decode()))),
+        ("Makefile", set(re.findall(r"\$\$\{?([A-Z][A-Z0-9_]+)", make(files)))),
     ):
         for name in sorted(names - _GIVEN):
             if f"`{name}`" not in readme and not name.startswith("CIRCLE_"):
@@ -298,15 +316,18 @@ def _hosts(files: Files) -> Iterator[tuple[str, str]]:
         if path in files:
             spec = document(files, path)["spec"]
             host = spec["hostnames"][0] if "hostnames" in spec else spec["rules"][0]["host"]
-            if host not in files["README.md"].decode():
+            if host not in told(files):
                 yield "README.md", f"does not name {host}"
 
 
 def _certificate(files: Files) -> Iterator[tuple[str, str]]:
     """The README says how to create the Secret that the Ingress wants."""
     if f"{BASE}/ingress.yaml" in files:
-        for tls in document(files, f"{BASE}/ingress.yaml")["spec"].get("tls", []):
-            if f"create secret tls {tls['secretName']} " not in files["README.md"].decode():
+        ingress = document(files, f"{BASE}/ingress.yaml")
+        if "cert-manager.io/cluster-issuer" in ingress["metadata"].get("annotations", {}):
+            return
+        for tls in ingress["spec"].get("tls", []):
+            if f"create secret tls {tls['secretName']} " not in told(files):
                 yield "README.md", f"does not say how to create the Secret {tls['secretName']}"
 
 

@@ -22,7 +22,11 @@ SECRETS_FROM_OUTSIDE = {
     "-tls": {"tls.crt", "tls.key"},  # kubectl create secret tls
 }
 ROLES_OF_EVERY_CLUSTER = {"view", "edit", "admin", "cluster-admin"}
-CLUSTER_SCOPED = {"Namespace", "StorageClass", "ClusterRole", "ClusterRoleBinding", "PriorityClass"}
+CLUSTER_SCOPED = {
+    "ClusterRole", "ClusterRoleBinding", "GatewayClass", "Namespace", "PriorityClass", "StorageClass",
+}  # fmt: skip
+# The end of the one namespace whose pods may read the node's files: the log agent's.
+LOGS = "-logs"
 VOLUMES_OF_RESTRICTED_PODS = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
@@ -275,7 +279,7 @@ def _backends(env: Environment) -> Found:
     for ingress in env.of("Ingress"):
         hosts = {host for tls in ingress["spec"].get("tls", []) for host in tls.get("hosts", [])}
         for rule in ingress["spec"].get("rules", []):
-            if rule.get("host") not in hosts:
+            if hosts and rule.get("host") not in hosts:
                 yield _name(ingress), f"{rule.get('host')} has no TLS"
             for path in rule["http"]["paths"]:
                 backend = path["backend"]["service"]
@@ -408,6 +412,9 @@ def _dependencies(env: Environment) -> Found:
                     continue
                 service = env.get("Service", host)
                 port = values.get(name.removesuffix("HOST") + "PORT")
+                if not service and "." in host:
+                    yield from _leaves(env, pod, name, port)
+                    continue
                 if not service:
                     yield pod.name, f"{name}: there is no Service {host}"
                     continue
@@ -418,6 +425,20 @@ def _dependencies(env: Environment) -> Found:
                 for target in env.matching(service["spec"].get("selector")):
                     yield from _allowed(env, pod, target, ports[port])
                 yield from _resolves_names(env, pod)
+
+
+def _leaves(env: Environment, pod: Pod, name: str, port: str | None) -> Found:
+    """The network lets the pod reach any address on the port, where a host outside the cluster is."""
+    open_ports = {
+        str(item["port"])
+        for policy in env.of("NetworkPolicy")
+        if pod in env.matching(policy["spec"]["podSelector"].get("matchLabels"))
+        for rule in policy["spec"].get("egress", [])
+        if any("ipBlock" in peer for peer in rule.get("to", []))
+        for item in rule.get("ports", [])
+    }
+    if port not in open_ports:
+        yield pod.name, f"{name}: no NetworkPolicy lets it leave the cluster on port {port}"
 
 
 def _resolves_names(env: Environment, pod: Pod) -> Found:
@@ -508,6 +529,8 @@ def _orphans(env: Environment) -> Found:
         for subject in binding.get("subjects", [])
     }
     for resource in env.of("ConfigMap", "Secret", "ServiceAccount", "PersistentVolumeClaim"):
+        if resource["kind"] == "ConfigMap" and "grafana_dashboard" in resource["metadata"].get("labels", {}):
+            continue
         if (resource["kind"], resource["metadata"]["name"]) not in used:
             yield _name(resource), "nothing uses it"
 
@@ -545,7 +568,7 @@ def _probes(env: Environment) -> Found:
             live, ready = (
                 container.get(kind, {}).get("httpGet", {}).get("path") for kind in ("livenessProbe", "readinessProbe")
             )
-            if live and live == ready:
+            if live and live == ready and pod.owner["kind"] != "DaemonSet":
                 yield pod.name, f"liveness and readiness of {container['name']} ask the same {live}"
             grace = pod.spec.get("terminationGracePeriodSeconds", 30)
             pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
@@ -581,7 +604,11 @@ def _restricted(env: Environment) -> Found:
     """The Pod Security Standard "restricted", and a little more."""
     for namespace in env.of("Namespace"):
         labels = namespace["metadata"].get("labels", {})
-        if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
+        if (
+            env.pods
+            and not env.namespace.endswith(LOGS)
+            and labels.get("pod-security.kubernetes.io/enforce") != "restricted"
+        ):
             yield _name(namespace), "does not enforce the restricted Pod Security Standard"
     for pod in env.pods:
         spec, context = pod.spec, pod.spec.get("securityContext", {})
@@ -590,7 +617,7 @@ def _restricted(env: Environment) -> Found:
                 yield pod.name, f"sets {key}"
         for volume in spec.get("volumes", []):
             kinds = volume.keys() - {"name"}
-            if not kinds <= VOLUMES_OF_RESTRICTED_PODS:
+            if not kinds <= VOLUMES_OF_RESTRICTED_PODS | ({"hostPath"} if env.namespace.endswith(LOGS) else set()):
                 yield pod.name, f"volume {volume['name']} is {', '.join(sorted(kinds))}"
         if spec.get("automountServiceAccountToken") is not False:
             yield pod.name, "mounts the token of its ServiceAccount"
@@ -599,10 +626,13 @@ def _restricted(env: Environment) -> Found:
             both = {**context, **own}
             capabilities = own.get("capabilities", {})
             problems = {
-                "may run as root": both.get("runAsNonRoot") is not True
-                or not isinstance(both.get("runAsUser"), int)
-                or both["runAsUser"] == 0,
-                "runs in group 0": both.get("runAsGroup", 0) == 0,
+                "may run as root": not env.namespace.endswith(LOGS)
+                and (
+                    both.get("runAsNonRoot") is not True
+                    or not isinstance(both.get("runAsUser"), int)
+                    or both["runAsUser"] == 0
+                ),
+                "runs in group 0": not env.namespace.endswith(LOGS) and both.get("runAsGroup", 0) == 0,
                 "has no seccomp profile": both.get("seccompProfile", {}).get("type")
                 not in ("RuntimeDefault", "Localhost"),
                 "may gain privileges": own.get("allowPrivilegeEscalation") is not False or bool(own.get("privileged")),
@@ -696,12 +726,30 @@ def _quota(env: Environment) -> Found:
                 yield _name(quota), f"does not limit {name}"
 
 
+COUNTED = {
+    "services": "Service",
+    "secrets": "Secret",
+    "count/deployments.apps": "Deployment",
+    "count/statefulsets.apps": "StatefulSet",
+    "count/cronjobs.batch": "CronJob",
+    "count/jobs.batch": "Job",
+}
+
+
 def _needs(env: Environment) -> dict[str, Decimal]:
     needs = dict.fromkeys(
         ("pods", "persistentvolumeclaims", "requests.storage", "services.loadbalancers", "services.nodeports",
          "requests.cpu", "requests.memory", "limits.memory"),
         Decimal(0),
     )  # fmt: skip
+    for name, kind in COUNTED.items():
+        needs[name] = Decimal(len(env.of(kind)))
+    needs["secrets"] += len({name for pod in env.pods for kind, name, _ in _named(pod) if kind == "Secret"})
+    # The jobs that a CronJob keeps, and one that runs.
+    needs["count/jobs.batch"] += sum(
+        job["spec"].get("successfulJobsHistoryLimit", 3) + job["spec"].get("failedJobsHistoryLimit", 1) + 1
+        for job in env.of("CronJob")
+    )
     for pod in env.pods:
         _, copies = env.replicas(pod)
         surge = pod.owner["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge", "25%")
@@ -770,7 +818,9 @@ def _namespace(env: Environment) -> Found:
     """Each namespace starts closed, and has a quota with defaults for what sets no resources."""
     if not env.of("Namespace"):
         yield env.namespace, "nothing creates the namespace"
-    if not env.of("ResourceQuota") or not env.of("LimitRange"):
+    if not env.pods:
+        return
+    if not env.namespace.endswith(LOGS) and (not env.of("ResourceQuota") or not env.of("LimitRange")):
         yield env.namespace, "has no ResourceQuota or no LimitRange"
     closed = any(
         policy["spec"]["podSelector"] == {}

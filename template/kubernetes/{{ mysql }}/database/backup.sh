@@ -1,0 +1,39 @@
+#!/bin/sh
+# Saves the database in $BACKUPS and deletes all but the newest $KEEP backups.
+set -eu
+umask 077
+
+[ "${KEEP:=7}" -ge 1 ] || { echo "KEEP must be at least 1." >&2; exit 2; }
+cd "${BACKUPS:-/backups}"
+backup=$(date -u +%Y%m%dT%H%M%SZ).sql.gz
+
+work=$(mktemp -d)
+trap 'rm -rf "$work" "$backup.partial"' EXIT
+cat > "$work/my.cnf" <<CNF
+[client]
+protocol=tcp
+host=$DATABASE_HOST
+port=$DATABASE_PORT
+user=$DATABASE_USER
+password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
+CNF
+
+# Not a pipeline, whose status would be that of gzip alone.
+mkfifo "$work/sql"
+gzip < "$work/sql" > "$backup.partial" &
+mysqldump --defaults-file="$work/my.cnf" --single-transaction --no-tablespaces --routines --events --hex-blob \
+  --add-drop-database --databases "$DATABASE_NAME" > "$work/sql"
+wait $!
+mv "$backup.partial" "$backup"
+echo "Saved $DATABASE_NAME as $backup, $(wc -c < "$backup") bytes."
+
+# A backup that was killed leaves its part; one of today may still be running.
+for part in [0-9]*T[0-9]*Z.sql.gz.partial; do
+  [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
+done
+
+set -- [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.sql.gz
+while [ $# -gt "$KEEP" ]; do
+  rm "$1"
+  shift
+done

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Brings the database back to the state of $BACKUP, the newest unless named.
+set -eu
+umask 077
+
+cd "${BACKUPS:-/backups}"
+if [ -z "${BACKUP:-}" ]; then
+  for BACKUP in [0-9]*T[0-9]*Z.sql.gz; do :; done
+fi
+[ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2
+gzip --test "$BACKUP"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat > "$work/my.cnf" <<CNF
+[client]
+protocol=tcp
+host=$DATABASE_HOST
+port=$DATABASE_PORT
+user=$DATABASE_USER
+password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
+CNF
+
+# The backup begins by dropping the database, with everything in it that the backup does not know.
+mkfifo "$work/sql"
+gzip --decompress --stdout "$BACKUP" > "$work/sql" &
+mysql --defaults-file="$work/my.cnf" < "$work/sql"
+wait $!
+echo "Restored $DATABASE_NAME from $BACKUP."

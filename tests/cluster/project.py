@@ -1,0 +1,150 @@
+"""A rendered project on disk, and what its people type."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.control_plane import PATIENCE, ControlPlane, Object
+from tests.render import File
+from tests.space import Answers
+from tests.validators import yaml_files
+
+ENVIRONMENTS = ("local", "staging", "production")
+
+
+class Project:
+    """A rendered project."""
+
+    def __init__(self, cluster: ControlPlane, files: Mapping[str, File], path: Path, answers: Answers) -> None:
+        self.cluster = cluster
+        self.path = path
+        self.answers = answers
+        self.service = str(answers["service_name"])
+        self.kubeconfig = cluster.kubeconfig
+        self.stand_ins = path.with_name(f"{path.name}-programs")
+        for name, file in files.items():
+            if not name.endswith("/"):
+                target = path / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(file.content)
+                target.chmod(file.mode)
+
+    def namespace(self, environment: str) -> str:
+        """The namespace of an environment."""
+        return f"{self.answers.get('namespace', self.service)}-{environment}"
+
+    def as_deployer(self, environment: str) -> Project:
+        """The same project in the hands of the account that deploys."""
+        self.require("kubeconfig")
+        self.make("kubeconfig", ENVIRONMENT=environment)
+        other = copy(self)
+        other.kubeconfig = self.path / f"kubeconfig-{environment}"
+        return other
+
+    def stand_in(self, program: str, script: str) -> None:
+        """Put a program before those of this machine."""
+        self.stand_ins.mkdir(exist_ok=True)
+        path = self.stand_ins / program
+        path.write_text(script)
+        path.chmod(0o755)
+
+    def require(self, *targets: str) -> None:
+        """Skip where the Makefile lacks these targets."""
+        words = self.make("help").stdout.split()
+        missing = [target for target in targets if target not in words]
+        if missing:
+            pytest.skip(f"The Makefile has no target {', '.join(missing)}.")
+
+    def make(self, target: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a target of the project's Makefile."""
+        environment = self.cluster.environment(self.kubeconfig)
+        done = subprocess.run(
+            ["make", target, *(f"{name}={value}" for name, value in variables.items())],
+            cwd=self.path,
+            env=environment | {"PATH": os.pathsep.join([str(self.stand_ins), environment["PATH"]])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"make {target} failed:\n{done.stdout[-8000:]}"
+        return done
+
+    def edit(self, file: str, before: str, after: str) -> None:
+        """Change a file as its team would."""
+        path = self.path / file
+        text = path.read_text()
+        assert before in text, f"{file} has no {before!r}"
+        path.write_text(text.replace(before, after))
+
+    def prepare(self, environment: str) -> None:
+        """Do what an administrator does before the first deploy."""
+        objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
+        self.cluster.prepare_for(yaml_files.load(objects.encode()))
+        self.make("namespace", ENVIRONMENT=environment)
+        self.make("secret", ENVIRONMENT=environment)
+
+    def deployment(self, environment: str) -> Object:
+        """The Deployment as it is now."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace(environment)}/deployments/{self.service}"
+        found: Object = self.cluster.get(path)
+        return found
+
+    def pods(self, environment: str) -> list[Object]:
+        """The pods of the service."""
+        items: list[Object] = self._list(environment)["items"]
+        return items
+
+    def tags(self, environment: str) -> set[str]:
+        """The versions that run."""
+        containers = [pod["spec"]["containers"][0] for pod in self.pods(environment)]
+        return {container["image"].rpartition(":")[2] for container in containers}
+
+    @contextmanager
+    def watched(self, environment: str) -> Iterator[list[int]]:
+        """Tell afterwards how many pods were ready at each step of what happened meanwhile."""
+        counts: list[int] = []
+        before = self._list(environment)
+        yield counts
+        end = self._mark(environment)
+        ready = {pod["metadata"]["name"]: is_ready(pod) for pod in before["items"]}
+        counts.append(sum(ready.values()))
+        path, selector = self._pods_of(environment)
+        for kind, pod in self.cluster.events(path, selector, before["metadata"]["resourceVersion"]):
+            ready[pod["metadata"]["name"]] = kind != "DELETED" and is_ready(pod)
+            counts.append(sum(ready.values()))
+            if pod["metadata"]["resourceVersion"] == end:
+                break
+
+    def _mark(self, environment: str) -> str:
+        """Change a pod, so that its new version stands at the end of what happened."""
+        pod = next(pod for pod in self.pods(environment) if is_ready(pod))
+        path = f"{self._pods_of(environment)[0]}/{pod['metadata']['name']}"
+        change = self.cluster.patch(path, {"metadata": {"annotations": {"test/mark": secrets.token_hex()}}})
+        version: str = change["metadata"]["resourceVersion"]
+        return version
+
+    def _list(self, environment: str) -> Object:
+        path, selector = self._pods_of(environment)
+        found: Object = self.cluster.get(path, selector)
+        return found
+
+    def _pods_of(self, environment: str) -> tuple[str, dict[str, str]]:
+        selector = f"app.kubernetes.io/name={self.service}"
+        return f"/api/v1/namespaces/{self.namespace(environment)}/pods", {"labelSelector": selector}
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a Service sends it requests."""
+    conditions = {condition["type"]: condition["status"] for condition in pod["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
