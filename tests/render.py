@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,28 +76,44 @@ class Renderer:
         for answers, context, files in self._sets(patterns, (), awkward=awkward):
             yield Rendered(answers, context, PartedFiles(dict(files)))
 
-    def each(self, *patterns: str, awkward: bool = True) -> list[Rendered]:
+    def each(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
-        found: dict[int, Rendered] = {}
+        found: set[int] = set()
+        for rendered, file in self._each(patterns, awkward=awkward):
+            if id(file) not in found:
+                found.add(id(file))
+                yield rendered
+
+    def neighbours(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
+        """Enough files to hold every stretch of each file of these names next to each that can ever be next to it.
+
+        To checks that look at a line, and at the blank lines around it, that is every distinct content.
+        """
+        found: set[tuple[str, Parts]] = set()
+        for rendered, (path, parts) in self._each(patterns, awkward=awkward):
+            windows = {(path, window) for window in _windows(parts)}
+            if not windows <= found:
+                found |= windows
+                yield rendered
+
+    def alone(self, source: Source, *, awkward: bool = True) -> Iterator[Rendered]:
+        """Every distinct rendering of one file."""
+        return (rendered for rendered, _ in self._alone(source, awkward=awkward))
+
+    def _each(self, patterns: tuple[str, ...], *, awkward: bool) -> Iterator[tuple[Rendered, tuple[str, Parts]]]:
         for source in self._everything():
             if source.content is not None and self._can_match(source, patterns, ()):
                 for rendered, file in self._alone(source, awkward=awkward):
                     if _matches(file[0], patterns):
-                        found.setdefault(id(file), rendered)
-        return list(found.values())
+                        yield rendered, file
 
-    def alone(self, source: Source, *, awkward: bool = True) -> list[Rendered]:
-        """Every distinct rendering of one file."""
-        return [rendered for rendered, _ in self._alone(source, awkward=awkward)]
-
-    @functools.cache  # noqa: B019
-    def _alone(self, source: Source, *, awkward: bool = True) -> list[tuple[Rendered, tuple[str, Parts]]]:
-        found: dict[int, tuple[Rendered, tuple[str, Parts]]] = {}
+    def _alone(self, source: Source, *, awkward: bool) -> Iterator[tuple[Rendered, tuple[str, Parts]]]:
+        found: set[int] = set()
         for answers, context in self._combinations(source.reads, awkward=awkward):
             file = self._file(source, context)
             if file and id(file) not in found:
-                found[id(file)] = (Rendered(answers, context, PartedFiles(dict([file]))), file)
-        return list(found.values())
+                found.add(id(file))
+                yield Rendered(answers, context, PartedFiles(dict([file]))), file
 
     def _sets(
         self, patterns: tuple[str, ...], without: tuple[str, ...], *, awkward: bool
@@ -183,6 +200,22 @@ class Renderer:
         if not source.is_template and Path(self.template.folder, path + SUFFIX).exists():
             raise NotImplementedError(f"{path}{SUFFIX} at the template's root, for which Copier skips {source.path}")
         return path + "/" * (source.content is None)
+
+
+def _windows(parts: Parts) -> Iterator[Parts]:
+    """The parts from one that holds a whole line of text to the next: what is on one side does not see the other."""
+    window = [b""]
+    for part in parts:
+        window.append(part)
+        if _holds_a_line(part):
+            yield tuple(window)
+            window = [part]
+    yield (*window, b"")
+
+
+@functools.cache
+def _holds_a_line(part: bytes) -> bool:
+    return bool(re.search(rb"\n[^\n]*\S[^\n]*\n", part))
 
 
 def _refuse_two_sources(files: list[tuple[str, Parts]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar, cast
 
 Files = Mapping[str, bytes]
 
@@ -30,9 +30,11 @@ class Known(Generic[Question]):
     What is asked next depends on nothing but the answers before, so the questions make a tree.
     """
 
+    __slots__ = ("_findings", "_next", "_question")
+
     def __init__(self) -> None:
         self._question: Question | None = None
-        self._next: dict[object, Known[Question]] = {}
+        self._next: dict[object, Known[Question]] | None = None
         self._findings: list[Finding] | None = None
 
     def find(
@@ -41,7 +43,7 @@ class Known(Generic[Question]):
         """What is known for these answers, or what `run` finds, which tells of each question that it asks."""
         place = self
         while place._findings is None:
-            after = None if place._question is None else place._next.get(answer(place._question))
+            after = None if place._next is None else place._next.get(answer(cast(Question, place._question)))
             if after is None:
                 return self._learn(answer, run)
             place = after
@@ -57,6 +59,7 @@ class Known(Generic[Question]):
             if place._findings is not None or place._question not in (None, question):
                 raise RuntimeError("a check asked something else after the same answers")
             place._question = question
+            place._next = {} if place._next is None else place._next
             place = place._next.setdefault(answer(question), Known())
         place._findings = findings
         return findings
