@@ -55,7 +55,7 @@ def find(progress: Callable[[str], None]) -> dict[str, Path]:
         found[name] = _cache(*CONTROL_PLANE) / name
     missing = [name for name in PACKAGES if not found[name].exists()]
     if missing:
-        progress(f"Building {', '.join(missing)}: once, ten minutes on two cores.")
+        progress(f"Building {', '.join(missing)}: once, about twelve minutes on two cores.")
         for name in missing:
             _build(name, found[name])
     return found

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
-import pytest
-
 from tests.cluster.control_plane import PATIENCE, ControlPlane, Object
 from tests.render import File
 from tests.space import Answers
@@ -43,7 +41,6 @@ class Project:
 
     def as_deployer(self, environment: str) -> Project:
         """The same project in the hands of the account that deploys."""
-        self.require("kubeconfig")
         self.make("kubeconfig", ENVIRONMENT=environment)
         other = copy(self)
         other.kubeconfig = self.path / f"kubeconfig-{environment}"
@@ -55,13 +52,6 @@ class Project:
         path = self.stand_ins / program
         path.write_text(script)
         path.chmod(0o755)
-
-    def require(self, *targets: str) -> None:
-        """Skip where the Makefile lacks these targets."""
-        words = self.make("help").stdout.split()
-        missing = [target for target in targets if target not in words]
-        if missing:
-            pytest.skip(f"The Makefile has no target {', '.join(missing)}.")
 
     def make(self, target: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a target of the project's Makefile."""

@@ -76,7 +76,6 @@ def test_a_second_secret_does_not_replace_the_first(project: Project, cluster: C
 
 
 def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: ControlPlane) -> None:
-    project.require("pause", "resume")
     project.make("pause", ENVIRONMENT="staging")
     image = f"{project.service}=example.com/shop:{SECOND}"
     cluster.kubectl(
@@ -94,7 +93,6 @@ def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: Control
 
 
 def test_scale_changes_the_number_of_pods(project: Project) -> None:
-    project.require("scale")
     project.make("scale", ENVIRONMENT="staging", REPLICAS="5")
     wait_for(lambda: len(project.pods("staging")) == 5)
 
