@@ -42,7 +42,7 @@ def test_kops_takes_every_specification(projects: Renderer, tmp_path: Path) -> N
 def test_kops_refuses_a_specification_that_is_wrong(
     projects: Renderer, tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
-    text = projects.each(PATH, awkward=False)[0].files[PATH].decode()
+    text = next(iter(projects.each(PATH, awkward=False))).files[PATH].decode()
     assert old in text
     (tmp_path / "kops.yaml").write_text(text.replace(old, new, 1))
     done = check(tmp_path / "kops.yaml")
