@@ -125,7 +125,7 @@ class ControlPlane:
         assert response.status_code == httpx.codes.OK, response.text
         return response.json()
 
-    def items(self, path: str, **parameters: str) -> list[Object]:
+    def items(self, path: str, parameters: Mapping[str, str] | None = None) -> list[Object]:
         """Read the items of a list."""
         found: list[Object] = self.get(path, parameters)["items"]
         return found

@@ -123,7 +123,7 @@ def refusals(cluster: ControlPlane, namespaces: set[str]) -> list[str]:
     return sorted(
         {
             event["message"]
-            for event in cluster.items("/api/v1/events", fieldSelector="reason=FailedCreate")
+            for event in cluster.items("/api/v1/events", {"fieldSelector": "reason=FailedCreate"})
             # A quota that its controller has not seen yet refuses everything, and the pod is tried again.
             if event["metadata"]["namespace"] in namespaces and "status unknown for quota" not in event["message"]
         }
@@ -181,7 +181,7 @@ def start_jobs(applied: Applied, cluster: ControlPlane, suffix: str) -> None:
     def unfinished() -> list[str]:
         return [
             job["metadata"]["name"]
-            for job in cluster.items("/apis/batch/v1/jobs", labelSelector=f"test/run={suffix}")
+            for job in cluster.items("/apis/batch/v1/jobs", {"labelSelector": f"test/run={suffix}"})
             if job["metadata"]["namespace"] in applied.namespaces and not job["status"].get("succeeded")
         ]
 

@@ -87,6 +87,11 @@ def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: Control
         return bool(deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"])
 
     wait_for(seen)
+    sets = cluster.items(
+        f"/apis/apps/v1/namespaces/{project.namespace('staging')}/replicasets",
+        {"labelSelector": f"app.kubernetes.io/name={project.service}"},
+    )
+    assert len(sets) == 1
     assert project.tags("staging") == {FIRST}
     project.make("resume", ENVIRONMENT="staging")
     wait_for(lambda: project.tags("staging") == {SECOND})
