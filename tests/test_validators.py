@@ -312,7 +312,7 @@ CONTRACT = [
     Row("password", "the password at another place", DEPLOYMENT, "mountPath: /run/secrets/database", "mountPath: /run/secrets"),
     Row("password", "another Secret than make creates", "kubernetes.mk", "generic $(SERVICE)-database", "generic $(SERVICE)-db"),
     Row("registry secret", "another Secret for pulling than make creates", "kubernetes.mk", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
-    Row("deployed tag", "a tag that make does not replace", "kubernetes.mk", "|set-by-make-deploy|", "|set-by-make|"),
+    Row("deployed tag", "a tag that make does not replace", "kubernetes.mk", " s|set-by-make-deploy|", " s|set-by-make|"),
     Row("namespaces", "another namespace than make deploys to", STAGING, "namespace: shop-staging", "namespace: shop-stage"),
     Row("targets", "a target that CI wants and nobody has", circleci.PATH, "make ci-test", "make ci-tests"),
     Row("targets", "a target that the README wants and nobody has", "README.md", "make lint", "make lints"),

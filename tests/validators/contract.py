@@ -246,7 +246,7 @@ def _deployed_tag(files: Files) -> Iterator[tuple[str, str]]:
     """`make deploy` replaces the tag that the manifests hold, and nothing deploys latest."""
     for container in workload(files)["containers"]:
         tag = container["image"].rsplit(":", 1)[1]
-        if f"sed 's|{tag}|$(TAG)|'" not in make(files):
+        if f" s|{tag}|$(TAG)|'" not in make(files):
             yield "kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests"
 
 
