@@ -435,10 +435,8 @@ def test_a_backup_that_fails_half_way_leaves_the_older_ones(store: Store) -> Non
     for name in older:
         (store.backups / name).touch()
     tool = {"postgres": "pg_dump", "mysql": "mysqldump", "redis": "redis-cli"}[store.project.database]
-    half = (
-        'for last in "$@"; do :; done; file=${last#--file=}; [ -e "$file" ] && echo half > "$file"; echo half; exit 3'
-    )
-    store.program(tool, half)
+    write_half = 'for last in "$@"; do :; done\ncase $last in *.partial) echo half > "${last#--file=}" ;; esac'
+    store.program(tool, f"{write_half}\necho half\nexit 3")
     result = store.run("backup.sh", KEEP="1")
     assert result.returncode != 0
     assert "Saved" not in result.stdout
