@@ -68,13 +68,13 @@ class Renderer:
         for answers, context, files in self._sets(patterns, without, awkward=awkward):
             key = tuple(map(id, files))
             if key not in found:
-                found[key] = Rendered(answers, context, PartedFiles(dict(files)))
+                found[key] = Rendered(answers, context, _together(files))
         return list(found.values())
 
     def every(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """The files of these names for every combination, one at a time: there may be too many to keep."""
         for answers, context, files in self._sets(patterns, (), awkward=awkward):
-            yield Rendered(answers, context, PartedFiles(dict(files)))
+            yield Rendered(answers, context, _together(files))
 
     def each(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
@@ -119,18 +119,23 @@ class Renderer:
         self, patterns: tuple[str, ...], without: tuple[str, ...], *, awkward: bool
     ) -> Iterator[tuple[Answers, Answers, list[tuple[str, Parts]]]]:
         sources = [source for source in self._everything() if self._can_match(source, patterns, without)]
-        # A source may render to several names of which not all are asked for.
-        wanted: dict[str, bool] = {}
         names = frozenset(name for source in sources for name in source.reads)
+        alike: dict[frozenset[str], list[Source]] = {}
+        for source in sources:
+            alike.setdefault(source.reads, []).append(source)
+        groups: list[tuple[Callable[[Any], Any], dict[Any, list[tuple[str, Parts]]], list[Source]]] = [
+            (picker(sorted(reads)), {}, members) for reads, members in alike.items()
+        ]
         for answers, context in self._combinations(names, awkward=awkward):
-            files = [file for source in sources if (file := self._file(source, context))]
-            paths = {path for path, _ in files}
-            if len(paths) < len(files):
-                _refuse_two_sources(files)
-            if not paths <= wanted.keys():
-                wanted.update((path, _matches(path, patterns) and not _matches(path, without)) for path in paths)
-            if not all(map(wanted.__getitem__, paths)):
-                files = [file for file in files if wanted[file[0]]]
+            files: list[tuple[str, Parts]] = []
+            for pick, memo, members in groups:
+                key = pick(context)
+                if key not in memo:
+                    found = filter(None, (self._file(source, context) for source in members))
+                    memo[key] = [
+                        file for file in found if _matches(file[0], patterns) and not _matches(file[0], without)
+                    ]
+                files += memo[key]
             if files:
                 yield answers, context, files
 
@@ -218,10 +223,13 @@ def _holds_a_line(part: bytes) -> bool:
     return bool(re.search(rb"\n[^\n]*\S[^\n]*\n", part))
 
 
-def _refuse_two_sources(files: list[tuple[str, Parts]]) -> None:
-    for path, number in Counter(path for path, _ in files).items():
-        if number > 1 and not path.endswith("/"):
-            raise ValueError(f"{number} files of template/ render {path}")
+def _together(files: list[tuple[str, Parts]]) -> PartedFiles:
+    together = dict(files)
+    if len(together) < len(files):
+        for path, number in Counter(path for path, _ in files).items():
+            if number > 1 and not path.endswith("/"):
+                raise ValueError(f"{number} files of template/ render {path}")
+    return PartedFiles(together)
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 Files = Mapping[str, bytes]
 
@@ -22,6 +23,7 @@ Check = Callable[[Files], Iterable[Finding]]
 
 
 Question = TypeVar("Question", bound=Hashable)
+T = TypeVar("T", bound=Hashable)
 
 
 class Known(Generic[Question]):
@@ -70,18 +72,41 @@ class Once:
 
     def __init__(self, check: Check) -> None:
         self._check = check
-        self._known = Known[tuple[str, str]]()
+        self._known = Known[_FileQuestion]()
 
     def __call__(self, files: Files) -> Iterable[Finding]:
-        def answer(question: tuple[str, str]) -> object:
-            kind, path = question
-            if kind == "paths":
-                return tuple(files)
-            if kind == "in":
-                return path in files
-            return files.parts.get(path) if isinstance(files, PartedFiles) else files.get(path)
+        return self._known.find(
+            lambda question: _answer(files, question), lambda note: list(self._check(_Read(files, note)))
+        )
 
-        return self._known.find(answer, lambda note: list(self._check(_Read(files, note))))
+
+_FileQuestion = tuple[Any, str]  # "paths", "in", "content" or a function of the content, and the path
+
+
+def derive(files: Files, path: str, function: Callable[[bytes], T]) -> T | None:
+    """What a function makes of a file: a check that needs no more than that does not depend on all of the file."""
+    if isinstance(files, _Read):
+        files.note((function, path))
+        files = files.files
+    if path not in files:
+        return None
+    return cast(T, _derived(function, files.parts[path] if isinstance(files, PartedFiles) else (files[path],)))
+
+
+@functools.cache
+def _derived(function: Callable[[bytes], object], parts: tuple[bytes, ...]) -> object:
+    return function(b"".join(parts))
+
+
+def _answer(files: Files, question: _FileQuestion) -> object:
+    kind, path = question
+    if kind == "paths":
+        return tuple(files)
+    if kind == "in":
+        return path in files
+    if kind == "content":
+        return files.parts.get(path) if isinstance(files, PartedFiles) else files.get(path)
+    return derive(files, path, kind)
 
 
 class PartedFiles(Mapping[str, bytes]):
@@ -107,25 +132,25 @@ class PartedFiles(Mapping[str, bytes]):
 class _Read(Mapping[str, bytes]):
     """Files that note what is read of them."""
 
-    def __init__(self, files: Files, note: Callable[[tuple[str, str]], None]) -> None:
-        self._files = files
-        self._note = note
+    def __init__(self, files: Files, note: Callable[[_FileQuestion], None]) -> None:
+        self.files = files
+        self.note = note
 
     def __getitem__(self, path: str) -> bytes:
-        self._note(("content", path))
-        return self._files[path]
+        self.note(("content", path))
+        return self.files[path]
 
     def __contains__(self, path: object) -> bool:
-        self._note(("in", str(path)))
-        return path in self._files
+        self.note(("in", str(path)))
+        return path in self.files
 
     def __iter__(self) -> Iterator[str]:
-        self._note(("paths", ""))
-        return iter(self._files)
+        self.note(("paths", ""))
+        return iter(self.files)
 
     def __len__(self) -> int:
-        self._note(("paths", ""))
-        return len(self._files)
+        self.note(("paths", ""))
+        return len(self.files)
 
 
 def lines(content: bytes) -> Iterator[tuple[str, str]]:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.validators import Files, Finding, Once, circleci, dockerfile, makefiles, yaml_files
+from tests.validators import Files, Finding, Once, circleci, derive, dockerfile, makefiles, yaml_files
 from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
 BASE = "kubernetes/base"
 DATABASE = "kubernetes/database"
+DOCUMENTATION = ("README.md", "kubernetes/README.md")
 
 
 def check(files: Files) -> Iterator[Finding]:
@@ -36,19 +37,32 @@ def document(files: Files, path: str) -> Any:
     return yaml_files.load(files[path])[0]
 
 
-def make(files: Files) -> str:
-    """All that `make` reads."""
-    return "\n".join(makefiles.texts(files).values())
+def make(files: Files, text: str) -> bool:
+    """Whether what `make` reads holds this text."""
+    return any(derive(files, path, holding(text)) for path in makefiles.paths(files))
 
 
-def told(files: Files) -> str:
-    """All that the documentation says."""
-    return files["README.md"].decode() + files["kubernetes/README.md"].decode()
+def told(files: Files, text: str) -> bool:
+    """Whether the documentation holds this text."""
+    return any(derive(files, path, holding(text)) for path in DOCUMENTATION)
+
+
+@functools.cache
+def holding(text: str) -> Callable[[bytes], bool]:
+    return lambda content: text.encode() in content
+
+
+@functools.cache
+def matching(pattern: str) -> Callable[[bytes], tuple[str, ...]]:
+    """Finds what a file holds of a pattern."""
+    return lambda content: tuple(dict.fromkeys(re.findall(pattern, content.decode(), re.MULTILINE)))
 
 
 def variable(files: Files, name: str) -> str:
-    found = re.search(rf"^{name} :?= (.*)$", make(files), re.MULTILINE)
-    return found[1] if found else ""
+    return next(
+        (found[0] for path in makefiles.paths(files) if (found := derive(files, path, matching(f"^{name} :?= (.*)$")))),
+        "",
+    )
 
 
 def settings(files: Files) -> dict[str, str]:
@@ -87,9 +101,10 @@ def _port(files: Files) -> Told:
         "prod.yml ports": _published(files, "prod.yml", 0),
         "kubernetes/base/config.env PORT": settings(files).get("PORT"),
         "kubernetes/base/deployment.yaml http": _container_port(files, "http"),
-        "README.md": re.findall(r"http://localhost:(\d+)", files["README.md"].decode())[0],
-        "Makefile": re.findall(r"http://localhost:(\d+)", files["Makefile"].decode())[0],
-        "kubernetes.mk": re.findall(r"http://[a-z$().A-Z]*localhost:(\d+)", files["kubernetes.mk"].decode())[0],
+        **{
+            path: (derive(files, path, matching(r"http://[a-z$().A-Z]*localhost:(\d+)")) or (None,))[0]
+            for path in ("README.md", "Makefile", "kubernetes.mk")
+        },
     }
 
 
@@ -114,6 +129,10 @@ def _image(files: Files) -> Told:
     return told
 
 
+def _name(content: bytes) -> str:
+    return str(yaml_files.load(content)[0]["metadata"]["name"])
+
+
 # What follows the service's name in the names of its parts.
 _PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
 
@@ -124,7 +143,7 @@ def _names(files: Files) -> Told:
         "docker-compose.yml name": document(files, "docker-compose.yml")["name"].removesuffix("-dev"),
         "prod.yml name": document(files, "prod.yml")["name"],
         **{
-            f"{path} name": _PART.sub("", document(files, path)["metadata"]["name"])
+            f"{path} name": _PART.sub("", derive(files, path, _name) or "")
             for path in files
             if re.fullmatch(r"kubernetes/(base|database|monitoring|secrets)/[a-z-]+\.yaml", path)
             and not path.endswith("kustomization.yaml")
@@ -149,13 +168,13 @@ def _settings(files: Files) -> Told:
 
 
 def _settings_in_readme(files: Files) -> Iterator[tuple[str, str]]:
-    text = told(files)
     for name in settings(files):
-        if f"`{name}`" not in text:
+        if not told(files, f"`{name}`"):
             yield "README.md", f"does not say what {name} is"
-    for name in re.findall(r"`(DATABASE_[A-Z_]+)`", text):
-        if name not in settings(files):
-            yield "README.md", f"tells of {name}, which nothing sets"
+    for path in DOCUMENTATION:
+        for name in derive(files, path, matching("`(DATABASE_[A-Z_]+)`")) or ():
+            if name not in settings(files):
+                yield path, f"tells of {name}, which nothing sets"
 
 
 def _database(files: Files) -> Iterator[tuple[str, str]]:
@@ -215,7 +234,6 @@ def _password(files: Files) -> Iterator[tuple[str, str]]:
     if not path:
         return
     file = PurePosixPath(path)
-    commands = make(files)
     for workload_path in (f"{BASE}/deployment.yaml", f"{DATABASE}/statefulset.yaml"):
         spec = workload(files, workload_path)
         secrets = {volume["name"]: volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume}
@@ -227,7 +245,7 @@ def _password(files: Files) -> Iterator[tuple[str, str]]:
                 yield workload_path, f"{container['name']} could write to the Secret"
         for secret in secrets.values():
             made = secret.replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
-            if f"create secret generic {made} --from-file={file.name}=" not in commands:
+            if not make(files, f"create secret generic {made} --from-file={file.name}="):
                 yield "kubernetes.mk", f"`make secret` does not create {secret} with the key {file.name}"
     if service(files, "common.yml")["environment"].get("DATABASE_PASSWORD_FILE") != path:
         yield "common.yml", f"the password is not at {path}"
@@ -238,7 +256,7 @@ def _registry_secret(files: Files) -> Iterator[tuple[str, str]]:
         return
     for secret in document(files, f"{BASE}/serviceaccount.yaml").get("imagePullSecrets", []):
         made = secret["name"].replace(variable(files, "SERVICE"), "$(SERVICE)", 1)
-        if f"create secret generic {made} --type=kubernetes.io/dockerconfigjson" not in make(files):
+        if not make(files, f"create secret generic {made} --type=kubernetes.io/dockerconfigjson"):
             yield "kubernetes.mk", f"`make registry-secret` does not create {secret['name']}"
 
 
@@ -246,8 +264,12 @@ def _deployed_tag(files: Files) -> Iterator[tuple[str, str]]:
     """`make deploy` replaces the tag that the manifests hold, and nothing deploys latest."""
     for container in workload(files)["containers"]:
         tag = container["image"].rsplit(":", 1)[1]
-        if f" s|{tag}|$(TAG)|'" not in make(files):
+        if not make(files, f" s|{tag}|$(TAG)|'"):
             yield "kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests"
+
+
+def _namespace(content: bytes) -> str:
+    return str(yaml_files.load(content)[0].get("namespace"))
 
 
 def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
@@ -255,12 +277,10 @@ def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
     prefix = variable(files, "NAMESPACE").removesuffix("-$(ENVIRONMENT)")
     for path in files:
         found = re.fullmatch(r"kubernetes/overlays/([a-z]+)/(namespace/)?kustomization\.yaml", path)
-        if found and document(files, path).get("namespace") != f"{prefix}-{found[1]}":
-            yield (
-                path,
-                f"is for {document(files, path).get('namespace')}, but `make deploy` goes to {prefix}-{found[1]}",
-            )
-    if f"{prefix}-production" not in told(files):
+        namespace = derive(files, path, _namespace) if found else None
+        if found and namespace != f"{prefix}-{found[1]}":
+            yield path, f"is for {namespace}, but `make deploy` goes to {prefix}-{found[1]}"
+    if not told(files, f"{prefix}-production"):
         yield "README.md", f"does not name the namespace {prefix}-production"
 
 
@@ -268,14 +288,23 @@ def _targets(files: Files) -> Iterator[tuple[str, str]]:
     """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
     known = makefiles.targets(files).keys()
     texts = {circleci.PATH: " ; ".join(command for _, command in circleci.commands(files))}
-    for path in ("README.md", "kubernetes/README.md"):
-        text = files[path].decode()
-        texts[path] = "\n".join(re.findall(r"`(make[^`]*)`", text) + re.findall(r"^make .*$", text, re.MULTILINE))
-    for path, text in texts.items():
-        for line in re.findall(r"\bmake ([^;|&#\n]*)", text):
-            for word in line.split():
-                if re.fullmatch(r"[a-z][a-z-]*", word) and word not in known:
-                    yield path, f"there is no `make {word}`"
+    words = {path: _made(text) for path, text in texts.items()}
+    words |= {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
+    for path, named in words.items():
+        for word in named:
+            if word not in known:
+                yield path, f"there is no `make {word}`"
+
+
+def _told_to_make(content: bytes) -> tuple[str, ...]:
+    text = content.decode()
+    return _made("\n".join(re.findall(r"`(make[^`]*)`", text) + re.findall(r"^make .*$", text, re.MULTILINE)))
+
+
+def _made(text: str) -> tuple[str, ...]:
+    """The targets that commands make."""
+    words = (word for line in re.findall(r"\bmake ([^;|&#\n]*)", text) for word in line.split())
+    return tuple(dict.fromkeys(word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)))
 
 
 # Set by the machine, the shell or CircleCI itself.
@@ -284,7 +313,6 @@ _GIVEN = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECO
 
 def _credentials(files: Files) -> Iterator[tuple[str, str]]:
     """Every variable that CI or `make` takes from its surroundings is in the README."""
-    readme = told(files)
     text = files[circleci.PATH].decode() if circleci.PATH in files else ""
     declared = {
         name
@@ -294,10 +322,13 @@ def _credentials(files: Files) -> Iterator[tuple[str, str]]:
     commands = "\n".join(command for _, command in circleci.commands(files))
     for path, names in (
         (circleci.PATH, set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands)) - declared),
-        ("Makefile", set(re.findall(r"\$\$\{?([A-Z][A-Z0-9_]+)", make(files)))),
+        *(
+            (path, set(derive(files, path, matching(r"\$\$\{?([A-Z][A-Z0-9_]+)")) or ()))
+            for path in makefiles.paths(files)
+        ),
     ):
         for name in sorted(names - _GIVEN):
-            if f"`{name}`" not in readme and not name.startswith("CIRCLE_"):
+            if not told(files, f"`{name}`") and not name.startswith("CIRCLE_"):
                 yield path, f"reads {name}, which the README does not explain"
 
 
@@ -316,7 +347,7 @@ def _hosts(files: Files) -> Iterator[tuple[str, str]]:
         if path in files:
             spec = document(files, path)["spec"]
             host = spec["hostnames"][0] if "hostnames" in spec else spec["rules"][0]["host"]
-            if host not in told(files):
+            if not told(files, host):
                 yield "README.md", f"does not name {host}"
 
 
@@ -327,7 +358,7 @@ def _certificate(files: Files) -> Iterator[tuple[str, str]]:
         if "cert-manager.io/cluster-issuer" in ingress["metadata"].get("annotations", {}):
             return
         for tls in ingress["spec"].get("tls", []):
-            if f"create secret tls {tls['secretName']} " not in told(files):
+            if not told(files, f"create secret tls {tls['secretName']} "):
                 yield "README.md", f"does not say how to create the Secret {tls['secretName']}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.validators import Files, Finding
+from tests.validators import Files, Finding, derive
 from tests.validators.kustomize import WORKERS, tool
 
 # Given by people and CI, or by the Makefile in some projects only.
@@ -21,16 +21,24 @@ MAY_BE_UNDEFINED = {
 }  # fmt: skip
 
 
+def paths(files: Files) -> list[str]:
+    return [path for path in files if path == "Makefile" or path.endswith(".mk")]
+
+
 def texts(files: Files) -> dict[str, str]:
-    return {path: content.decode() for path, content in files.items() if path == "Makefile" or path.endswith(".mk")}
+    return {path: files[path].decode() for path in paths(files)}
 
 
 def targets(files: Files) -> dict[str, str]:
     """What `make help` lists, with what it says of each."""
     found: dict[str, str] = {}
-    for text in texts(files).values():
-        found.update(re.findall(r"^([a-z-]+):.*?## (.+)$", text, re.MULTILINE))
+    for path in paths(files):
+        found.update(derive(files, path, _targets) or ())
     return found
+
+
+def _targets(content: bytes) -> tuple[tuple[str, str], ...]:
+    return tuple(re.findall(r"^([a-z-]+):.*?## (.+)$", content.decode(), re.MULTILINE))
 
 
 def check(files: Files, scratch: Path) -> list[Finding]:

@@ -105,9 +105,9 @@ def _read_env(content: bytes) -> None:
 
 def check_documentation(files: Files) -> Iterator[Finding]:
     """Links and paths in Markdown lead to files, and headings make one tree."""
-    for path, content in files.items():
+    for path in files:
         if path.endswith(".md"):
-            for where, message in _links(path, content.decode(), files):
+            for where, message in _links(path, files[path].decode(), files):
                 yield Finding(path, where, "links", message)
 
 
