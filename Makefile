@@ -5,6 +5,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
+SCANNERS := .venv-scan
 
 .PHONY: help
 help: ## List the targets
@@ -17,7 +18,7 @@ new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../mya
 
 .PHONY: test
 test: lint ## Render every combination of answers and validate it with the field's own tools
-	@$(VENV)/bin/pytest tests --ignore=tests/apps --ignore=tests/cluster --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests --ignore=tests/apps --ignore=tests/cluster --ignore=tests/scan --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
@@ -26,6 +27,10 @@ test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real tool
 .PHONY: test-cluster
 test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale
 	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)
+
+.PHONY: test-scan
+test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan the manifests with trivy, checkov and kube-score
+	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
@@ -46,11 +51,13 @@ docs: $(INSTALLED) ## Write the README's table of questions anew
 lock: $(INSTALLED) ## Lock the newest versions of the tools and of the rendered apps
 	@$(VENV)/bin/uv pip compile pyproject.toml --output-file=requirements.txt --upgrade --universal --python-version=3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+	@$(VENV)/bin/uv pip compile tests/scan/requirements.in --output-file=tests/scan/requirements.txt --upgrade --universal \
+	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 	@$(VENV)/bin/python tests/apps/lock.py
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches
-	rm -rf '$(VENV)' .cache
+	rm -rf '$(VENV)' '$(SCANNERS)' .cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.txt
@@ -62,3 +69,12 @@ $(INSTALLED): requirements.txt
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
 	  --require-hashes --requirement=$<
 	@cp $< $@
+
+$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum
+	@command -v go > /dev/null || { echo 'Go is missing, which builds kube-score: https://go.dev/dl/ has it.' >&2; exit 1; }
+	@echo 'Installing the scanners into $(SCANNERS) …'
+	@$(PYTHON) -m venv --clear '$(SCANNERS)'
+	@$(SCANNERS)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
+	  --require-hashes --requirement=$<
+	@cd tests/scan/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
+	@touch $@

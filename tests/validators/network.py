@@ -19,7 +19,12 @@ ANY_PORT = 0  # one that nothing else names
 OUTSIDE = "outside"
 DNS = "kube-system/kube-dns"
 ADDRESS = "203.0.113.7"  # of somebody outside
-INTERNAL = ("10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")  # … in a private network, or the node's own data
+INTERNAL = (
+    "10.0.0.7",
+    "172.16.0.7",
+    "192.168.0.7",
+    "169.254.169.254",
+)  # … in a private network, or the node's own data
 
 
 class Path(NamedTuple):
@@ -207,7 +212,9 @@ def _callers(env: Environment, answers: Mapping[str, Any]) -> set[str]:
     """Who reaches the service on its port."""
     others = {peer.name for peer in _others(env) if not peer.address}
     if answers["exposure"] in ("ingress", "gateway"):
-        return {answers["ingress_namespace"]} | (others & {DNS} if answers["ingress_namespace"] == "kube-system" else set())
+        return {answers["ingress_namespace"]} | (
+            others & {DNS} if answers["ingress_namespace"] == "kube-system" else set()
+        )
     here = {pod.name for pod in env.pods}
     # From within the namespace nothing but the service's own parts calls it, and none of those has a way out to it.
     everybody = others | ({"another pod"} if False else set())
