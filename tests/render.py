@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from tests.space import Answers, Space
-from tests.template import SUFFIX, Source, Template
+from tests.space import Answers, Space, picker
+from tests.template import SUFFIX, Part, Source, Template
+from tests.validators import PartedFiles
 
 ANSWERS_FILE = ".copier-answers.yml"
+
+
+Parts = tuple[bytes, ...]
 
 
 class File(NamedTuple):
@@ -37,53 +43,130 @@ class Renderer:
     def __init__(self, template: Template, space: Space) -> None:
         self.template = template
         self.space = space
-        self._rendered: dict[tuple[Any, ...], tuple[str, File] | None] = {}
-        self._contents: dict[tuple[str, bytes], bytes] = {}
+        self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {
+            part: (picker(part.reads), {}) for source in self._everything() for part in source.parts
+        }
+        self._interned: dict[tuple[str, Parts], tuple[str, Parts]] = {}
+        self._memos: dict[Source, tuple[Callable[[Any], Any], dict[Any, tuple[str, Parts] | None]]] = {
+            source: (picker(sorted(source.reads)), {}) for source in self._everything()
+        }
 
     def project(self, answers: Answers) -> dict[str, File]:
         """The whole project, asked and rendered by Copier's worker; names of folders end in "/" and have no content."""
         worker = self.template.worker(answers)
         worker._ask()
         context = worker._render_context()
-        return dict(self._files(self.template.sources, context))
+        found: dict[str, File] = {}
+        for source in self.template.sources:
+            if path := self._path(source, context):
+                found[path] = File(self._whole(source, context), source.mode)
+        return found
 
-    def distinct(self, *patterns: str, awkward: bool = True) -> list[Rendered]:
+    def distinct(self, *patterns: str, without: tuple[str, ...] = (), awkward: bool = True) -> list[Rendered]:
         """Every distinct set of contents that the files of these names can have together; "…/" is for folders."""
-        sources = [source for source in self._everything() if self._can_match(source, patterns)]
-        names = frozenset(name for source in sources for name in source.reads)
         found: dict[tuple[int, ...], Rendered] = {}
-        for answers, context in self._combinations(names, awkward=awkward):
-            files = {
-                path: self._contents.setdefault((path, file.content), file.content)
-                for path, file in self._files(sources, context)
-                if _matches(path, patterns)
-            }
-            found.setdefault(tuple(id(content) for content in files.values()), Rendered(answers, context, files))
-        return [rendered for rendered in found.values() if rendered.files]
+        for answers, context, files in self._sets(patterns, without, awkward=awkward):
+            key = tuple(map(id, files))
+            if key not in found:
+                found[key] = Rendered(answers, context, PartedFiles(dict(files)))
+        return list(found.values())
 
-    def each(self, *patterns: str, awkward: bool = True) -> list[Rendered]:
+    def every(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
+        """The files of these names for every combination, one at a time: there may be too many to keep."""
+        for answers, context, files in self._sets(patterns, (), awkward=awkward):
+            yield Rendered(answers, context, PartedFiles(dict(files)))
+
+    def each(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
-        found: dict[tuple[str, bytes], Rendered] = {}
-        for source in self._everything():
-            if source.content is not None and self._can_match(source, patterns):
-                for rendered in self.alone(source, awkward=awkward):
-                    for path, content in rendered.files.items():
-                        if _matches(path, patterns):
-                            found.setdefault((path, content), rendered)
-        return list(found.values())
+        found: set[int] = set()
+        for rendered, file in self._each(patterns, awkward=awkward):
+            if id(file) not in found:
+                found.add(id(file))
+                yield rendered
 
-    @functools.cache  # noqa: B019
-    def alone(self, source: Source, *, awkward: bool = True) -> list[Rendered]:
+    def neighbours(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
+        """Enough files to hold every stretch of each file of these names next to each that can ever be next to it.
+
+        To checks that look at a line, and at the blank lines around it, that is every distinct content.
+        """
+        found: set[tuple[str, Parts]] = set()
+        for rendered, (path, parts) in self._each(patterns, awkward=awkward):
+            windows = {(path, window) for window in _windows(parts)}
+            if not windows <= found:
+                found |= windows
+                yield rendered
+
+    def alone(self, source: Source, *, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct rendering of one file."""
-        found: dict[tuple[str, bytes], Rendered] = {}
+        return (rendered for rendered, _ in self._alone(source, awkward=awkward))
+
+    def _each(self, patterns: tuple[str, ...], *, awkward: bool) -> Iterator[tuple[Rendered, tuple[str, Parts]]]:
+        for source in self._everything():
+            if source.content is not None and self._can_match(source, patterns, ()):
+                for rendered, file in self._alone(source, awkward=awkward):
+                    if _matches(file[0], patterns):
+                        yield rendered, file
+
+    def _alone(self, source: Source, *, awkward: bool) -> Iterator[tuple[Rendered, tuple[str, Parts]]]:
+        found: set[int] = set()
         for answers, context in self._combinations(source.reads, awkward=awkward):
-            for path, file in self._files([source], context):
-                content = self._contents.setdefault((path, file.content), file.content)
-                found.setdefault((path, content), Rendered(answers, context, {path: content}))
-        return list(found.values())
+            file = self._file(source, context)
+            if file and id(file) not in found:
+                found.add(id(file))
+                yield Rendered(answers, context, PartedFiles(dict([file]))), file
+
+    def _sets(
+        self, patterns: tuple[str, ...], without: tuple[str, ...], *, awkward: bool
+    ) -> Iterator[tuple[Answers, Answers, list[tuple[str, Parts]]]]:
+        sources = [source for source in self._everything() if self._can_match(source, patterns, without)]
+        # A source may render to several names of which not all are asked for.
+        wanted: dict[str, bool] = {}
+        names = frozenset(name for source in sources for name in source.reads)
+        for answers, context in self._combinations(names, awkward=awkward):
+            files = [file for source in sources if (file := self._file(source, context))]
+            paths = {path for path, _ in files}
+            if len(paths) < len(files):
+                _refuse_two_sources(files)
+            if not paths <= wanted.keys():
+                wanted.update((path, _matches(path, patterns) and not _matches(path, without)) for path in paths)
+            if not all(map(wanted.__getitem__, paths)):
+                files = [file for file in files if wanted[file[0]]]
+            if files:
+                yield answers, context, files
+
+    def _file(self, source: Source, context: Mapping[str, Any]) -> tuple[str, Parts] | None:
+        """The path and the parts; equal ones are the same object."""
+        pick, memo = self._memos[source]
+        key = pick(context)
+        if key not in memo:
+            memo[key] = self._find_file(source, {name: context[name] for name in source.reads})
+        return memo[key]
+
+    def _find_file(self, source: Source, context: Mapping[str, Any]) -> tuple[str, Parts] | None:
+        path = self._path(source, context)
+        if not path:
+            return None
+        parts = tuple(filter(None, self._parts(source, context))) or (b"",)
+        file = (path, parts)
+        return self._interned.setdefault(file, file)
+
+    def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
+        """Renders with the answers that a part is known to read; StrictUndefined refuses an overlooked one."""
+        if not source.is_template:
+            yield source.content or b""
+        for part in source.parts:
+            pick, memo = self._pieces[part]
+            key = pick(context)
+            if key not in memo:
+                memo[key] = part.template.render({name: context[name] for name in part.reads}).encode()
+            yield memo[key]
 
     def _combinations(self, names: frozenset[str], *, awkward: bool) -> Iterable[tuple[Answers, Answers]]:
-        return itertools.chain(self.space.combinations(names), self.space.pairs(names) if awkward else [])
+        return itertools.chain(self.space.combinations(names), self._pairs(names) if awkward else [])
+
+    @functools.cache  # noqa: B019
+    def _pairs(self, names: frozenset[str]) -> list[tuple[Answers, Answers]]:
+        return self.space.pairs(names)
 
     def _everything(self) -> Iterator[Source]:
         """All but the answers file, which reads every answer and is tested on its own."""
@@ -96,37 +179,15 @@ class Renderer:
         paths = (self._path(source, context) for _, context in self.space.combinations(names))
         return frozenset(path for path in paths if path)
 
-    def _can_match(self, source: Source, patterns: tuple[str, ...]) -> bool:
-        return any(_matches(path, patterns) for path in self.targets(source))
+    def _can_match(self, source: Source, patterns: tuple[str, ...], without: tuple[str, ...]) -> bool:
+        return any(_matches(path, patterns) and not _matches(path, without) for path in self.targets(source))
 
-    def _files(self, sources: Iterable[Source], context: Mapping[str, Any]) -> Iterator[tuple[str, File]]:
-        seen: dict[str, Source] = {}
-        for source in sources:
-            read = {name: context[name] for name in sorted(source.reads)}
-            if "_copier_answers" in read:
-                rendered = self._render(source, read)
-            else:
-                key = (source.path, *read.values())
-                if key not in self._rendered:
-                    self._rendered[key] = self._render(source, read)
-                rendered = self._rendered[key]
-            if rendered:
-                path = rendered[0]
-                if path in seen and not path.endswith("/"):
-                    raise ValueError(f"template/{seen[path].path} and template/{source.path} both render {path}")
-                seen[path] = source
-                yield rendered
-
-    def _render(self, source: Source, context: Mapping[str, Any]) -> tuple[str, File] | None:
-        """Renders with the answers that the file is known to read; StrictUndefined refuses an overlooked one."""
-        path = self._path(source, context)
-        if not path:
-            return None
-        content = source.content or b""
-        if source.is_template:
-            name = str(PurePosixPath(self.template.settings["subdirectory"]) / source.path)
-            content = self.template.env.get_template(name).render(context).encode()
-        return path, File(content, source.mode)
+    def _whole(self, source: Source, context: Mapping[str, Any]) -> bytes:
+        """One file as Copier renders it: at once, and with everything that it knows."""
+        if not source.is_template:
+            return source.content or b""
+        name = str(PurePosixPath(self.template.settings["subdirectory"]) / source.path)
+        return self.template.env.get_template(name).render(context).encode()
 
     def _path(self, source: Source, context: Mapping[str, Any]) -> str:
         if source.path.name == f"{{{{_copier_conf.answers_file}}}}{SUFFIX}":
@@ -139,6 +200,28 @@ class Renderer:
         if not source.is_template and Path(self.template.folder, path + SUFFIX).exists():
             raise NotImplementedError(f"{path}{SUFFIX} at the template's root, for which Copier skips {source.path}")
         return path + "/" * (source.content is None)
+
+
+def _windows(parts: Parts) -> Iterator[Parts]:
+    """The parts from one that holds a whole line of text to the next: what is on one side does not see the other."""
+    window = [b""]
+    for part in parts:
+        window.append(part)
+        if _holds_a_line(part):
+            yield tuple(window)
+            window = [part]
+    yield (*window, b"")
+
+
+@functools.cache
+def _holds_a_line(part: bytes) -> bool:
+    return bool(re.search(rb"\n[^\n]*\S[^\n]*\n", part))
+
+
+def _refuse_two_sources(files: list[tuple[str, Parts]]) -> None:
+    for path, number in Counter(path for path, _ in files).items():
+        if number > 1 and not path.endswith("/"):
+            raise ValueError(f"{number} files of template/ render {path}")
 
 
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:

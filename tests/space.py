@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,27 @@ class Space:
 
     def combinations(self, names: Iterable[str] | None = None) -> Iterator[tuple[Answers, Answers]]:
         """Every combination of the answers that decide these names: what is asked, and what templates then read."""
-        return self._walk(self.closure(frozenset(names if names is not None else self.questions)), {}, {})
+        questions = self.closure(frozenset(names if names is not None else self.questions))
+        # Question by question, not combination by combination: most values follow from few others.
+        rows: list[tuple[Value, ...]] = [()]
+        asked: list[tuple[str, Callable[[tuple[Value, ...]], Any], dict[Any, bool]]] = []
+        places: dict[str, int] = {}
+        for index, question in enumerate(questions):
+            read = [name for name in question.reads if name in places]
+            pick = picker([places[name] for name in read])
+            values: dict[Any, list[Value]] = {}
+            is_asked: dict[Any, bool] = {}
+            for key in dict.fromkeys(map(pick, rows)):
+                known = dict(zip(read, key if len(read) > 1 else (key,), strict=False))
+                is_asked[key], values[key] = self._values(question, known)
+            rows = [(*row, value) for row in rows for value in values[pick(row)]]
+            places[question.name] = index
+            if any(is_asked.values()):
+                asked.append((question.name, pick, is_asked))
+        names_in_order = list(places)
+        for row in rows:
+            context = dict(zip(names_in_order, row, strict=True))
+            yield {name: context[name] for name, pick, is_asked in asked if is_asked[pick(row)]}, context
 
     def pairs(self, names: Iterable[str] | None = None, *, awkward: bool = True) -> list[tuple[Answers, Answers]]:
         """Combinations that hold every possible pair of answers, the awkward ones too."""
@@ -260,6 +281,11 @@ class _Missing:
     def gain(self, answers: Answers, single: Single) -> tuple[int, int]:
         """How many missing pairs an answer completes now, and how many more it may."""
         return sum((other, single) in self.pairs for other in answers.items()), self._left[single]
+
+
+def picker(keys: Sequence[Any]) -> Callable[[Any], Any]:
+    """What gets these items of a row or mapping, as something to look up by."""
+    return operator.itemgetter(*keys) if keys else lambda _: ()
 
 
 def _decisive(name: str, details: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,7 +22,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".jinja"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A stretch of a file's template that stands for itself: text, or a block with all that is in it."""
+
+    reads: tuple[str, ...]
+    template: jinja2.Template
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """A file or folder below template/."""
 
@@ -28,6 +38,8 @@ class Source:
     mode: int
     content: bytes | None  # None for a folder
     reads: frozenset[str]
+
+    parts: tuple[Part, ...] = ()  # of a template: rendered one by one, they make the file
 
     @property
     def is_template(self) -> bool:
@@ -77,9 +89,11 @@ class Template:
     @functools.cache  # noqa: B019
     def _names(self, text: str) -> frozenset[str]:
         """The names that a text reads, in what it includes too."""
-        tree = self.env.parse(text)
+        return self._names_of(self.env.parse(text))
+
+    def _names_of(self, tree: nodes.Template) -> frozenset[str]:
         if any(node.name == "_yield_support" for node in tree.find_all(nodes.ExtensionAttribute)):
-            raise NotImplementedError(f"a yield tag in {text[:60]!r}")
+            raise NotImplementedError("a yield tag")
         names = set(meta.find_undeclared_variables(tree))
         # Jinja counts a name that only one branch sets or imports as undeclared.
         own = {node.name for node in tree.find_all(nodes.Name) if node.ctx == "store"}
@@ -95,7 +109,7 @@ class Template:
         other: Any
         for other in tree.find_all((nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)):
             if not isinstance(other.template, nodes.Const):
-                raise NotImplementedError(f"a computed template name in {text[:60]!r}")
+                raise NotImplementedError("a computed template name")
             included = (self.folder / other.template.value).read_text()
             if isinstance(other, nodes.Include) or getattr(other, "with_context", False):
                 names |= self._names(included)
@@ -122,7 +136,43 @@ class Template:
                 path.stat().st_mode,
                 content,
                 frozenset(names & self.questions.keys() | {name for name in names if name.startswith("_copier_")}),
+                tuple(self._parts(content.decode())) if content and relative.name.endswith(SUFFIX) else (),
             )
+
+    def _parts(self, text: str) -> Iterator[Part]:
+        """A README reads nearly every answer, but each of its paragraphs few."""
+        body = self.env.parse(text).body
+        settings = [node for node in body if isinstance(node, (nodes.Assign, nodes.Import, nodes.FromImport))]
+        others = [node for node in body if node not in settings]
+        set_once = Counter(name for setting in settings for name in _sets(setting))
+        if any(number > 1 for number in set_once.values()) or any(
+            _sets(node) & self._uses(later)
+            for index, node in enumerate(body)
+            if node in others
+            for later in body[index + 1 :]
+        ):
+            yield self._part(body)
+            return
+        for node in others:
+            needed: list[nodes.Node] = [node]
+            for setting in reversed(settings):
+                if any(_sets(setting) & self._uses(other) for other in needed):
+                    needed.insert(0, setting)
+            yield self._part(needed)
+
+    def _part(self, body: list[nodes.Node]) -> Part:
+        names = self._names_of(self._tree(body)) & self.questions.keys()
+        code = self.env.compile(self._tree(body))
+        return Part(tuple(sorted(names)), jinja2.Template.from_code(self.env, code, self.env.make_globals(None)))
+
+    def _tree(self, body: list[nodes.Node]) -> nodes.Template:
+        tree = nodes.Template(copy.deepcopy(body), lineno=1)
+        tree.set_environment(self.env)
+        return tree
+
+    def _uses(self, node: nodes.Node) -> set[str]:
+        """The names that it takes from what stands before it."""
+        return meta.find_undeclared_variables(self._tree([node])) - _sets(node)
 
     def _remember_compiled_templates(self) -> None:
         # Copier compiles each text anew: that is half of the time that it takes to render a project.
@@ -146,6 +196,21 @@ class Template:
                 raise NotImplementedError(f"_{setting} in copier.yml")
         if template.templates_suffix != SUFFIX or not template.subdirectory:
             raise NotImplementedError("another _templates_suffix, or no _subdirectory, in copier.yml")
+
+
+def _sets(node: nodes.Node) -> set[str]:
+    """The names that it sets."""
+    found: set[str] = set()
+    for item in (node, *node.find_all((nodes.Name, nodes.Import, nodes.FromImport, nodes.Macro))):
+        if isinstance(item, nodes.Name) and item.ctx == "store":
+            found.add(item.name)
+        elif isinstance(item, nodes.Import):
+            found.add(item.target)
+        elif isinstance(item, nodes.FromImport):
+            found |= {name if isinstance(name, str) else name[1] for name in item.names}
+        elif isinstance(item, nodes.Macro):
+            found.add(item.name)
+    return found
 
 
 def copy_working_tree(destination: Path) -> Path:

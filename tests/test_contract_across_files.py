@@ -8,4 +8,4 @@ from tests.validators import contract
 
 
 def test_all_files_agree(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.distinct("*"), contract.check)
+    judge(renderer.every("*"), contract.check)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
-from tests.validators import Finding, ignore, makefiles, python_code, text, yaml_files
+from tests.validators import Files, Finding, Once, ignore, makefiles, python_code, text, yaml_files
 
 
 def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judge: Judge) -> None:
@@ -16,11 +16,12 @@ def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judg
 
 
 def test_every_file_looks_hand_written(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.each("*"), text.check)
+    judge.count("distinct files", sum(1 for _ in renderer.each("*")))
+    judge(renderer.neighbours("*"), text.check)
 
 
 def test_nothing_of_the_template_is_left(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.each("*", awkward=False), text.check_markers)
+    judge(renderer.neighbours("*", awkward=False), text.check_markers)
 
 
 def test_every_json_toml_ini_and_env_file_parses(renderer: Renderer, judge: Judge) -> None:
@@ -28,7 +29,7 @@ def test_every_json_toml_ini_and_env_file_parses(renderer: Renderer, judge: Judg
 
 
 def test_the_documentation_names_only_files_that_exist(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.distinct("*"), text.check_documentation)
+    judge(renderer.every("*"), text.check_documentation)
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
 
 
 def test_no_folder_is_empty(renderer: Renderer, judge: Judge) -> None:
-    def check(files: dict[str, bytes]) -> list[Finding]:
+    def check(files: Files) -> list[Finding]:
         folders = [path for path in files if path.endswith("/")]
         return [
             Finding(folder, "", "empty", "is an empty folder")
@@ -78,21 +79,19 @@ def test_no_folder_is_empty(renderer: Renderer, judge: Judge) -> None:
             if folder != "./" and not any(path.startswith(folder) and path != folder for path in files)
         ]
 
-    judge.found((one, check(dict(one.files))) for one in renderer.distinct("*", "*/", awkward=False))
+    judge(renderer.every("*", "*/", awkward=False), Once(check))
 
 
 def test_git_ignores_no_rendered_file_that_an_update_would_overwrite(
     renderer: Renderer, template: Template, judge: Judge
 ) -> None:
     kept = [str(path) for path in template.settings.get("skip_if_exists", [])]
-    judge.found(
-        (
-            one,
-            [
-                Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
-                for path in ignore.git_ignored(one.files[".gitignore"], list(one.files))
-                if path not in kept
-            ],
-        )
-        for one in renderer.distinct("*", awkward=False)
-    )
+
+    def check(files: Files) -> list[Finding]:
+        return [
+            Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
+            for path in ignore.git_ignored(files[".gitignore"], list(files))
+            if path not in kept
+        ]
+
+    judge(renderer.every("*", awkward=False), Once(check))

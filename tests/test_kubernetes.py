@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from tests.conftest import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
 from tests.validators import Finding, kubernetes, kustomize
+from tests.validators.fragments import Fragments
 from tests.validators.kubernetes_schema import Schemas
 
 Built = tuple[Rendered, list[dict[str, object]] | ValueError]
@@ -17,20 +22,20 @@ Built = tuple[Rendered, list[dict[str, object]] | ValueError]
 
 @pytest.fixture(scope="session")
 def trees(renderer: Renderer) -> list[Rendered]:
-    return renderer.distinct("kubernetes/*")
+    """What overlays take together, and, independent of it, what clusters need once."""
+    apart = ("kubernetes/cluster/*", "kubernetes/local/*")
+    together = renderer.distinct("kubernetes/*", without=(*apart, "kubernetes/README.md", "kubernetes/kops.yaml"))
+    return [*together, *(tree for folder in apart for tree in renderer.distinct(folder))]
 
 
 @pytest.fixture(scope="session")
 def built(trees: list[Rendered], judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
     judge.count("kustomize trees, each with all its environments", len(trees))
     with judge.stage("Kustomize, within test_kubernetes"):
-        return list(
-            zip(
-                trees,
-                kustomize.build_all((tree.files for tree in trees), tmp_path_factory.mktemp("kustomize")),
-                strict=True,
-            )
-        )
+        fragments = Fragments(tmp_path_factory.mktemp("kustomize"))
+        results = fragments.build_all(tree.files for tree in trees)
+        judge.count("distinct resource files with what Kustomize makes of them", len(fragments.distinct))
+        return list(zip(trees, results, strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -56,25 +61,36 @@ def test_every_built_environment_is_valid_and_fits_together(
     judge.count(
         "environments built", sum(len(kubernetes.environments(done)) for _, done in built if isinstance(done, list))
     )
-    judge.found(
-        (tree, kubernetes.check_resources(result, schemas)) for tree, result in built if isinstance(result, list)
-    )
+    checker = kubernetes.Checker(schemas)
+    judge.found((tree, checker.check(result)) for tree, result in built if isinstance(result, list))
 
 
-def test_building_all_environments_at_once_changes_nothing(renderer: Renderer, tmp_path: Path) -> None:
-    trees = renderer.distinct("kubernetes/*", awkward=False)
-    for tree in trees[:: len(trees) // 5]:
+def test_what_is_put_together_from_fragments_is_what_kustomize_builds(built: list[Built], tmp_path: Path) -> None:
+    draw = random.Random(1)  # noqa: S311
+    sample = draw.sample([(tree, result) for tree, result in built if isinstance(result, list)], 16)
+    with ThreadPoolExecutor(kustomize.WORKERS) as pool:
+        wholes = pool.map(lambda one: kustomize.build(one[0].files, tmp_path), sample)
+        for (tree, result), whole in zip(sample, wholes, strict=True):
+            assert by_text(result) == by_text(whole), tree
+
+
+def test_building_all_entry_points_at_once_changes_nothing(trees: list[Rendered], tmp_path: Path) -> None:
+    for tree in trees[:: len(trees) // 3]:
         apart = [
             resource
             for folder in kustomize.entry_points(tree.files)
             for resource in kustomize.build(tree.files, tmp_path, folder)
         ]
-        assert sorted(map(str, kustomize.build(tree.files, tmp_path))) == sorted(map(str, apart)), tree
+        assert by_text(kustomize.build(tree.files, tmp_path)) == by_text(apart), tree
 
 
-def test_every_deploy_target_of_the_makefile_is_an_entry_point(renderer: Renderer) -> None:
+def by_text(resources: Iterable[object]) -> list[str]:
+    return sorted(json.dumps(resource, sort_keys=True) for resource in resources)
+
+
+def test_every_deploy_target_of_the_makefile_is_an_entry_point(trees: list[Rendered]) -> None:
     """`make deploy` and `make namespace` build these folders."""
-    for tree in renderer.distinct("kubernetes/*", awkward=False):
+    for tree in trees:
         assert {f"kubernetes/overlays/{name}" for name in ("local", "staging", "production")} <= set(
             kustomize.entry_points(tree.files)
         )

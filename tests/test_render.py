@@ -7,14 +7,15 @@ import os
 import random
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
 import copier
 import pytest
 
 from tests.render import ANSWERS_FILE, File, Renderer
 from tests.space import Answers, Space
-from tests.template import Source, Template
+from tests.template import Template
 from tests.validators.kustomize import WORKERS
 
 
@@ -150,7 +151,7 @@ def test_two_sources_of_one_path_are_refused(template: Template, tmp_path: Path)
     subprocess.run(["cp", "-a", template.folder, folder], check=True)
     (folder / "template/Dockerfile").write_text("FROM scratch\n")
     broken = Template(folder)
-    with pytest.raises(ValueError, match="both render Dockerfile"):
+    with pytest.raises(ValueError, match="2 files of template/ render Dockerfile"):
         Renderer(broken, Space(broken)).distinct("*", awkward=False)
 
 
@@ -162,9 +163,14 @@ def test_a_symbolic_link_is_refused(template: Template, tmp_path: Path) -> None:
         Template(folder)
 
 
-def test_an_answer_that_the_analysis_overlooks_is_an_error(renderer: Renderer, template: Template) -> None:
-    source = next(source for source in template.sources if "service_name" in source.reads and source.is_template)
-    blind = Source(PurePosixPath(source.path), source.mode, source.content, source.reads - {"service_name"})
+def test_an_answer_that_the_analysis_overlooks_is_an_error(
+    renderer: Renderer, template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, part = next(
+        (source, part) for source in template.sources for part in source.parts if "service_name" in part.reads
+    )
+    blind = replace(part, reads=tuple(name for name in part.reads if name != "service_name"))
+    monkeypatch.setattr(template, "sources", [replace(source, parts=(blind,))])
     context = next(context for _, context in renderer.space.combinations())
     with pytest.raises(Exception, match="'service_name' is undefined"):
-        renderer._render(blind, {name: context[name] for name in blind.reads})
+        list(Renderer(template, renderer.space)._parts(template.sources[0], context))

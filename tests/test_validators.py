@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,14 +29,23 @@ from tests.validators import (
     text,
     yaml_files,
 )
+from tests.validators.fragments import Fragments
 from tests.validators.kubernetes_schema import Schemas
 
 DETAILS = {"project_name": "Shop", "service_name": "shop"}
 # The projects that are good, and are broken below: the first that holds the path and the text.
 GOOD: list[dict[str, str | int | bool]] = [
-    {**DETAILS, "database": "postgres", "exposure": "ingress", "image_repository": "docker.io/acme/shop"},
+    {
+        **DETAILS, "database": "postgres", "exposure": "ingress", "image_repository": "docker.io/acme/shop",
+        "customize": True, "cluster_issuer": "",
+    },
     {**DETAILS, "database": "redis", "exposure": "gateway", "image_repository": "docker.io/acme/shop"},
-]
+    {
+        **DETAILS, "database": "postgres", "exposure": "nodeport", "image_repository": "docker.io/acme/shop",
+        "customize": True, "database_hosting": "external", "secrets": "external-secrets", "monitoring": True,
+        "log_agent": True, "cluster": "kops", "node_selector": "pool=web", "autoscaling": False,
+    },
+]  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -49,7 +59,7 @@ class Row(NamedTuple):
 BASE = "kubernetes/base"
 DEPLOYMENT, SERVICE, HPA = f"{BASE}/deployment.yaml", f"{BASE}/service.yaml", f"{BASE}/horizontalpodautoscaler.yaml"
 DATABASE, POLICY, PDB = (
-    f"{BASE}/database-statefulset.yaml",
+    "kubernetes/database/statefulset.yaml",
     f"{BASE}/networkpolicy.yaml",
     f"{BASE}/poddisruptionbudget.yaml",
 )
@@ -92,19 +102,25 @@ KUBERNETES = [
     Row("schema", "a port beyond the last", DEPLOYMENT, "containerPort: 8080", "containerPort: 80800"),
     Row("schema", "a name with an underscore", PDB, "name: shop", "name: my_shop"),
     Row("schema", "a label that is no label", DEPLOYMENT, "component: api", "component: the api"),
-    Row("schema", "a port name of sixteen letters", f"{BASE}/database-service.yaml", "name: database", "name: the_database_port"),
+    Row("schema", "a port name of sixteen letters", "kubernetes/database/service.yaml", "name: database", "name: the_database_port"),
     Row("schema", "a path type that does not exist", f"{BASE}/ingress.yaml", "pathType: Prefix", "pathType: Prefixed"),
     Row("schema", "an unknown field in an HTTPRoute", f"{BASE}/httproute.yaml", "parentRefs", "parents"),
     Row("schema", "null", DEPLOYMENT, "sizeLimit: 64Mi", "sizeLimit:"),
     Row("schema", "a service type that does not exist", SERVICE, "type: ClusterIP", "type: Cluster"),
     Row("schema", "an image with a capital", DEPLOYMENT, "image: docker.io", "image: Docker.io"),
     Row("kustomize", "a duplicate key", DEPLOYMENT, "enableServiceLinks: false", "enableServiceLinks: false\n      enableServiceLinks: true"),
-    Row("kustomize", "a resource that does not exist", KUSTOMIZATION, "- deployment.yaml", "- deploymnt.yaml"),
+    Row("kustomize + listed", "a resource that does not exist", KUSTOMIZATION, "- deployment.yaml", "- deploymnt.yaml"),
     Row("kustomize", "a resource twice", KUSTOMIZATION, "- service.yaml", "- service.yaml\n  - service.yaml"),
     Row("listed", "a file that no kustomization lists", KUSTOMIZATION, "  - poddisruptionbudget.yaml\n", ""),
-    Row("kustomization", "a deprecated key", KUSTOMIZATION, "resources:", "vars: []\nresources:"),
     Row("kustomization + selectors", "selectors rewritten by an overlay", STAGING, "includeTemplates: true", "includeSelectors: true"),
     Row("patch + hosts", "a patch that meets nothing", STAGING, "kind: Ingress\n      name: shop", "kind: Ingress\n      name: shops"),
+    Row("patch", "a patch without a target that meets nothing", "kubernetes/overlays/local/kustomization.yaml", "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop", "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shops"),
+    Row("replicas", "replicas of nothing", STAGING, "labels:", "replicas:\n  - name: shops\n    count: 2\nlabels:"),
+    Row("kustomize", "settings merged into nothing", STAGING, "- name: shop\n    behavior", "- name: shops\n    behavior"),
+    Row("kustomize", "settings made twice", STAGING, "    behavior: merge\n", ""),
+    Row("kustomize", "an operation on a field that does not exist", STAGING, "path: /spec/rules/0/host", "path: /spec/rules/1/host"),
+    Row("kustomize", "two resources of one name", DEPLOYMENT, "apiVersion: apps/v1\n", "apiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: shop\n---\napiVersion: apps/v1\n"),
+    Row("kustomize", "a folder that is a resource of itself", KUSTOMIZATION, "  - deployment.yaml\n", "  - deployment.yaml\n  - ../base\n"),
     Row("image", "an image that no container runs", STAGING, "labels:", "images:\n  - name: docker.io/acme/shops\n    newTag: x\nlabels:"),
     Row("selectors", "a selector that can never change, with a label that does", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shop\n      app.kubernetes.io/component: api\n  strategy"),
     Row("selectors", "a selector that does not match the pods", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shops\n  strategy"),
@@ -112,7 +128,7 @@ KUBERNETES = [
     Row("services", "a Service whose target port does not exist", SERVICE, "targetPort: http", "targetPort: web"),
     Row("services", "a Service that selects two workloads", SERVICE, "app.kubernetes.io/name: shop\n  ports", "app.kubernetes.io/part-of: shop\n  ports"),
     Row("stateful-sets", "a StatefulSet whose Service does not exist", DATABASE, "serviceName: shop-database", "serviceName: shop-db"),
-    Row("stateful-sets", "a StatefulSet whose Service is not headless", f"{BASE}/database-service.yaml", "clusterIP: None", "type: ClusterIP"),
+    Row("stateful-sets", "a StatefulSet whose Service is not headless", "kubernetes/database/service.yaml", "clusterIP: None", "type: ClusterIP"),
     Row("backends", "an Ingress to a Service that does not exist", f"{BASE}/ingress.yaml", "                name: shop\n", "                name: shops\n"),
     Row("backends", "an Ingress to a port that does not exist", f"{BASE}/ingress.yaml", "name: http", "name: web"),
     Row("backends", "an Ingress with TLS for another host", f"{BASE}/ingress.yaml", "    - host: shop.example.com", "    - host: shops.example.com"),
@@ -127,8 +143,8 @@ KUBERNETES = [
     Row("network-policies + dependencies", "a policy of no pods", POLICY, "podSelector:\n    matchLabels:\n      app.kubernetes.io/name: shop\n", "podSelector:\n    matchLabels:\n      app.kubernetes.io/name: shops\n"),
     Row("network-policies", "a policy for a port that does not exist", POLICY, "port: metrics", "port: metric"),
     Row("network-policies", "a policy that opens every port", POLICY, "      ports:\n        - port: http\n", ""),
-    Row("dependencies + network-policies", "a database that the service may not reach", POLICY, "- port: 5432", "- port: 5433"),
-    Row("dependencies", "a database that lets nobody in", f"{BASE}/database-networkpolicy.yaml", "app.kubernetes.io/name: shop\n      ports", "app.kubernetes.io/name: shop-database\n      ports"),
+    Row("dependencies + network-policies", "a database that the service may not reach", "kubernetes/database/service-networkpolicy.yaml", "- port: 5432", "- port: 5433"),
+    Row("dependencies", "a database that lets nobody in", "kubernetes/database/networkpolicy.yaml", "app.kubernetes.io/name: shop\n        - podSelector", "app.kubernetes.io/name: shop-database\n        - podSelector"),
     Row("dependencies", "no way to DNS", POLICY, "port: 53\n          protocol: UDP", "port: 54\n          protocol: UDP"),
     Row("dependencies", "a database host that does not exist", f"{BASE}/config.env", "DATABASE_HOST=shop-database", "DATABASE_HOST=database"),
     Row("dependencies", "a database port that does not exist", f"{BASE}/config.env", "DATABASE_PORT=5432", "DATABASE_PORT=3306"),
@@ -169,14 +185,41 @@ KUBERNETES = [
     Row("roles", "a role that does not exist", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + EXTRA_ROLE.format("Role", "reader")),
     Row("roles", "a role that allows everything", SERVICE, "      targetPort: http\n", "      targetPort: http\n" + WILD_ROLE + EXTRA_ROLE.format("Role", "shop")),
     Row("quota", "a quota too small for a rollout", QUOTA, 'pods: "12"', 'pods: "7"'),
-    Row("quota", "a quota without room for the claim", QUOTA, "persistentvolumeclaims: \"1\"", "persistentvolumeclaims: \"0\""),
+    Row("quota", "a quota without room for the claim", QUOTA, "persistentvolumeclaims: \"2\"", "persistentvolumeclaims: \"1\""),
     Row("quota", "a quota of something unknown", QUOTA, "pods:", "count/pods:"),
     Row("limits", "a default request above the default limit", LIMITS, "memory: 128Mi", "memory: 512Mi"),
-    Row("limits", "a claim above the maximum", LIMITS, "storage: 100Gi", "storage: 1Gi"),
+    Row("limits", "a claim above the maximum", LIMITS, "storage: 10Gi", "storage: 1Gi"),
     Row("namespace + network-policies", "a namespace that is open", "kubernetes/namespace/networkpolicy.yaml", "podSelector: {}", "podSelector:\n    matchLabels:\n      a: b"),
     Row("namespace", "a namespace that is open to the outside", "kubernetes/namespace/networkpolicy.yaml", "    - Egress\n", ""),
     Row("namespace + listed", "a namespace without a quota", "kubernetes/namespace/kustomization.yaml", "  - resourcequota.yaml\n", ""),
+    Row("schema", "an unknown field in an ExternalSecret", "kubernetes/secrets/database-externalsecret.yaml", "remoteRef", "remote"),
+    Row("schema", "a refresh that is no duration", "kubernetes/secrets/database-externalsecret.yaml", "refreshInterval: 1h", "refreshInterval: hourly"),
+    Row("schema", "an unknown field in a ServiceMonitor", "kubernetes/monitoring/servicemonitor.yaml", "endpoints", "endpoint"),
+    Row("schema", "an alert without an expression", "kubernetes/overlays/production/prometheusrule.yaml", "          expr: |", "          expression: |"),
+    Row("schema", "a severity that nobody handles", "kubernetes/overlays/production/prometheusrule.yaml", "severity: page", "severity: critical"),
+    Row("schema", "a Gateway without a listener", "kubernetes/local/gateway.yaml", "listeners:", "listener:"),
+    Row("schema", "a redirect to an unknown scheme", f"{BASE}/httproute-redirect.yaml", "scheme: https", "scheme: ftp"),
+    Row("services", "metrics that no pod serves", "kubernetes/monitoring/service.yaml", "targetPort: metrics", "targetPort: metric"),
+    Row("dependencies", "a database outside that the service may not reach", "kubernetes/overlays/production/database-networkpolicy.yaml", "port: 5432", "port: 5433"),
+    Row("quota", "a quota without room for a Service", QUOTA, 'services: "5"', 'services: "1"'),
+    Row("quota", "a quota without room for the Secrets", QUOTA, 'secrets: "20"', 'secrets: "0"'),
+    Row("quota", "a quota without room for the CronJobs", QUOTA, 'count/cronjobs.batch: "4"', 'count/cronjobs.batch: "1"'),
+    Row("quota", "a quota without room for the finished jobs", QUOTA, 'count/jobs.batch: "20"', 'count/jobs.batch: "3"'),
+    Row("restricted", "a log agent with capabilities", "kubernetes/cluster/logs/daemonset.yaml", "- ALL", "- NET_RAW"),
+    Row("restricted", "a folder of the node for the service", "kubernetes/database/backup-cronjob.yaml", "emptyDir:\n                sizeLimit: 64Mi", "hostPath:\n                path: /tmp"),
+    Row("namespace", "logs in a namespace that is open", "kubernetes/cluster/logs/default-deny-networkpolicy.yaml", "    - Egress\n", ""),
+    Row("roles", "a deployer without a role", "kubernetes/namespace/deployer-rolebinding.yaml", "kind: Role\n  name: deployer", "kind: Role\n  name: deploy"),
+    Row("references", "a volume for backups that does not exist", "kubernetes/database/backup-cronjob.yaml", "claimName: shop-backup", "claimName: shop-backups"),
     Row("hosts", "one host in every environment", f"{BASE}/httproute.yaml", "  hostnames:\n", "  hostnames:\n    - www.example.com\n"),
+]  # fmt: skip
+
+# What Kustomize knows and `Fragments` does not take apart.
+REFUSED = [
+    Row("kustomization", "a deprecated key", KUSTOMIZATION, "resources:", "vars: []\nresources:"),
+    Row("", "a prefix of every name", STAGING, "labels:", "namePrefix: a-\nlabels:"),
+    Row("", "a component", STAGING, "labels:", "components: []\nlabels:"),
+    Row("", "a patch that may rename", STAGING, "  - target:\n", "  - options:\n      allowNameChange: true\n    target:\n"),
+    Row("", "a patch of a name", STAGING, "path: /spec/rules/0/host", "path: /metadata/name"),
 ]  # fmt: skip
 
 COMPOSE = [
@@ -267,9 +310,9 @@ CONTRACT = [
     Row("database", "another user of the database", DATABASE, "runAsUser: 999", "runAsUser: 998"),
     Row("database", "another place of the data", DATABASE, "mountPath: /var/lib/postgresql", "mountPath: /var/lib/postgresql/data"),
     Row("password", "the password at another place", DEPLOYMENT, "mountPath: /run/secrets/database", "mountPath: /run/secrets"),
-    Row("password", "another Secret than make creates", "Makefile", "generic $(SERVICE)-database", "generic $(SERVICE)-db"),
-    Row("registry secret", "another Secret for pulling than make creates", "Makefile", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
-    Row("deployed tag", "a tag that make does not replace", "Makefile", "$(IMAGE):set-by-make-deploy", "$(IMAGE):set-by-make"),
+    Row("password", "another Secret than make creates", "kubernetes.mk", "generic $(SERVICE)-database", "generic $(SERVICE)-db"),
+    Row("registry secret", "another Secret for pulling than make creates", "kubernetes.mk", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
+    Row("deployed tag", "a tag that make does not replace", "kubernetes.mk", " s|set-by-make-deploy|", " s|set-by-make|"),
     Row("namespaces", "another namespace than make deploys to", STAGING, "namespace: shop-staging", "namespace: shop-stage"),
     Row("targets", "a target that CI wants and nobody has", circleci.PATH, "make ci-test", "make ci-tests"),
     Row("targets", "a target that the README wants and nobody has", "README.md", "make lint", "make lints"),
@@ -317,14 +360,14 @@ TEXT = [
 
 MAKEFILE = [
     Row("phony", "a target that a file would stop", "Makefile", ".PHONY: up\n", ""),
-    Row("make", "a prerequisite that nothing makes", "Makefile", "\nload: image", "\nload: images"),
+    Row("make", "a prerequisite that nothing makes", "kubernetes.mk", "\nload: image", "\nload: images"),
     Row("make", "a variable that nothing sets", "Makefile", "--tag=$(IMAGE):latest", "--tag=$(IMAG):latest"),
     Row("make", "blanks for a tab", "Makefile", "\tdocker push", "    docker push"),
-    Row("shellcheck SC2046", "a word that splits", "Makefile", "docker compose logs --follow", "docker compose logs $$(date)"),
-    Row("shellcheck SC1073 + shellcheck SC1061 + shellcheck SC1062 + shellcheck SC1072", "a loop without an end", "Makefile", 'docker compose logs --follow', 'for i in 1; do echo'),
+    Row("shellcheck SC2046", "a word that splits", "kubernetes.mk", "docker compose logs --follow", "docker compose logs $$(date)"),
+    Row("shellcheck SC1073 + shellcheck SC1061 + shellcheck SC1062 + shellcheck SC1072", "a loop without an end", "kubernetes.mk", 'docker compose logs --follow', 'for i in 1; do echo'),
 ]  # fmt: skip
 
-SHELL = [Row("shellcheck SC2086", "a word that splits", "scripts/check.sh", '"$overlay"', "$overlay")]
+SHELL = [Row("shellcheck SC2086", "a word that splits", "scripts/check.sh", 'kustomize "$folder"', "kustomize $folder")]
 PYTHON = [
     Row("unformatted", "code that the formatter changes", "app/metrics.py", " = ", "  =  "),
     Row("F841", "a variable that nothing uses", "app/metrics.py", "    return ", "    unused = 1\n    return "),
@@ -363,15 +406,34 @@ def broken(good: list[Files], row: Row) -> dict[str, bytes]:
     raise AssertionError(f"no good project has {row.old!r} in {row.path}: mend this row")
 
 
-def check_kubernetes(files: Files, scratch: Path, schemas: list[Schemas], *folders: str) -> list[Finding]:
-    """What all checks find in these folders, or in all."""
-    manifests = {path: content for path, content in files.items() if path.startswith("kubernetes/")}
+def check_sources(files: Files) -> list[Finding]:
     try:
-        findings = list(kustomize.check_sources(manifests))
-        built = kustomize.build(manifests, scratch, *folders)
-        return [*findings, *kubernetes.check_resources(built, schemas)]
+        return list(kustomize.check_sources(files))
     except (ValueError, yaml.YAMLError) as error:
         return [Finding("kubernetes", "", "kustomize", str(error))]
+
+
+def check_built(built: list[dict[str, object]] | ValueError, schemas: list[Schemas]) -> list[Finding]:
+    if isinstance(built, ValueError):
+        return [Finding("kubernetes", "", "kustomize", str(built))]
+    return kubernetes.check_resources(built, schemas)
+
+
+def manifests(files: Files, *, everything: bool) -> Files:
+    """The base with all environments, or with one, which shows what is wrong with the base."""
+    return {
+        path: content
+        for path, content in files.items()
+        if re.fullmatch("kubernetes/.+/.+", path)
+        and (everything or not path.startswith(("kubernetes/overlays/local", "kubernetes/overlays/staging")))
+    }
+
+
+def whole(files: Files, scratch: Path) -> list[dict[str, object]] | ValueError:
+    try:
+        return kustomize.build(files, scratch)
+    except (ValueError, yaml.YAMLError) as error:
+        return ValueError(str(error))
 
 
 def check_text(files: Files) -> list[Finding]:
@@ -404,56 +466,82 @@ def expect(rows: list[Row], results: Iterable[list[Finding]]) -> None:
 
 
 def test_broken_manifests(good: list[Files], schemas: list[Schemas], tmp_path: Path) -> None:
-    assert [check_kubernetes(files, tmp_path, schemas) for files in good] == [[], []]
-
-    def check(row: Row) -> list[Finding]:
-        """One environment shows what is wrong with the base; two what is wrong between them."""
-        one = ("kubernetes/overlays/production", "kubernetes/overlays/production/namespace")
-        everything = row.path.startswith("kubernetes/overlays") or "hosts" in row.checks
-        return check_kubernetes(broken(good, row), tmp_path, schemas, *(() if everything else one))
-
+    """Each is built whole, and put together from fragments too, which has to show the same."""
+    for files in good:
+        assert check_sources(manifests(files, everything=True)) == []
+    sources = [check_sources(manifests(broken(good, row), everything=True)) for row in KUBERNETES]
+    sets = [manifests(files, everything=True) for files in good]
+    for row in KUBERNETES:
+        parts = ("kubernetes/overlays", "kubernetes/cluster", "kubernetes/monitoring")
+        everything = row.path.startswith(parts) or "hosts" in row.checks
+        sets.append(manifests(broken(good, row), everything=everything))
+    composed = Fragments(tmp_path, batch=20).build_all(sets)  # small, because many are wrong and built again
     with ThreadPoolExecutor(kustomize.WORKERS) as pool:
-        expect(KUBERNETES, pool.map(check, KUBERNETES))
+        wholes = list(pool.map(lambda files: whole(files, tmp_path), sets))
+    for results in (wholes, composed):
+        assert [check_built(result, schemas) for result in results[: len(good)]] == [[]] * len(good)
+    found = [
+        [[*ours, *check_built(result, schemas)] for ours, result in zip(sources, results[len(good) :], strict=True)]
+        for results in (wholes, composed)
+    ]
+    # Where only a whole tree tells Kustomize that something is wrong, checks of our own tell it of fragments.
+    expect(KUBERNETES, [[item for item in one if item.check != "kustomize" or not instead(one)] for one in found[0]])
+    expect(
+        KUBERNETES,
+        [[item._replace(check=item.check.replace("duplicates", "kustomize")) for item in one] for one in found[1]],
+    )
+
+
+def instead(findings: list[Finding]) -> bool:
+    return any(finding.check in ("patch", "replicas") for finding in findings)
+
+
+def test_what_is_not_taken_apart_is_refused(good: list[Files], tmp_path: Path) -> None:
+    for row in REFUSED:
+        files = manifests(broken(good, row), everything=True)
+        assert [finding.check for finding in check_sources(files)] == [*filter(None, [row.checks])], row.broken
+        with pytest.raises(NotImplementedError):
+            Fragments(tmp_path).build_all([files])
 
 
 def test_broken_compose_files(good: list[Files], tmp_path: Path) -> None:
-    assert compose.check_all(good, tmp_path) == [[], []]
+    assert compose.check_all(good, tmp_path) == [[]] * len(good)
     expect(COMPOSE, compose.check_all([broken(good, row) for row in COMPOSE], tmp_path))
 
 
 def test_broken_dockerfiles(good: list[Files], tmp_path: Path) -> None:
-    assert [list(dockerfile.check(files)) for files in good] == [[], []]
+    assert [list(dockerfile.check(files)) for files in good] == [[]] * len(good)
     expect(DOCKERFILE, (list(dockerfile.check(broken(good, row))) for row in DOCKERFILE))
     expect(HADOLINT, dockerfile.lint([broken(good, row)["Dockerfile"] for row in HADOLINT], tmp_path))
 
 
 def test_broken_circleci_configurations(good: list[Files]) -> None:
-    assert [list(circleci.check(files)) for files in good] == [[], []]
+    assert [list(circleci.check(files)) for files in good] == [[]] * len(good)
     expect(CIRCLECI, (list(circleci.check(broken(good, row))) for row in CIRCLECI))
 
 
 def test_broken_contracts(good: list[Files]) -> None:
-    assert [list(contract.check(files)) for files in good] == [[], []]
+    assert [list(contract.check(files)) for files in good] == [[]] * len(good)
     expect(CONTRACT, (list(contract.check(broken(good, row))) for row in CONTRACT))
 
 
 def test_broken_texts(good: list[Files]) -> None:
-    assert [check_text(files) for files in good] == [[], []]
+    assert [check_text(files) for files in good] == [[]] * len(good)
     expect(TEXT, (check_text(broken(good, row)) for row in TEXT))
 
 
 def test_broken_makefiles(good: list[Files], tmp_path: Path) -> None:
     sets = [makefiles_of(files) for files in (*good, *(broken(good, row) for row in MAKEFILE))]
     results = makefiles.check_all(sets, tmp_path)
-    assert results[:2] == [[], []]
-    expect(MAKEFILE, results[2:])
+    assert results[: len(good)] == [[]] * len(good)
+    expect(MAKEFILE, results[len(good) :])
 
 
 def test_broken_scripts(good: list[Files], tmp_path: Path) -> None:
     def check(files: Files) -> list[Finding]:
         return list(makefiles.shellcheck({"scripts/check.sh": files["scripts/check.sh"].decode()}, tmp_path))
 
-    assert [check(files) for files in good] == [[], []]
+    assert [check(files) for files in good] == [[]] * len(good)
     expect(SHELL, (check(broken(good, row)) for row in SHELL))
 
 
@@ -463,8 +551,8 @@ def test_broken_python(good: list[Files], tmp_path: Path) -> None:
         for files in (*good, *(broken(good, row) for row in PYTHON))
     ]
     results = python_code.lint(sets, tmp_path)
-    assert results[:2] == [[], []]
-    expect(PYTHON, results[2:])
+    assert results[: len(good)] == [[]] * len(good)
+    expect(PYTHON, results[len(good) :])
 
 
 def test_every_check_has_a_row_that_only_it_sees() -> None:

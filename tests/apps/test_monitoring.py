@@ -79,9 +79,9 @@ MEMORY_USED = f"container_memory_rss{{{POD}}}"
 MEMORY_LIMIT = f"kube_pod_container_resource_limits{{{POD}, resource='memory'}}"
 VOLUME = "namespace='shop-production', persistentvolumeclaim='data-shop-database-0'"
 FREE, CAPACITY = (f"kubelet_volume_stats_{name}_bytes{{{VOLUME}}}" for name in ("available", "capacity"))
-CRONJOB = "namespace='shop-production', cronjob='shop-database-backup'"
+CRONJOB = "namespace='shop-production', cronjob='shop-backup'"
 SUCCEEDED, CREATED = f"kube_cronjob_status_last_successful_time{{{CRONJOB}}}", f"kube_cronjob_created{{{CRONJOB}}}"
-JOB = "namespace='shop-production', job_name='shop-database-backup-1'"
+JOB = "namespace='shop-production', job_name='shop-backup-1'"
 STARTED, FAILED = f"kube_job_status_start_time{{{JOB}}}", f"kube_job_failed{{{JOB}, condition='true'}}"
 
 
@@ -206,7 +206,7 @@ CASES = [
         "DatabaseBackupMissing",
         False,
         37 * 60,
-        {of(CREATED, cronjob="shop-database-restore"): f"0x{2 * DAY}"},
+        {of(CREATED, cronjob="shop-restore"): f"0x{2 * DAY}"},
     ),
     Case("after a good one", "DatabaseBackupFailed", True, 20, {SUCCEEDED: "60x20", STARTED: "300x20", FAILED: "1x20"}),
     Case("the first", "DatabaseBackupFailed", True, 20, {CREATED: "60x20", STARTED: "300x20", FAILED: "1x20"}),
@@ -227,8 +227,8 @@ CASES = [
         20,
         {
             SUCCEEDED: "60x20",
-            of(STARTED, job_name="shop-database-restore-1"): "300x20",
-            of(FAILED, job_name="shop-database-restore-1"): "1x20",
+            of(STARTED, job_name="shop-restore-1"): "300x20",
+            of(FAILED, job_name="shop-restore-1"): "1x20",
         },
     ),
 ]

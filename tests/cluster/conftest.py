@@ -48,18 +48,18 @@ def projects(template: Template, space: Space) -> Renderer:
 
 
 class Maker:
-    """Renders projects whose names, and so namespaces, nobody else has."""
+    """Renders projects whose names, namespaces and node ports nobody else has."""
 
     def __init__(self, cluster: ControlPlane, renderer: Renderer, folder: Path) -> None:
         self._cluster, self._renderer, self._folder = cluster, renderer, folder
         self._numbers = itertools.count(1)
 
     def __call__(self, **answers: Value) -> Project:
-        name = f"shop-{next(self._numbers)}"
-        unique: dict[str, Value] = {"project_name": "Shop", "service_name": name}
-        if "namespace" in answers:
-            unique["namespace"] = name
-        answers |= unique
+        number = next(self._numbers)
+        name = f"shop-{number}"
+        unique: dict[str, Value] = {"namespace": name, "node_port": 30000 + number}
+        answers |= {key: value for key, value in unique.items() if key in answers}
+        answers |= {"project_name": "Shop", "service_name": name}
         return Project(self._cluster, self._renderer.project(answers), self._folder / name, answers)
 
 

@@ -125,7 +125,7 @@ class ControlPlane:
         assert response.status_code == httpx.codes.OK, response.text
         return response.json()
 
-    def items(self, path: str, **parameters: str) -> list[Object]:
+    def items(self, path: str, parameters: Mapping[str, str] | None = None) -> list[Object]:
         """Read the items of a list."""
         found: list[Object] = self.get(path, parameters)["items"]
         return found
@@ -355,10 +355,9 @@ def _volume(claim: Object) -> Object:
     }
 
 
-def wait_for(condition: Callable[[], Any], explain: Callable[[], Any] = str) -> Any:
-    """Wait until a condition is true, and return what it returned."""
+def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+    """Wait until a condition is true; when it never is, explain."""
     deadline = time.monotonic() + PATIENCE
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"It never happened: {condition}\n{explain()}"
+    while not condition():
+        assert time.monotonic() < deadline, f"It never happened. {explain()}"
         time.sleep(0.2)
-    return result

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
-
-import pytest
 
 from tests.cluster.control_plane import PATIENCE, ControlPlane, Object
 from tests.render import File
@@ -43,7 +42,6 @@ class Project:
 
     def as_deployer(self, environment: str) -> Project:
         """The same project in the hands of the account that deploys."""
-        self.require("kubeconfig")
         self.make("kubeconfig", ENVIRONMENT=environment)
         other = copy(self)
         other.kubeconfig = self.path / f"kubeconfig-{environment}"
@@ -56,29 +54,26 @@ class Project:
         path.write_text(script)
         path.chmod(0o755)
 
-    def require(self, *targets: str) -> None:
-        """Skip where the Makefile lacks these targets."""
-        words = self.make("help").stdout.split()
-        missing = [target for target in targets if target not in words]
-        if missing:
-            pytest.skip(f"The Makefile has no target {', '.join(missing)}.")
-
     def make(self, target: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a target of the project's Makefile."""
         environment = self.cluster.environment(self.kubeconfig)
-        done = subprocess.run(
-            ["make", target, *(f"{name}={value}" for name, value in variables.items())],
+        command = ["make", target, *(f"{name}={value}" for name, value in variables.items())]
+        with subprocess.Popen(
+            command,
             cwd=self.path,
             env=environment | {"PATH": os.pathsep.join([str(self.stand_ins), environment["PATH"]])},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        if check:
-            assert done.returncode == 0, f"make {target} failed:\n{done.stdout[-8000:]}"
-        return done
+            process_group=0,
+        ) as process:
+            try:
+                output, _ = process.communicate(timeout=PATIENCE)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)  # what make has started too
+                raise
+        assert not (check and process.returncode), f"make {target} failed:\n{output[-8000:]}"
+        return subprocess.CompletedProcess(command, process.returncode, output)
 
     def edit(self, file: str, before: str, after: str) -> None:
         """Change a file as its team would."""

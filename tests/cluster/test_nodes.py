@@ -33,7 +33,6 @@ def test_a_drained_node_gives_away_one_pod_at_a_time(
         project.make("deploy", ENVIRONMENT="staging", TAG="1" * 40)
     assert {pod["spec"]["nodeName"] for pod in project.pods("staging")} == {node}
 
-    project.require("drain")
     with project.watched("staging") as ready:
         project.make("drain", NODE=node)
     assert min(ready) == replicas - 1

@@ -76,7 +76,6 @@ def test_a_second_secret_does_not_replace_the_first(project: Project, cluster: C
 
 
 def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: ControlPlane) -> None:
-    project.require("pause", "resume")
     project.make("pause", ENVIRONMENT="staging")
     image = f"{project.service}=example.com/shop:{SECOND}"
     cluster.kubectl(
@@ -88,13 +87,17 @@ def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: Control
         return bool(deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"])
 
     wait_for(seen)
+    sets = cluster.items(
+        f"/apis/apps/v1/namespaces/{project.namespace('staging')}/replicasets",
+        {"labelSelector": f"app.kubernetes.io/name={project.service}"},
+    )
+    assert len(sets) == 1
     assert project.tags("staging") == {FIRST}
     project.make("resume", ENVIRONMENT="staging")
     wait_for(lambda: project.tags("staging") == {SECOND})
 
 
 def test_scale_changes_the_number_of_pods(project: Project) -> None:
-    project.require("scale")
     project.make("scale", ENVIRONMENT="staging", REPLICAS="5")
     wait_for(lambda: len(project.pods("staging")) == 5)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.validators import Files, Finding, circleci, dockerfile, makefiles, yaml_files
+from tests.validators import Files, Finding, Once, circleci, dockerfile, makefiles, yaml_files
 from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
@@ -16,14 +17,19 @@ DATABASE = "kubernetes/database"
 
 
 def check(files: Files) -> Iterator[Finding]:
-    for name, tell in SAME.items():
-        told = tell(files)
-        if len({str(value) for value in told.values()}) > 1 or len(told) == 1:
-            places = ", ".join(f"{place}: {value}" for place, value in told.items())
-            yield Finding(next(iter(told)).split()[0], "", name, f"the files do not agree: {places}")
-    for name, find in RULES.items():
-        for path, message in find(files):
-            yield Finding(path, "", name, message)
+    for rule in CHECKS:
+        yield from rule(files)
+
+
+def _agree(name: str, files: Files) -> Iterator[Finding]:
+    told = SAME[name](files)
+    if len({str(value) for value in told.values()}) > 1 or len(told) == 1:
+        places = ", ".join(f"{place}: {value}" for place, value in told.items())
+        yield Finding(next(iter(told)).split()[0], "", name, f"the files do not agree: {places}")
+
+
+def _follow(name: str, files: Files) -> Iterator[Finding]:
+    return (Finding(path, "", name, message) for path, message in RULES[name](files))
 
 
 def document(files: Files, path: str) -> Any:
@@ -109,7 +115,7 @@ def _image(files: Files) -> Told:
 
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(database(-backup|-restore)?|metrics|redirect|registry|to-database)$")
+_PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
 
 
 def _names(files: Files) -> Told:
@@ -240,7 +246,7 @@ def _deployed_tag(files: Files) -> Iterator[tuple[str, str]]:
     """`make deploy` replaces the tag that the manifests hold, and nothing deploys latest."""
     for container in workload(files)["containers"]:
         tag = container["image"].rsplit(":", 1)[1]
-        if f"sed 's|{tag}|$(TAG)|'" not in make(files):
+        if f" s|{tag}|$(TAG)|'" not in make(files):
             yield "kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests"
 
 
@@ -363,3 +369,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "private files": _private_files,
     "tests of CI": _tests_of_ci,
 }
+CHECKS = [
+    *(Once(functools.partial(_agree, name)) for name in SAME),
+    *(Once(functools.partial(_follow, name)) for name in RULES),
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from tests.validators import Finding
+from tests.validators import Finding, Known
 from tests.validators.kubernetes_schema import Resource, Schemas
 
 Found = Iterator[tuple[str, str]]  # where, message
@@ -80,8 +81,18 @@ class Environment:
     namespace: str
     resources: list[Resource] = field(default_factory=list)
 
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Resource]]:
+        found: dict[str, list[Resource]] = {}
+        for resource in self.resources:
+            found.setdefault(resource["kind"], []).append(resource)
+        return found
+
     def of(self, *kinds: str) -> list[Resource]:
-        return [resource for resource in self.resources if resource["kind"] in kinds]
+        return [resource for kind in kinds for resource in self._by_kind.get(kind, ())]
+
+    def ids(self, kinds: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple([id(resource) for kind in kinds for resource in self._by_kind.get(kind, ())])
 
     def get(self, kind: str, name: str) -> Resource | None:
         return next((resource for resource in self.of(kind) if resource["metadata"]["name"] == name), None)
@@ -106,6 +117,18 @@ class Environment:
         return replicas, replicas
 
 
+class _Read(Environment):
+    """An environment that notes the kinds that are read of it."""
+
+    def __init__(self, environment: Environment, note: Callable[[tuple[str, ...]], None]) -> None:
+        super().__init__(environment.namespace, environment.resources)
+        self._note = note
+
+    def of(self, *kinds: str) -> list[Resource]:
+        self._note(kinds)
+        return super().of(*kinds)
+
+
 def _pod(owner: Resource) -> Pod:
     spec = owner["spec"]
     if owner["kind"] == "CronJob":
@@ -117,6 +140,13 @@ def _pod(owner: Resource) -> Pod:
 
 def _name(resource: Resource) -> str:
     return f"{resource['kind']}/{resource['metadata']['name']}"
+
+
+def _identity(resource: Resource) -> tuple[str, str, str, str]:
+    """By which a cluster, and Kustomize, tell resources apart."""
+    metadata = resource["metadata"]
+    group = resource["apiVersion"].rpartition("/")[0]
+    return group, resource["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 def environments(resources: Iterable[Resource]) -> list[Environment]:
@@ -132,37 +162,68 @@ def environments(resources: Iterable[Resource]) -> list[Environment]:
 
 
 def check_resources(resources: list[Resource], schemas: Iterable[Schemas]) -> list[Finding]:
-    """Everything about what Kustomize built, schemas first: the other checks count on their shapes."""
-    findings = [
-        Finding(
-            resource.get("metadata", {}).get("namespace") or "cluster",
-            f"{resource.get('kind')}/{resource.get('metadata', {}).get('name')}",
-            "schema",
-            error,
-        )
-        for resource in resources
-        for schema in schemas
-        for error in schema.errors(resource)
-    ]
-    if findings:
-        return list(dict.fromkeys(findings))
-    hosts: dict[str, str] = {}
-    for environment in environments(resources):
-        if not environment.namespace:
-            findings += [
-                Finding("cluster", _name(resource), "namespaced", "has no namespace")
-                for resource in environment.resources
-                if resource["kind"] not in CLUSTER_SCOPED
-            ]
-            continue
-        for name, check in CHECKS.items():
-            findings += [Finding(environment.namespace, where, name, message) for where, message in check(environment)]
-        for resource in environment.of("Ingress", "HTTPRoute"):
-            for host in _hosts(resource):
-                if hosts.setdefault(host, environment.namespace) != environment.namespace:
-                    message = f"answers under {host}, as {hosts[host]} does"
-                    findings.append(Finding(environment.namespace, _name(resource), "hosts", message))
-    return findings
+    """Everything about what Kustomize built."""
+    return Checker(schemas).check(resources)
+
+
+class Checker:
+    """Runs the schemas once for each resource, and each other check once for all that is equal in what it reads.
+
+    Resources are equal when they are one object, as those that `Fragments` gives are.
+    """
+
+    def __init__(self, schemas: Iterable[Schemas]) -> None:
+        self._schemas = list(schemas)
+        self._valid: dict[int, tuple[Resource, list[Finding]]] = {}
+        self._known: dict[tuple[str, str], Known[tuple[str, ...]]] = {}
+
+    def check(self, resources: list[Resource]) -> list[Finding]:
+        """Schemas first: the other checks count on their shapes."""
+        findings = [finding for resource in resources for finding in self._errors(resource)]
+        if findings:
+            return list(dict.fromkeys(findings))
+        ids = Counter(map(_identity, resources))
+        findings += [
+            Finding(namespace or "cluster", f"{kind}/{name}", "duplicates", f"there are {number} of it")
+            for (_, kind, namespace, name), number in ids.items()
+            if number > 1
+        ]
+        hosts: dict[str, str] = {}
+        for environment in environments(resources):
+            if not environment.namespace:
+                findings += [
+                    Finding("cluster", _name(resource), "namespaced", "has no namespace")
+                    for resource in environment.resources
+                    if resource["kind"] not in CLUSTER_SCOPED
+                ]
+                continue
+            for name in CHECKS:
+                findings += self._find(name, environment)
+            for resource in environment.of("Ingress", "HTTPRoute"):
+                for host in _hosts(resource):
+                    if hosts.setdefault(host, environment.namespace) != environment.namespace:
+                        message = f"answers under {host}, as {hosts[host]} does"
+                        findings.append(Finding(environment.namespace, _name(resource), "hosts", message))
+        return findings
+
+    def _errors(self, resource: Resource) -> list[Finding]:
+        if id(resource) not in self._valid:
+            # Kept with the resource, so that no other ever has its id.
+            metadata = resource.get("metadata", {})
+            where = f"{resource.get('kind')}/{metadata.get('name')}"
+            errors = dict.fromkeys(error for schema in self._schemas for error in schema.errors(resource))
+            self._valid[id(resource)] = (
+                resource,
+                [Finding(metadata.get("namespace") or "cluster", where, "schema", error) for error in errors],
+            )
+        return self._valid[id(resource)][1]
+
+    def _find(self, name: str, environment: Environment) -> list[Finding]:
+        def run(note: Callable[[tuple[str, ...]], None]) -> list[Finding]:
+            found = CHECKS[name](_Read(environment, note))
+            return [Finding(environment.namespace, where, name, message) for where, message in found]
+
+        return self._known.setdefault((name, environment.namespace), Known()).find(environment.ids, run)
 
 
 def _hosts(resource: Resource) -> set[str]:

@@ -12,20 +12,18 @@ from typing import Any
 import jsonschema_rs
 import kubernetes_validate
 
+from tests.validators import custom_resources
+from tests.validators.custom_resources import DNS_LABEL, LABEL, NAME, PORT, SUBDOMAIN
+
 Resource = dict[str, Any]
 
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN = rf"^{_LABEL}(\.{_LABEL})*$"
-_QUALIFIED_NAME = rf"^({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
+_QUALIFIED_NAME = rf"^({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 
-_NAME = {"type": "string", "pattern": _SUBDOMAIN, "maxLength": 253}
-_DNS_LABEL = {"type": "string", "pattern": f"^{_LABEL}$", "maxLength": 63}
 _LABELS = {
     "propertyNames": {"pattern": _QUALIFIED_NAME},
     "additionalProperties": {"type": "string", "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"},
 }
-_PORT = {"minimum": 1, "maximum": 65535}
-_PORT_OR_NAME = {"anyOf": [{"type": "integer", **_PORT}, {"type": "string", "pattern": f"^{_LABEL}$", "maxLength": 15}]}
+_PORT_OR_NAME = {"anyOf": [{"type": "integer", **PORT}, {"type": "string", "pattern": f"^{LABEL}$", "maxLength": 15}]}
 _PROTOCOL = {"enum": ["TCP", "UDP", "SCTP"]}
 _IMAGE = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9.:/_-]*(@sha256:[0-9a-f]{64})?$"}
 _PROBE = {"periodSeconds": {"minimum": 1}, "timeoutSeconds": {"minimum": 1}, "failureThreshold": {"minimum": 1}}
@@ -33,8 +31,8 @@ _PROBE = {"periodSeconds": {"minimum": 1}, "timeoutSeconds": {"minimum": 1}, "fa
 # What the API server checks beyond the published schemas, by definition and property.
 _RULES: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {
-        "name": _NAME,
-        "namespace": _DNS_LABEL,
+        "name": NAME,
+        "namespace": DNS_LABEL,
         "labels": _LABELS,
         "annotations": {"propertyNames": {"pattern": _QUALIFIED_NAME}, "additionalProperties": {"type": "string"}},
     },
@@ -43,8 +41,8 @@ _RULES: dict[str, dict[str, Any]] = {
         "operator": {"enum": ["In", "NotIn", "Exists", "DoesNotExist"]}
     },
     "io.k8s.api.core.v1.ServicePort": {
-        "name": _DNS_LABEL,
-        "port": _PORT,
+        "name": DNS_LABEL,
+        "port": PORT,
         "nodePort": {"minimum": 30000, "maximum": 32767},
         "targetPort": _PORT_OR_NAME,
         "protocol": _PROTOCOL,
@@ -58,12 +56,12 @@ _RULES: dict[str, dict[str, Any]] = {
     },
     "io.k8s.api.core.v1.ContainerPort": {
         "name": {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "maxLength": 15},
-        "containerPort": _PORT,
-        "hostPort": _PORT,
+        "containerPort": PORT,
+        "hostPort": PORT,
         "protocol": _PROTOCOL,
     },
     "io.k8s.api.core.v1.Container": {
-        "name": _DNS_LABEL,
+        "name": DNS_LABEL,
         "image": _IMAGE,
         "imagePullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
         "terminationMessagePolicy": {"enum": ["File", "FallbackToLogsOnError"]},
@@ -71,8 +69,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "io.k8s.api.core.v1.EnvVar": {"name": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}, "value": {"type": "string"}},
     "io.k8s.api.core.v1.ConfigMap": {"data": {"additionalProperties": {"type": "string"}}},
     "io.k8s.api.core.v1.VolumeMount": {"mountPath": {"pattern": "^/[^:]*$"}},
-    "io.k8s.api.core.v1.Volume": {"name": _DNS_LABEL},
-    "io.k8s.api.core.v1.SecretVolumeSource": {"defaultMode": {"minimum": 0, "maximum": 0o777}, "secretName": _NAME},
+    "io.k8s.api.core.v1.Volume": {"name": DNS_LABEL},
+    "io.k8s.api.core.v1.SecretVolumeSource": {"defaultMode": {"minimum": 0, "maximum": 0o777}, "secretName": NAME},
     "io.k8s.api.core.v1.ConfigMapVolumeSource": {"defaultMode": {"minimum": 0, "maximum": 0o777}},
     "io.k8s.api.core.v1.EmptyDirVolumeSource": {"medium": {"enum": ["", "Memory"]}},
     "io.k8s.api.core.v1.Probe": _PROBE,
@@ -86,7 +84,7 @@ _RULES: dict[str, dict[str, Any]] = {
     "io.k8s.api.core.v1.PodSpec": {
         "restartPolicy": {"enum": ["Always", "OnFailure", "Never"]},
         "dnsPolicy": {"enum": ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]},
-        "serviceAccountName": _NAME,
+        "serviceAccountName": NAME,
         "nodeSelector": _LABELS,
         "terminationGracePeriodSeconds": {"minimum": 0},
     },
@@ -131,10 +129,10 @@ _RULES: dict[str, dict[str, Any]] = {
         "pathType": {"enum": ["Exact", "Prefix", "ImplementationSpecific"]},
         "path": {"pattern": "^/"},
     },
-    "io.k8s.api.networking.v1.IngressRule": {"host": {"pattern": rf"^(\*\.)?{_SUBDOMAIN[1:]}", "maxLength": 253}},
+    "io.k8s.api.networking.v1.IngressRule": {"host": {"pattern": rf"^(\*\.)?{SUBDOMAIN[1:]}", "maxLength": 253}},
     "io.k8s.api.networking.v1.NetworkPolicyPort": {"port": _PORT_OR_NAME, "protocol": _PROTOCOL},
     "io.k8s.api.networking.v1.NetworkPolicySpec": {"policyTypes": {"items": {"enum": ["Ingress", "Egress"]}}},
-    "io.k8s.api.networking.v1.ServiceBackendPort": {"number": _PORT},
+    "io.k8s.api.networking.v1.ServiceBackendPort": {"number": PORT},
     "io.k8s.api.policy.v1.PodDisruptionBudgetSpec": {
         "unhealthyPodEvictionPolicy": {"enum": ["IfHealthyBudget", "AlwaysAllow"]}
     },
@@ -154,78 +152,6 @@ _QUANTITY = {
 _NAMES = {"Service": r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", "StatefulSet": r"^.{1,52}$", "CronJob": r"^.{1,52}$"}
 
 
-def _strings(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": properties}
-
-
-# Resources that the schemas of Kubernetes do not hold: what the templates use of them, and nothing else.
-_CUSTOM: dict[tuple[str, str], dict[str, Any]] = {
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"): {
-        **_strings(
-            apiVersion={},
-            kind={},
-            metadata={
-                "$ref": "https://kubernetes.io/api/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
-            },
-            spec={
-                **_strings(
-                    parentRefs={
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {
-                            **_strings(
-                                name=_NAME, namespace=_DNS_LABEL, sectionName=_NAME, port={"type": "integer", **_PORT}
-                            ),
-                            "required": ["name"],
-                        },
-                    },
-                    hostnames={
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"pattern": rf"^(\*\.)?{_SUBDOMAIN[1:]}", "type": "string", "maxLength": 253},
-                    },
-                    rules={
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": 16,
-                        "items": _strings(
-                            matches={
-                                "type": "array",
-                                "items": _strings(
-                                    path={
-                                        **_strings(
-                                            type={"enum": ["Exact", "PathPrefix", "RegularExpression"]},
-                                            value={"type": "string", "pattern": "^/"},
-                                        ),
-                                        "required": ["type", "value"],
-                                    }
-                                ),
-                            },
-                            backendRefs={
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {
-                                    **_strings(
-                                        name=_NAME, port={"type": "integer", **_PORT}, weight={"type": "integer"}
-                                    ),
-                                    "required": ["name", "port"],
-                                },
-                            },
-                            timeouts=_strings(
-                                request={"type": "string", "pattern": r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
-                                backendRequest={"type": "string", "pattern": r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"},
-                            ),
-                        ),
-                    },
-                ),
-                "required": ["parentRefs", "hostnames", "rules"],
-            },
-        ),
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-    },
-}
-
-
 class Schemas:
     """The schemas of one minor release of Kubernetes."""
 
@@ -242,7 +168,7 @@ class Schemas:
 
     @functools.cache  # noqa: B019
     def _validator(self, api_version: str, kind: str) -> jsonschema_rs.Draft202012Validator | None:
-        schema = _CUSTOM.get((api_version, kind))
+        schema = custom_resources.SCHEMAS.get((api_version, kind))
         if not schema:
             group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
             file = self._folder / f"{kind.lower()}-{group}.json"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import configparser
+import functools
 import itertools
 import json
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
 from tests.validators import Files, Finding, lines
+from tests.validators.ignore import git_ignored
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
 _DEAD = {
@@ -62,11 +65,16 @@ def _problems(path: PurePosixPath, content: bytes) -> Iterator[tuple[str, str, s
             yield where, "dead", f"commented out: {line.strip()}"
 
 
+ALERTS = {"kubernetes/overlays/production/prometheusrule.yaml"}
+
+
 def check_markers(files: Files) -> Iterator[Finding]:
     """Nothing of the template's own language is left. For plain answers only: people may type such text."""
     for path, content in files.items():
         for where, line in lines(content):
-            if marker := re.search(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", line):
+            # Prometheus has a template language of its own for the texts of alerts.
+            rest = re.sub(r"{{ \$(value|labels\.[a-z_]+)( \| [a-zA-Z]+)? }}", "", line) if path in ALERTS else line
+            if marker := re.search(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", rest):
                 yield Finding(path, where, "marker", f"{marker[0]} is left in: {line.strip()}")
 
 
@@ -103,31 +111,64 @@ def check_documentation(files: Files) -> Iterator[Finding]:
                 yield Finding(path, where, "links", message)
 
 
+class _Section(NamedTuple):
+    levels: tuple[int, ...]  # of its headings
+    names: tuple[tuple[int, str, str], ...]  # what it names: the line, how, and the path
+    length: int
+
+
 def _links(path: str, text: str, files: Files) -> Iterator[tuple[str, str]]:
     folder = PurePosixPath(path).parent
-    tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    levels = [int(token.tag[1]) for token in tokens if token.type == "heading_open"]
+    sections = list(map(_section, _sections(text)))
+    levels = [level for section in sections for level in section.levels]
     if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
         yield "1", f"its headings have the levels {levels}"
+    start = 1
+    for section in sections:
+        for line, how, name in section.names:
+            if not is_there(str(folder / name) if how == "links to" else name, files):
+                yield str(start + line), f"{how} {name}, which does not exist"
+        start += section.length
+
+
+def _sections(text: str) -> Iterator[str]:
+    """Each is read once, however many files it is in; a heading inside a block of code starts none."""
+    section = ""
+    for piece in re.split("(?m)^(?=## )", text):
+        section += piece
+        if section.count("\n```") % 2 == 0:
+            yield section
+            section = ""
+    if section:
+        yield section
+
+
+@functools.cache
+def _section(text: str) -> _Section:
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    levels = tuple(int(token.tag[1]) for token in tokens if token.type == "heading_open")
+    names = []
     for token in tokens:
-        where = str(token.map[0] + 1) if token.map else ""
+        line = token.map[0] if token.map else 0
         for child in token.children or []:
             target = child.attrGet("href") or child.attrGet("src")
-            if isinstance(target, str) and not re.match(r"https?:|mailto:", target):
-                name = target.partition("#")[0]
-                if name and not is_there(str(folder / name), files):
-                    yield where, f"links to {name}, which does not exist"
-            code = child.content if child.type == "code_inline" else ""
-            if _PATH.fullmatch(code) and not is_there(code, files):
-                yield where, f"names {code}, which does not exist"
+            if isinstance(target, str) and not re.match(r"https?:|mailto:|#", target):
+                names.append((line, "links to", target.partition("#")[0]))
+            if child.type == "code_inline" and _PATH.fullmatch(child.content):
+                names.append((line, "names", child.content))
+    return _Section(levels, tuple(names), text.count("\n"))
 
 
 def is_there(path: str, files: Files) -> bool:
-    from tests.validators.ignore import git_ignored  # noqa: PLC0415
-
     path = path.rstrip("/")
-    return (
-        path in files
-        or any(other.startswith(path + "/") for other in files)
-        or bool(git_ignored(files.get(".gitignore", b""), [path, path + "/"]))
-    )
+    return path in _with_folders(tuple(files)) or _is_ignored(files.get(".gitignore", b""), path)
+
+
+@functools.lru_cache(maxsize=1000)
+def _with_folders(paths: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(paths) | {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+
+
+@functools.cache
+def _is_ignored(patterns: bytes, path: str) -> bool:
+    return bool(git_ignored(patterns, [path, path + "/"]))

@@ -1,0 +1,346 @@
+"""What Kustomize builds of thousands of trees, put together from what it builds of each resource file alone.
+
+Every transformation that the manifests use looks at one resource at a time, apart from two: a reference to a generated
+ConfigMap takes the hash of its content, and a subject of a RoleBinding takes the namespace of its ServiceAccount. So a
+fragment is a resource file with the kustomizations above it, of which only what meets the file is left, and with the
+generators and ServiceAccounts that it names. Its namespace gives way to a mark of its own, so that one run of Kustomize
+builds many fragments and every resource tells of which it is a part.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from tests.validators import Files, yaml_files
+from tests.validators.kubernetes_schema import Resource
+from tests.validators.kustomize import (
+    FILE,
+    SCALABLE,
+    WORKERS,
+    Thing,
+    entry_points,
+    generated,
+    identity,
+    inputs_of,
+    join,
+    kustomizations,
+    meets,
+    run,
+    thing,
+)
+
+# What is known to treat each resource apart; anything else is refused.
+_KEYS = {
+    "apiVersion", "kind", "metadata", "namespace", "resources", "labels", "commonAnnotations", "configMapGenerator",
+    "generatorOptions", "patches", "replicas", "images",
+}  # fmt: skip
+_WITHOUT_NAMESPACE = {
+    "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "IngressClass", "PersistentVolume",
+    "PriorityClass", "StorageClass",
+}  # fmt: skip
+_MARK = "mark-of-a-fragment"
+_BATCH = 100  # for one, a run takes a while to start; for many, it compares all with all
+
+Inputs = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """An entry point, as far as its kustomizations decide it."""
+
+    folder: str
+    found: Mapping[str, dict[str, Any]]  # its own kustomization and all below
+    namespace: str | None
+    items: tuple[str, ...]  # the resource files
+    generators: Mapping[str, tuple[str, ...]]  # by name, the files that they read
+    patches: tuple[str, ...]  # the files that hold patches
+
+
+@dataclass(eq=False)
+class _Fragment:
+    folder: str
+    inputs: Inputs
+    alone: bool  # its resources bear no mark
+    companions: frozenset[str]  # the kinds that it takes along without being asked for them
+    built: list[Resource] | ValueError | None = None
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a resource file depends on beside its kustomizations."""
+
+    items: tuple[str, ...]
+    generators: tuple[str, ...]
+    paths: tuple[str, ...]
+
+
+class Fragments:
+    def __init__(self, scratch: Path, batch: int = _BATCH) -> None:
+        self._batch = batch
+        self._scratch = scratch
+        self._plans: dict[Inputs, list[_Plan]] = {}
+        self._needs: dict[tuple[Any, ...], _Needs] = {}
+        self._memo: dict[tuple[Any, ...], _Fragment] = {}
+        self.distinct: dict[tuple[str, Inputs], _Fragment] = {}
+        self._placed: dict[tuple[int, str | None], list[Resource]] = {}
+        self._resources: dict[str, Resource] = {}
+
+    def build_all(self, sets: Iterable[Files]) -> list[list[Resource] | ValueError]:
+        """What all entry points of each set build; equal resources are one object."""
+        planned = [self._plan(files) for files in sets]
+        waiting = [fragment for fragment in self.distinct.values() if fragment.built is None]
+        alone = [fragment for fragment in waiting if fragment.alone]
+        marked = [fragment for fragment in waiting if not fragment.alone]
+        batches = [[fragment] for fragment in alone]
+        batches += [marked[start : start + self._batch] for start in range(0, len(marked), self._batch)]
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(self._build, batches))
+        return [result if isinstance(result, ValueError) else self._compose(result) for result in planned]
+
+    def _plan(self, files: Files) -> list[tuple[_Fragment, str | None]] | ValueError:
+        try:
+            return [
+                (fragment, plan.namespace) for plan in self._entry_points(files) for fragment in self._of(plan, files)
+            ]
+        except (ValueError, yaml.YAMLError) as error:
+            return ValueError(str(error))
+
+    def _compose(self, parts: list[tuple[_Fragment, str | None]]) -> list[Resource] | ValueError:
+        found: list[Resource] = []
+        for fragment, namespace in parts:
+            if not isinstance(fragment.built, list):
+                return fragment.built or ValueError("was not built")
+            key = (id(fragment), namespace)
+            if key not in self._placed:
+                self._placed[key] = [self._place(resource, namespace) for resource in fragment.built]
+            found += self._placed[key]
+        return found
+
+    def _place(self, resource: Resource, namespace: str | None) -> Resource:
+        text = json.dumps(resource, sort_keys=True)
+        text = text if namespace is None else text.replace(_MARK, namespace)
+        return self._resources.setdefault(text, json.loads(text))
+
+    def _entry_points(self, files: Files) -> list[_Plan]:
+        key = tuple((path, content) for path, content in files.items() if PurePosixPath(path).name == FILE)
+        if key not in self._plans:
+            found = kustomizations(files)
+            self._plans[key] = [_plan_of(folder, found, files) for folder in entry_points(files)]
+        return self._plans[key]
+
+    def _of(self, plan: _Plan, files: Files) -> Iterator[_Fragment]:
+        patches = tuple(files[path] for path in plan.patches)
+        for item in plan.items:
+            if item not in files:
+                raise ValueError(f"{item}, which a kustomization lists, is no file and no folder with a {FILE}")
+            key: tuple[Any, ...] = (id(plan), item, files[item], patches)
+            if b"RoleBinding" in files[item]:  # whose ServiceAccounts may be in any other file
+                key += tuple(files.get(path) for path in plan.items)
+            if key not in self._needs:
+                self._needs[key] = _needs_of(plan, item, files)
+            needs = self._needs[key]
+            whole = (*key, *(files.get(path) for path in needs.paths))
+            if whole not in self._memo:
+                self._memo[whole] = self._fragment(plan, item, needs, files)
+            yield self._memo[whole]
+        for name, paths in plan.generators.items():
+            whole = (id(plan), name, *(files.get(path) for path in paths), patches)
+            if whole not in self._memo:
+                self._memo[whole] = self._fragment(plan, None, _Needs((), (name,), paths), files)
+            yield self._memo[whole]
+
+    def _fragment(self, plan: _Plan, item: str | None, needs: _Needs, files: Files) -> _Fragment:
+        wanted = {*needs.items, *([item] if item else [])}
+        resources = {path: yaml_files.load(files[path]) for path in wanted}
+        inputs = dict(_reduced(plan, plan.folder, resources, needs.generators, files))
+        inputs.update((path, files[path]) for path in (*wanted, *needs.paths) if path in files)
+        own = {resource["kind"] for resource in resources.get(item or "", [])}
+        companions = {"ServiceAccount"} if needs.items else set[str]()
+        companions |= {"ConfigMap"} if needs.generators and item else set()
+        if own & companions:
+            raise NotImplementedError(f"{item} holds a {' and a '.join(sorted(own & companions))} beside what names it")
+        key = (plan.folder, tuple(sorted(inputs.items())))
+        alone = plan.namespace is None or bool(own & _WITHOUT_NAMESPACE)
+        return self.distinct.setdefault(key, _Fragment(*key, alone, frozenset(companions)))
+
+    def _build(self, batch: list[_Fragment]) -> None:
+        marks = {f"{_MARK}-{index}": fragment for index, fragment in enumerate(batch)}
+        with tempfile.TemporaryDirectory(dir=self._scratch) as top:
+            for mark, fragment in marks.items():
+                for path, content in fragment.inputs:
+                    target = Path(top, mark, path)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(
+                        content.replace(f'"{_MARK}"'.encode(), f'"{mark}"'.encode()) if target.name == FILE else content
+                    )
+            folders = [f"{mark}/{fragment.folder}" for mark, fragment in marks.items()]
+            try:
+                resources = run(Path(top), folders)
+            except ValueError as error:
+                if len(batch) > 1:
+                    named = [fragment for mark, fragment in marks.items() if f"{mark}/" in str(error)]
+                    wrong = named if 0 < len(named) < len(batch) else batch[: len(batch) // 2]
+                    self._build(wrong)
+                    self._build([fragment for fragment in batch if fragment not in wrong])
+                else:
+                    batch[0].built = ValueError(str(error).replace(f"{_MARK}-0/", ""))
+                return
+        built: dict[str, list[Resource]] = {mark: [] for mark in marks}
+        for resource in resources:
+            metadata = resource["metadata"]
+            mark = metadata["name"] if resource["kind"] == "Namespace" else metadata.get("namespace")
+            mark = next(iter(marks)) if batch[0].alone else mark
+            if resource["kind"] not in marks[mark].companions:
+                built[mark].append(_replaced(resource, mark, _MARK))
+        for mark, fragment in marks.items():
+            fragment.built = built[mark]
+
+
+def _replaced(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(old, new)
+    if isinstance(value, dict):
+        return {key: _replaced(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, old, new) for item in value]
+    return value
+
+
+def _plan_of(folder: str, found: Mapping[str, dict[str, Any]], files: Files) -> _Plan:
+    items: list[str] = []
+    generators: dict[str, tuple[str, ...]] = {}
+    patches: list[str] = []
+
+    reached: dict[str, dict[str, Any]] = {}
+
+    def walk(inner: str, above: tuple[str, ...]) -> None:
+        content = reached[inner] = found[inner]
+        if inner in above:
+            raise ValueError(f"{inner} is a resource of itself")
+        if unknown := content.keys() - _KEYS:
+            raise NotImplementedError(f"{inner}/{FILE} uses {', '.join(sorted(unknown))}")
+        for generator in content.get("configMapGenerator", []):
+            read = tuple(join(inner, path) for path in inputs_of(generator))
+            generators[generator["name"]] = (*generators.get(generator["name"], ()), *read)
+        for patch in content.get("patches", []):
+            if "options" in patch:
+                raise NotImplementedError(f"{inner}/{FILE} has a patch with options")
+            if "path" in patch:
+                patches.append(join(inner, patch["path"]))
+        for item in content.get("resources", []):
+            path = join(inner, item)
+            if path in found:
+                walk(path, (*above, inner))
+            else:
+                items.append(path)
+
+    walk(folder, ())
+    if twice := {path for path in items if items.count(path) > 1}:
+        raise ValueError(f"{folder} takes {', '.join(sorted(twice))} twice")
+    if missing := [path for path in patches if path not in files]:
+        raise ValueError(f"there is no {missing[0]}")
+    if not items and not generators:
+        raise ValueError(f"{folder} builds nothing")
+    return _Plan(folder, reached, found[folder].get("namespace"), tuple(items), generators, tuple(patches))
+
+
+def _needs_of(plan: _Plan, item: str, files: Files) -> _Needs:
+    resources = yaml_files.load(files[item])
+    texts = [*resources]
+    paths: list[str] = []
+    for folder, content in plan.found.items():
+        for patch in content.get("patches", []):
+            written = _written(folder, patch, files)
+            if any(_concerns(patch, written, thing(resource)) for resource in resources):
+                texts += written
+                paths += [join(folder, patch["path"])] if "path" in patch else []
+    names = {name for text in texts for name in _config_maps(text)}
+    generators = tuple(name for name in plan.generators if name in names)
+    accounts = {
+        subject["name"]
+        for resource in resources
+        if resource["kind"] in ("RoleBinding", "ClusterRoleBinding")
+        for subject in resource.get("subjects", [])
+        if subject["kind"] == "ServiceAccount"
+    }
+    items = tuple(
+        path
+        for path in (plan.items if accounts else ())
+        for resource in yaml_files.load(files.get(path, b""))
+        if resource["kind"] == "ServiceAccount" and resource["metadata"]["name"] in accounts
+    )
+    paths += [*items, *(path for name in generators for path in plan.generators[name])]
+    return _Needs(items, generators, tuple(paths))
+
+
+def _config_maps(value: Any) -> Iterator[str]:
+    """The ConfigMaps that are named anywhere."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key.startswith("configMap") and isinstance(item, dict) and isinstance(item.get("name"), str):
+                yield item["name"]
+            yield from _config_maps(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _config_maps(item)
+
+
+def _written(folder: str, patch: Mapping[str, Any], files: Files) -> list[Any]:
+    """The documents of a patch."""
+    return yaml_files.load(files[join(folder, patch["path"])] if "path" in patch else patch["patch"].encode())
+
+
+def _concerns(patch: Mapping[str, Any], written: list[Any], item: Thing) -> bool:
+    if len(written) != 1:
+        raise NotImplementedError("a patch of several documents")
+    for change in written[0] if isinstance(written[0], list) else []:
+        if str(change.get("path")).startswith(("/apiVersion", "/kind", "/metadata/name")):
+            raise NotImplementedError(f"a patch of {change['path']}")
+    return meets(patch.get("target") or identity(written[0]), item)
+
+
+def _reduced(
+    plan: _Plan, folder: str, resources: Mapping[str, list[Resource]], generators: Iterable[str], files: Files
+) -> Iterator[tuple[str, bytes]]:
+    """The kustomizations that lead to these resources and generators, with nothing in them that meets others."""
+    content = dict(plan.found[folder])
+    made = [generator for generator in content.get("configMapGenerator", []) if generator["name"] in generators]
+    below = [*map(generated, generators), *(thing(resource) for found in resources.values() for resource in found)]
+    kept: dict[str, list[tuple[str, bytes]]] = {}
+    for item in content.get("resources", []):
+        path = join(folder, item)
+        if path in plan.found:
+            if inner := list(_reduced(plan, path, resources, generators, files)):
+                kept[item] = inner
+        elif path in resources:
+            kept[item] = []
+    if not kept and not made:
+        return
+    texts = json.dumps([inner.get("patches") for inner in plan.found.values()]).encode()
+    texts += b"".join(files[path] for path in (*resources, *plan.patches))
+    content["resources"] = list(kept)
+    content["configMapGenerator"] = made
+    content["patches"] = [
+        patch
+        for patch in content.get("patches", [])
+        if any(_concerns(patch, _written(folder, patch, files), item) for item in below)
+    ]
+    content["replicas"] = [
+        entry
+        for entry in content.get("replicas", [])
+        if any(item.kind in SCALABLE and item.name == entry["name"] for item in below)
+    ]
+    content["images"] = [entry for entry in content.get("images", []) if entry["name"].encode() in texts]
+    if folder == plan.folder and plan.namespace is not None:
+        content["namespace"] = _MARK
+    for inner in kept.values():
+        yield from inner
+    yield f"{folder}/{FILE}", json.dumps({key: item for key, item in content.items() if item}).encode()
