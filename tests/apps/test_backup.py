@@ -30,9 +30,10 @@ TOOLS = {
 class Store:
     """A database of a server, and the folder of its backups, as the pods of the CronJobs see them."""
 
-    def __init__(self, project: Project, server: Server, name: str) -> None:
+    def __init__(self, project: Project, server: Server, name: str, password: str) -> None:
         self.project = project
         self.server = server
+        self.password = password
         self.name = name
         self.suffix = SUFFIXES[project.database]
         self.environment = server.environment(name)
@@ -43,7 +44,8 @@ class Store:
         self.password_file = self.folder / "password"
         for folder in (self.backups, self.programs, self.folder / "tmp"):
             folder.mkdir()
-        self.write_password(server.password)
+        self.write_password(password)
+        self.environment["DATABASE_PASSWORD_FILE"] = str(self.password_file)
         self.arguments.touch()
         for script in ("backup.sh", "restore.sh"):
             shutil.copy(project.path / "kubernetes" / "database" / script, self.folder)
@@ -71,7 +73,6 @@ class Store:
             cwd=self.folder,
             env=self.environment
             | {
-                "DATABASE_PASSWORD_FILE": str(self.password_file),
                 "BACKUPS": str(self.backups),
                 "PATH": f"{self.programs}:{os.environ['PATH']}",
                 "TMPDIR": str(self.folder / "tmp"),
@@ -84,7 +85,7 @@ class Store:
             check=False,
         )
         told = result.stdout + result.stderr + self.arguments.read_text(encoding="utf-8")
-        assert self.server.password[-20:] not in told
+        assert self.password[-20:] not in told
         assert list((self.folder / "tmp").iterdir()) == []
         return result
 
@@ -129,9 +130,9 @@ class Store:
 class PostgresStore(Store):
     """As its owner, who is no superuser and so has fewer rights than the image's user."""
 
-    def __init__(self, project: Project, server: Server, name: str) -> None:
-        super().__init__(project, server, name)
-        password = server.password.replace("'", "''")
+    def __init__(self, project: Project, server: Server, name: str, password: str) -> None:
+        super().__init__(project, server, name, password)
+        password = password.replace("'", "''")
         server.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{password}'")
         server.execute(f"CREATE DATABASE {name} OWNER {name}")
         self.environment["DATABASE_USER"] = name
@@ -179,9 +180,11 @@ class PostgresStore(Store):
 class MySQLStore(Store):
     """With the rights that the image gives its user."""
 
-    def __init__(self, project: Project, server: Server, name: str) -> None:
-        super().__init__(project, server, name)
-        password = server.password.replace("\\", "\\\\").replace("'", "''")
+    def __init__(self, project: Project, server: Server, name: str, password: str) -> None:
+        # More of what an option file takes for something else.
+        password += '\\n\\\\#"'
+        super().__init__(project, server, name, password)
+        password = password.replace("\\", "\\\\").replace("'", "''")
         pattern = name.replace("_", "\\_")
         server.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
         server.execute(f"CREATE USER {name}@'%' IDENTIFIED BY '{password}'")
@@ -294,7 +297,7 @@ def store(project: Project, server: Server, request: pytest.FixtureRequest) -> I
     name = f"b_{abs(hash(request.node.name)):x}"
     if isinstance(server, Redis):
         empty(server)
-    store = STORES[type(server)](project, server, name)
+    store = STORES[type(server)](project, server, name, server.password)
     yield store
     shutil.rmtree(store.folder)
     if isinstance(server, Redis):
@@ -460,6 +463,7 @@ def test_a_server_that_is_down_is_an_error(store: Store) -> None:
 def test_a_superuser_can_do_it_too(store: Store) -> None:
     """The image's user is one."""
     store.environment["DATABASE_USER"] = "app"
+    store.write_password(store.server.password)
     store.add("it")
     state = store.state()
     backup = store.backup()
