@@ -238,7 +238,7 @@ COMPOSE = [
     Row("hardened", "no /tmp", "common.yml", "target: /tmp", "target: /temp"),
     Row("hardened", "a root user", "common.yml", 'user: "999:999"', 'user: "0:0"'),
     Row("images", "an image without a version", "common.yml", "postgres:18-trixie", "postgres"),
-    Row("secrets", "a secret in git", ".gitignore", "secrets/\n", ""),
+    Row("secrets", "a secret in git", ".gitignore", "/secrets/\n", ""),
     Row("secrets", "a password in the file", "common.yml", "DATABASE_NAME: app", "DATABASE_NAME: app\n      DATABASE_PASSWORD: app"),
     Row("secrets", "a password file that is not mounted", "common.yml", "DATABASE_PASSWORD_FILE: /run/secrets/database/password", "DATABASE_PASSWORD_FILE: /run/secrets/password"),
     Row("dependencies", "a database that does not exist", "common.yml", "DATABASE_HOST: database", "DATABASE_HOST: databas"),
