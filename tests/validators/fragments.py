@@ -34,6 +34,7 @@ from tests.validators.kustomize import (
     join,
     kustomizations,
     meets,
+    memory,
     run,
     things,
 )
@@ -185,7 +186,7 @@ class Fragments:
 
     def _build(self, batch: list[_Fragment]) -> None:
         marks = {f"{_MARK}-{index}": fragment for index, fragment in enumerate(batch)}
-        with tempfile.TemporaryDirectory(dir=self._scratch) as top:
+        with tempfile.TemporaryDirectory(dir=memory(self._scratch)) as top:
             for mark, fragment in marks.items():
                 for path, content in fragment.inputs:
                     target = Path(top, mark, path)
