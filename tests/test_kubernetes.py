@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
-from tests.validators import Finding, kubernetes, kustomize
+from tests.validators import Finding, kubernetes, kustomize, network
 from tests.validators.fragments import Fragments
 from tests.validators.kubernetes_schema import Schemas
 
@@ -65,6 +65,15 @@ def test_every_built_environment_is_valid_and_fits_together(
     judge.found((tree, checker.check(result)) for tree, result in built if isinstance(result, list))
 
 
+def test_the_network_lets_each_pod_reach_what_it_needs_and_nothing_else(built: list[Built], judge: Judge) -> None:
+    table = network.Network()
+    judge.found(
+        (tree, table.check(result, tree.context))
+        for tree, result in built
+        if isinstance(result, list) and "kubernetes/base/deployment.yaml" in tree.files
+    )
+
+
 def test_what_is_put_together_from_fragments_is_what_kustomize_builds(built: list[Built], tmp_path: Path) -> None:
     draw = random.Random(1)  # noqa: S311
     sample = draw.sample([(tree, result) for tree, result in built if isinstance(result, list)], 16)
@@ -88,11 +97,11 @@ def by_text(resources: Iterable[object]) -> list[str]:
     return sorted(json.dumps(resource, sort_keys=True) for resource in resources)
 
 
-def test_every_deploy_target_of_the_makefile_is_an_entry_point(trees: list[Rendered]) -> None:
+def test_every_deploy_target_of_the_makefile_is_an_entry_point(renderer: Renderer) -> None:
     """`make deploy` and `make namespace` build these folders."""
-    deployed = [tree for tree in trees if "kubernetes/base/kustomization.yaml" in tree.files]
-    assert deployed
-    for tree in deployed:
+    for tree in renderer.distinct(
+        "kubernetes/*/kustomization.yaml", without=("kubernetes/cluster/*", "kubernetes/local/*")
+    ):
         assert {f"kubernetes/overlays/{name}" for name in ("local", "staging", "production")} <= set(
             kustomize.entry_points(tree.files)
         )

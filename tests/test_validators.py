@@ -25,6 +25,7 @@ from tests.validators import (
     kubernetes,
     kustomize,
     makefiles,
+    network,
     python_code,
     text,
     yaml_files,
@@ -220,6 +221,27 @@ REFUSED = [
     Row("", "a component", STAGING, "labels:", "components: []\nlabels:"),
     Row("", "a patch that may rename", STAGING, "  - target:\n", "  - options:\n      allowNameChange: true\n    target:\n"),
     Row("", "a patch of a name", STAGING, "path: /spec/rules/0/host", "path: /metadata/name"),
+]  # fmt: skip
+
+DATABASE_POLICY, BACKUP_POLICY, OUTSIDE_POLICY = (
+    "kubernetes/database/networkpolicy.yaml",
+    "kubernetes/database/backup-networkpolicy.yaml",
+    "kubernetes/overlays/production/database-networkpolicy.yaml",
+)
+NETWORK = [
+    Row("network", "a service that reaches everybody", POLICY, "  egress:\n", "  egress:\n    - {}\n"),
+    Row("network", "a service that a proxy of another namespace reaches", POLICY, "kubernetes.io/metadata.name: \"traefik\"", "kubernetes.io/metadata.name: proxies"),
+    Row("network", "a service that all but one namespace reach", POLICY, "            matchLabels:\n              kubernetes.io/metadata.name: \"traefik\"", "            matchExpressions:\n              - key: kubernetes.io/metadata.name\n                operator: NotIn\n                values:\n                  - default"),
+    Row("network", "a service that everybody reaches", POLICY, "kubernetes.io/metadata.name: \"traefik\"\n", "kubernetes.io/metadata.name: \"traefik\"\n        - ipBlock:\n            cidr: 0.0.0.0/0\n"),
+    Row("network", "more ports than the one answered", POLICY, "        - port: http\n", "        - port: 8080\n          endPort: 8090\n"),
+    Row("network", "metrics that everybody reads", POLICY, "kubernetes.io/metadata.name: monitoring", "kubernetes.io/metadata.name: default"),
+    Row("network", "a namespace whose pods reach everything", "kubernetes/namespace/networkpolicy.yaml", "    - Egress\n", ""),
+    Row("network", "a database that other namespaces reach", DATABASE_POLICY, "        - podSelector:\n", "        - namespaceSelector: {}\n        - podSelector:\n"),
+    Row("network", "a database that its backup does not reach", DATABASE_POLICY, "app.kubernetes.io/name: shop-backup", "app.kubernetes.io/name: shop-backups"),
+    Row("network", "a backup that cannot ask DNS again over TCP", BACKUP_POLICY, "protocol: TCP", "protocol: SCTP"),
+    Row("network", "a backup that asks every pod of kube-system", BACKUP_POLICY, "          podSelector:\n            matchLabels:\n              k8s-app: kube-dns\n", ""),
+    Row("network", "a database outside that is not reached in a private network", OUTSIDE_POLICY, "cidr: 0.0.0.0/0\n", "cidr: 0.0.0.0/0\n            except:\n              - 10.0.0.0/8\n"),
+    Row("network", "a database outside that is not reached by IPv6", OUTSIDE_POLICY, "        - ipBlock:\n            cidr: ::/0\n", ""),
 ]  # fmt: skip
 
 COMPOSE = [
@@ -494,6 +516,27 @@ def test_broken_manifests(good: list[Files], schemas: list[Schemas], tmp_path: P
 
 def instead(findings: list[Finding]) -> bool:
     return any(finding.check in ("patch", "replicas") for finding in findings)
+
+
+def test_broken_networks(good: list[Files], template: Template, tmp_path: Path) -> None:
+    contexts = []
+    for answers in GOOD:
+        worker = template.worker(dict(answers))
+        worker._ask()
+        contexts.append(worker._render_context())
+    sets = [*good, *(broken(good, row) for row in NETWORK)]
+    contexts += [
+        next(c for c, g in zip(contexts, good, strict=True) if row.old.encode() in g.get(row.path, b""))
+        for row in NETWORK
+    ]
+    built = Fragments(tmp_path).build_all(manifests(files, everything=True) for files in sets)
+    table = network.Network()
+    results = []
+    for one, context in zip(built, contexts, strict=True):
+        assert isinstance(one, list), one
+        results.append(list(table.check(one, context)))
+    assert results[: len(good)] == [[]] * len(good)
+    expect(NETWORK, results[len(good) :])
 
 
 def test_what_is_not_taken_apart_is_refused(good: list[Files], tmp_path: Path) -> None:

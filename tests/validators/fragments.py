@@ -9,17 +9,18 @@ builds many fragments and every resource tells of which it is a part.
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.validators import Files, yaml_files
+from tests.validators import Files, PartedFiles, yaml_files
 from tests.validators.kubernetes_schema import Resource
 from tests.validators.kustomize import (
     FILE,
@@ -33,8 +34,9 @@ from tests.validators.kustomize import (
     join,
     kustomizations,
     meets,
+    memory,
     run,
-    thing,
+    things,
 )
 
 # What is known to treat each resource apart; anything else is refused.
@@ -63,6 +65,9 @@ class _Plan:
     generators: Mapping[str, tuple[str, ...]]  # by name, the files that they read
     patches: tuple[str, ...]  # the files that hold patches
 
+    def written(self, files: Files) -> Inputs:
+        return ((self.folder, b""), *((path, files[f"{path}/{FILE}"]) for path in self.found))
+
 
 @dataclass(eq=False)
 class _Fragment:
@@ -86,7 +91,9 @@ class Fragments:
     def __init__(self, scratch: Path, batch: int = _BATCH) -> None:
         self._batch = batch
         self._scratch = scratch
-        self._plans: dict[Inputs, list[_Plan]] = {}
+        self._plans: dict[tuple[Any, ...], list[_Plan]] = {}
+        self._alike: dict[Inputs, _Plan] = {}
+        self._binds: dict[tuple[Any, ...], bool] = {}
         self._needs: dict[tuple[Any, ...], _Needs] = {}
         self._memo: dict[tuple[Any, ...], _Fragment] = {}
         self.distinct: dict[tuple[str, Inputs], _Fragment] = {}
@@ -130,29 +137,35 @@ class Fragments:
         return self._resources.setdefault(text, json.loads(text))
 
     def _entry_points(self, files: Files) -> list[_Plan]:
-        key = tuple((path, content) for path, content in files.items() if PurePosixPath(path).name == FILE)
+        contents = _unread(files)
+        key = tuple((path, contents[path]) for path in contents if path.endswith(f"/{FILE}"))
         if key not in self._plans:
             found = kustomizations(files)
-            self._plans[key] = [_plan_of(folder, found, files) for folder in entry_points(files)]
+            plans = [_plan_of(folder, found, files) for folder in entry_points(files)]
+            # One for all trees in which what the entry point reaches is the same.
+            self._plans[key] = [self._alike.setdefault(plan.written(files), plan) for plan in plans]
         return self._plans[key]
 
     def _of(self, plan: _Plan, files: Files) -> Iterator[_Fragment]:
-        patches = tuple(files[path] for path in plan.patches)
+        contents = _unread(files)
+        patches = tuple([contents[path] for path in plan.patches])
         for item in plan.items:
-            if item not in files:
+            if item not in contents:
                 raise ValueError(f"{item}, which a kustomization lists, is no file and no folder with a {FILE}")
-            key: tuple[Any, ...] = (id(plan), item, files[item], patches)
-            if b"RoleBinding" in files[item]:  # whose ServiceAccounts may be in any other file
-                key += tuple(files.get(path) for path in plan.items)
+            key: tuple[Any, ...] = (id(plan), item, contents[item], patches)
+            if key not in self._binds:
+                self._binds[key] = b"RoleBinding" in files[item]
+            if self._binds[key]:  # whose ServiceAccounts may be in any other file
+                key += tuple([contents.get(path) for path in plan.items])
             if key not in self._needs:
                 self._needs[key] = _needs_of(plan, item, files)
             needs = self._needs[key]
-            whole = (*key, *(files.get(path) for path in needs.paths))
+            whole = (key, *[contents.get(path) for path in needs.paths])
             if whole not in self._memo:
                 self._memo[whole] = self._fragment(plan, item, needs, files)
             yield self._memo[whole]
         for name, paths in plan.generators.items():
-            whole = (id(plan), name, *(files.get(path) for path in paths), patches)
+            whole = (id(plan), name, *[contents.get(path) for path in paths], patches)
             if whole not in self._memo:
                 self._memo[whole] = self._fragment(plan, None, _Needs((), (name,), paths), files)
             yield self._memo[whole]
@@ -173,7 +186,7 @@ class Fragments:
 
     def _build(self, batch: list[_Fragment]) -> None:
         marks = {f"{_MARK}-{index}": fragment for index, fragment in enumerate(batch)}
-        with tempfile.TemporaryDirectory(dir=self._scratch) as top:
+        with tempfile.TemporaryDirectory(dir=memory(self._scratch)) as top:
             for mark, fragment in marks.items():
                 for path, content in fragment.inputs:
                     target = Path(top, mark, path)
@@ -202,6 +215,11 @@ class Fragments:
                 built[mark].append(_replaced(resource, mark, _MARK))
         for mark, fragment in marks.items():
             fragment.built = built[mark]
+
+
+def _unread(files: Files) -> Mapping[str, Any]:
+    """The contents to look up by, without putting them together from their parts."""
+    return files.parts if isinstance(files, PartedFiles) else files
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:
@@ -254,15 +272,14 @@ def _plan_of(folder: str, found: Mapping[str, dict[str, Any]], files: Files) -> 
 
 def _needs_of(plan: _Plan, item: str, files: Files) -> _Needs:
     resources = yaml_files.load(files[item])
-    texts = [*resources]
+    names = {*_config_maps(files[item])}
     paths: list[str] = []
     for folder, content in plan.found.items():
         for patch in content.get("patches", []):
             written = _written(folder, patch, files)
-            if any(_concerns(patch, written, thing(resource)) for resource in resources):
-                texts += written
+            if any(_concerns(patch, written, thing) for thing in things(files[item])):
+                names.update(_find_config_maps(written))
                 paths += [join(folder, patch["path"])] if "path" in patch else []
-    names = {name for text in texts for name in _config_maps(text)}
     generators = tuple(name for name in plan.generators if name in names)
     accounts = {
         subject["name"]
@@ -281,16 +298,21 @@ def _needs_of(plan: _Plan, item: str, files: Files) -> _Needs:
     return _Needs(items, generators, tuple(paths))
 
 
-def _config_maps(value: Any) -> Iterator[str]:
+@functools.cache
+def _config_maps(content: bytes) -> frozenset[str]:
+    return frozenset(_find_config_maps(yaml_files.load(content)))
+
+
+def _find_config_maps(value: Any) -> Iterator[str]:
     """The ConfigMaps that are named anywhere."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key.startswith("configMap") and isinstance(item, dict) and isinstance(item.get("name"), str):
                 yield item["name"]
-            yield from _config_maps(item)
+            yield from _find_config_maps(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _config_maps(item)
+            yield from _find_config_maps(item)
 
 
 def _written(folder: str, patch: Mapping[str, Any], files: Files) -> list[Any]:
@@ -313,7 +335,7 @@ def _reduced(
     """The kustomizations that lead to these resources and generators, with nothing in them that meets others."""
     content = dict(plan.found[folder])
     made = [generator for generator in content.get("configMapGenerator", []) if generator["name"] in generators]
-    below = [*map(generated, generators), *(thing(resource) for found in resources.values() for resource in found)]
+    below = [*map(generated, generators), *(thing for path in resources for thing in things(files[path]))]
     kept: dict[str, list[tuple[str, bytes]]] = {}
     for item in content.get("resources", []):
         path = join(folder, item)

@@ -8,23 +8,20 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from tests.validators import Finding, kubernetes
 from tests.validators.kubernetes import Environment, Pod
+from tests.validators.kubernetes_schema import Resource
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+DATABASE_PORTS = {"postgres": 5432, "mysql": 3306, "redis": 6379}
 ANY_PORT = 0  # one that nothing else names
-OUTSIDE = "outside"
 DNS = "kube-system/kube-dns"
-ADDRESS = "203.0.113.7"  # of somebody outside
-INTERNAL = (
-    "10.0.0.7",
-    "172.16.0.7",
-    "192.168.0.7",
-    "169.254.169.254",
-)  # … in a private network, or the node's own data
+# Of somebody on the internet, in each private network, and where clouds give a machine its credentials.
+ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
 
 
 class Path(NamedTuple):
@@ -36,48 +33,86 @@ class Path(NamedTuple):
     protocol: str
 
 
-@dataclass(frozen=True)
-class Peer:
+class Peer(NamedTuple):
     """An end of a connection: a pod, here or elsewhere, or an address outside the cluster."""
 
     name: str
     namespace: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, int] = field(default_factory=dict)  # by name
+    labels: frozenset[tuple[str, str]] = frozenset()
+    ports: frozenset[tuple[str, int]] = frozenset()  # by name
     address: str = ""
 
 
-def paths(env: Environment) -> set[Path]:
-    """Every open connection of which one end is in the namespace."""
-    here = [*map(_peer_of(env), env.pods), Peer("another pod", env.namespace, {"app.kubernetes.io/name": "another"})]
-    elsewhere = list(_others(env))
+ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
+
+
+class Network:
+    """The tables of environments; those whose policies and pods are alike have one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[list[Resource], set[Path]]] = {}
+
+    def check(self, resources: list[Resource], answers: Mapping[str, Any]) -> Iterator[Finding]:
+        """What is open and should not be, and what should be open and is not, where the service runs."""
+        environments = [
+            env for env in kubernetes.environments(resources) if env.get("Deployment", answers["service_name"])
+        ]
+        if not environments:
+            yield Finding("cluster", "", "network", f"nothing runs {answers['service_name']}")
+        for env in environments:
+            found, wanted = self.paths(env), meant(env, answers)
+            for path in sorted(found ^ wanted):
+                verb = "reaches" if path in found else "does not reach"
+                message = f"{path.source} {verb} {path.target} on {path.port or 'every port'}/{path.protocol}"
+                yield Finding(env.namespace, path.source, "network", message)
+
+    def paths(self, env: Environment) -> set[Path]:
+        """Every open connection of which one end is in the namespace."""
+        policies = env.of("NetworkPolicy")
+        here = tuple(_peer(pod, env.namespace) for pod in env.pods)
+        key = (env.namespace, here, *map(id, policies))
+        if key not in self._known:
+            # Kept with the policies, so that no others ever have their ids.
+            self._known[key] = (policies, set(_paths(env, here)))
+        return self._known[key][1]
+
+
+def _paths(env: Environment, pods: tuple[Peer, ...]) -> Iterator[Path]:
     policies = [policy["spec"] for policy in env.of("NetworkPolicy")]
-    numbers = {number for peer in here for number in peer.ports.values()} | {ANY_PORT, 53}
-    numbers |= {
-        port["port"]
-        for spec in policies
-        for direction in ("ingress", "egress")
-        for rule in spec.get(direction, [])
-        for port in rule.get("ports", [])
-        if isinstance(port.get("port"), int)
+    here = [*pods, Peer("another pod", env.namespace, ANOTHER)]
+    ends = [*here, *_others(env)]
+    chosen = {
+        (peer, direction): [spec for spec in policies if _chooses(spec, direction, env.namespace, peer)]
+        for peer in ends
+        for direction in ("Ingress", "Egress")
     }
-    return {
-        Path(source.name, target.name, number, protocol)
-        for source in [*here, *elsewhere]
-        for target in [*here, *elsewhere]
-        if source is not target and (source in here or target in here)
-        for number in numbers
-        for protocol in ("TCP", "UDP")
-        if _open(env.namespace, policies, source, target, number, protocol)
-    }
+    for source, target in itertools.permutations(ends, 2):
+        if source in here or target in here:
+            for port in itertools.product(_numbers(here, policies), ("TCP", "UDP")):
+                if all(
+                    not specs or any(_allows(spec, way, env.namespace, other, target, port) for spec in specs)
+                    for way, other, specs in (
+                        ("Egress", target, chosen[source, "Egress"]),
+                        ("Ingress", source, chosen[target, "Ingress"]),
+                    )
+                ):
+                    yield Path(source.name, target.name, *port)
 
 
-def _peer_of(env: Environment) -> Any:
-    def peer(pod: Pod) -> Peer:
-        ports = {str(name): port["containerPort"] for name, port in pod.ports.items()}
-        return Peer(pod.name, env.namespace, pod.labels, ports)
+def _numbers(here: Iterable[Peer], policies: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Every port that a pod or a policy names, and one that none does."""
+    found = {number for peer in here for _, number in peer.ports} | {ANY_PORT}
+    for spec in policies:
+        for direction in ("ingress", "egress"):
+            for rule in spec.get(direction) or []:
+                for item in rule.get("ports", []):
+                    found.update(item[key] for key in ("port", "endPort") if isinstance(item.get(key), int))
+    return sorted(found)
 
-    return peer
+
+def _peer(pod: Pod, namespace: str) -> Peer:
+    ports = {(name, port["containerPort"]) for name, port in pod.ports.items() if isinstance(name, str)}
+    return Peer(pod.name, namespace, frozenset(pod.labels.items()), frozenset(ports))
 
 
 def _others(env: Environment) -> Iterator[Peer]:
@@ -86,15 +121,14 @@ def _others(env: Environment) -> Iterator[Peer]:
         value
         for policy in env.of("NetworkPolicy")
         for direction in ("ingress", "egress")
-        for rule in policy["spec"].get(direction, [])
+        for rule in policy["spec"].get(direction) or []
         for item in rule.get("from", rule.get("to", []))
         for value in _namespaces_in(item.get("namespaceSelector", {}))
     }
-    for name in sorted(named | {"kube-system", "another-namespace"} - {env.namespace}):
-        yield Peer(name, name, {"app.kubernetes.io/name": "another"})
-    yield Peer(DNS, "kube-system", {"k8s-app": "kube-dns"})
-    yield Peer(OUTSIDE, address=ADDRESS)
-    for address in INTERNAL:
+    for name in sorted((named | {"kube-system", "another-namespace"}) - {env.namespace}):
+        yield Peer(name, name, ANOTHER)
+    yield Peer(DNS, "kube-system", frozenset({("k8s-app", "kube-dns")}))
+    for address in ADDRESSES:
         yield Peer(address, address=address)
 
 
@@ -106,16 +140,6 @@ def _namespaces_in(selector: Mapping[str, Any]) -> Iterator[str]:
             yield from item.get("values", [])
 
 
-def _open(
-    namespace: str, policies: Iterable[Mapping[str, Any]], source: Peer, target: Peer, number: int, protocol: str
-) -> bool:
-    return all(
-        not chosen or any(_allows(spec, direction, namespace, other, target, number, protocol) for spec in chosen)
-        for own, other, direction in ((source, target, "Egress"), (target, source, "Ingress"))
-        for chosen in [[spec for spec in policies if _chooses(spec, direction, namespace, own)]]
-    )
-
-
 def _chooses(spec: Mapping[str, Any], direction: str, namespace: str, peer: Peer) -> bool:
     # Without policyTypes a policy is about the way in, and about the way out when it has rules for it.
     types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
@@ -123,17 +147,17 @@ def _chooses(spec: Mapping[str, Any], direction: str, namespace: str, peer: Peer
         not peer.address
         and peer.namespace == namespace
         and direction in types
-        and _selects(spec["podSelector"], peer.labels)
+        and _selects(spec["podSelector"], dict(peer.labels))
     )
 
 
 def _allows(
-    spec: Mapping[str, Any], direction: str, namespace: str, other: Peer, target: Peer, number: int, protocol: str
+    spec: Mapping[str, Any], direction: str, namespace: str, other: Peer, target: Peer, port: tuple[int, str]
 ) -> bool:
     key = "from" if direction == "Ingress" else "to"
     return any(
         (not rule.get(key) or any(_is(item, namespace, other) for item in rule[key]))
-        and (not rule.get("ports") or any(_has(item, target, number, protocol) for item in rule["ports"]))
+        and (not rule.get("ports") or any(_has(item, target, *port) for item in rule["ports"]))
         for rule in spec.get(direction.lower()) or []
     )
 
@@ -151,7 +175,7 @@ def _is(item: Mapping[str, Any], namespace: str, peer: Peer) -> bool:
             return False
     elif peer.namespace != namespace:
         return False
-    return _selects(item.get("podSelector", {}), peer.labels)
+    return _selects(item.get("podSelector", {}), dict(peer.labels))
 
 
 def _within(address: str, cidr: str) -> bool:
@@ -164,7 +188,7 @@ def _has(item: Mapping[str, Any], target: Peer, number: int, protocol: str) -> b
     port = item.get("port")
     if port is None:
         return True
-    first = target.ports.get(port) if isinstance(port, str) else port
+    first = dict(target.ports).get(port) if isinstance(port, str) else port
     return first is not None and first <= number <= item.get("endPort", first)
 
 
@@ -192,32 +216,33 @@ def _matches(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def meant(env: Environment, answers: Mapping[str, Any]) -> set[Path]:
-    """The connections that the answers ask for, and nothing else."""
-    app = f"Deployment/{answers['service_name']}"
-    name = f"{answers['service_name']}-database"
-    found = {Path(who, app, answers["port"], "TCP") for who in _callers(env, answers)}
-    found.add(Path("monitoring", app, answers["metrics_port"], "TCP"))
-    users = [pod.name for pod in env.pods if pod.owner["kind"] != "StatefulSet"]
-    found |= {Path(user, DNS, 53, protocol) for user in users for protocol in ("TCP", "UDP")}
+    """The connections that the answers ask for: a pod talks to what it needs, and nothing else is open."""
+    app, database = f"Deployment/{answers['service_name']}", f"StatefulSet/{answers['service_name']}-database"
+    pods = [pod.name for pod in env.pods if pod.name != database]
+    found = {Path(caller, app, answers["port"], "TCP") for caller in _callers(env, answers)}
+    found |= {Path(caller, app, answers["metrics_port"], "TCP") for caller in _in_namespaces(env, "monitoring")}
+    found |= {Path(pod, DNS, 53, protocol) for pod in pods for protocol in ("TCP", "UDP")}
     if answers["database"] != "none":
-        port = {"postgres": 5432, "mysql": 3306, "redis": 6379}[answers["database"]]
-        if env.get("StatefulSet", name):
-            found |= {Path(user, f"StatefulSet/{name}", port, "TCP") for user in users}
-        else:
-            found |= {Path(user, where, port, "TCP") for user in users for where in (OUTSIDE, *INTERNAL)}
+        port = DATABASE_PORTS[answers["database"]]
+        hosted = answers["database_hosting"] == "external" and not _is_local(env)
+        found |= {Path(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
     return found
 
 
 def _callers(env: Environment, answers: Mapping[str, Any]) -> set[str]:
-    """Who reaches the service on its port."""
-    others = {peer.name for peer in _others(env) if not peer.address}
-    if answers["exposure"] in ("ingress", "gateway"):
-        return {answers["ingress_namespace"]} | (
-            others & {DNS} if answers["ingress_namespace"] == "kube-system" else set()
-        )
-    here = {pod.name for pod in env.pods}
-    # From within the namespace nothing but the service's own parts calls it, and none of those has a way out to it.
-    everybody = others | ({"another pod"} if False else set())
+    """Who reaches the service on its port; the default denies the other pods of the namespace the way out."""
+    if answers["exposure"] in ("ingress", "gateway") and not _is_local(env):
+        return _in_namespaces(env, answers["ingress_namespace"])
     if answers["exposure"] in ("nodeport", "loadbalancer"):
-        everybody |= {OUTSIDE, *INTERNAL}
-    return everybody - here
+        return _in_namespaces(env) | {*ADDRESSES}
+    return _in_namespaces(env)
+
+
+def _is_local(env: Environment) -> bool:
+    """On a laptop, where the proxy may be in any namespace and the database is in the cluster."""
+    return env.namespace.endswith("-local")
+
+
+def _in_namespaces(env: Environment, *names: str) -> set[str]:
+    """The pods of these other namespaces, or of all."""
+    return {peer.name for peer in _others(env) if not peer.address and (not names or peer.namespace in names)}
