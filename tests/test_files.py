@@ -33,7 +33,8 @@ def test_the_documentation_names_only_files_that_exist(renderer: Renderer, judge
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
-    sets = renderer.distinct("Makefile", "*.mk", "requirements*.txt", "scripts/*")
+    sets = list(renderer.crossed("Makefile", "*.mk", "requirements*.txt", "scripts/*"))
+    judge.count("sets of Makefiles", len(sets))
     judge.found(zip(sets, makefiles.check_all((one.files for one in sets), tmp_path), strict=True))
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.validators import Files, Finding, derive
-from tests.validators.kustomize import WORKERS, tool
+from tests.validators.kustomize import WORKERS, memory, tool
 
 # Given by people and CI, or by the Makefile in some projects only.
 MAY_BE_UNDEFINED = {
@@ -76,7 +76,7 @@ def _dry_runs(files: Files, scratch: Path) -> Iterator[tuple[str, list[Finding],
         Finding("Makefile", name, "phony", f"a file named {name} would stop `make {name}` from doing anything")
         for name in sorted(documented.keys() - phony)
     ]
-    with tempfile.TemporaryDirectory(dir=scratch) as top:
+    with tempfile.TemporaryDirectory(dir=memory(scratch)) as top:
         for path, content in files.items():
             target = Path(top, path)
             target.parent.mkdir(parents=True, exist_ok=True)
