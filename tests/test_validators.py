@@ -197,6 +197,8 @@ KUBERNETES = [
     Row("schema", "a refresh that is no duration", "kubernetes/secrets/database-externalsecret.yaml", "refreshInterval: 1h", "refreshInterval: hourly"),
     Row("schema", "an unknown field in a ServiceMonitor", "kubernetes/monitoring/servicemonitor.yaml", "endpoints", "endpoint"),
     Row("schema", "an alert without an expression", "kubernetes/overlays/production/prometheusrule.yaml", "          expr: |", "          expression: |"),
+    Row("expressions", "an alert that Prometheus does not read", "kubernetes/overlays/production/prometheusrule.yaml", "absent(up{", "absent(up({"),
+    Row("expressions", "a panel of a function that does not exist", "kubernetes/monitoring/dashboard.json", "histogram_quantile(0.5,", "histogram_quantil(0.5,"),
     Row("schema", "a severity that nobody handles", "kubernetes/overlays/production/prometheusrule.yaml", "severity: page", "severity: critical"),
     Row("schema", "a Gateway without a listener", "kubernetes/local/gateway.yaml", "listeners:", "listener:"),
     Row("schema", "a redirect to an unknown scheme", f"{BASE}/httproute-redirect.yaml", "scheme: https", "scheme: ftp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
+
+import promql_parser
 
 from tests.validators import Finding, Known
 from tests.validators.kubernetes_schema import Resource, Schemas
@@ -833,6 +836,31 @@ def _namespace(env: Environment) -> Found:
         yield env.namespace, "has no NetworkPolicy that denies everything by default"
 
 
+def _expressions(env: Environment) -> Found:
+    """Prometheus reads every expression of alerts and dashboards."""
+    for resource in env.of("PrometheusRule", "ConfigMap"):
+        documents = [resource["spec"]] if "spec" in resource else []
+        if "grafana_dashboard" in resource["metadata"].get("labels", {}):
+            documents += [json.loads(text) for text in resource.get("data", {}).values()]
+        for expression in _values_of("expr", documents):
+            try:
+                promql_parser.parse(re.sub(r"\$__\w+", "5m", expression))  # Grafana fills in its own durations
+            except ValueError as error:
+                yield _name(resource), f"{error}: {expression}"
+
+
+def _values_of(key: str, value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == key:
+                yield str(item)
+            else:
+                yield from _values_of(key, item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _values_of(key, item)
+
+
 CHECKS: dict[str, Callable[[Environment], Found]] = {
     "selectors": _selectors,
     "services": _services,
@@ -855,4 +883,5 @@ CHECKS: dict[str, Callable[[Environment], Found]] = {
     "quota": _quota,
     "limits": _limits,
     "namespace": _namespace,
+    "expressions": _expressions,
 }
