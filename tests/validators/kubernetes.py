@@ -178,6 +178,7 @@ class Checker:
     def __init__(self, schemas: Iterable[Schemas]) -> None:
         self._schemas = list(schemas)
         self._valid: dict[int, tuple[Resource, list[Finding]]] = {}
+        self._environments: dict[tuple[object, ...], list[Finding]] = {}
         self._known: dict[tuple[str, str], Known[tuple[str, ...]]] = {}
 
     def check(self, resources: list[Resource]) -> list[Finding]:
@@ -200,8 +201,7 @@ class Checker:
                     if resource["kind"] not in CLUSTER_SCOPED
                 ]
                 continue
-            for name in CHECKS:
-                findings += self._find(name, environment)
+            findings += self._fits(environment)
             for resource in environment.of("Ingress", "HTTPRoute"):
                 for host in _hosts(resource):
                     if hosts.setdefault(host, environment.namespace) != environment.namespace:
@@ -220,6 +220,12 @@ class Checker:
                 [Finding(metadata.get("namespace") or "cluster", where, "schema", error) for error in errors],
             )
         return self._valid[id(resource)][1]
+
+    def _fits(self, environment: Environment) -> list[Finding]:
+        key = (environment.namespace, *map(id, environment.resources))
+        if key not in self._environments:
+            self._environments[key] = [finding for name in CHECKS for finding in self._find(name, environment)]
+        return self._environments[key]
 
     def _find(self, name: str, environment: Environment) -> list[Finding]:
         def run(note: Callable[[tuple[str, ...]], None]) -> list[Finding]:
