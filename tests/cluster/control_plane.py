@@ -23,6 +23,7 @@ from tests.validators.kustomize import tool
 
 START_TIMEOUT = 120
 PATIENCE = 240  # far beyond what anything takes: a test that fails ends
+QUOTA_CONFLICT = "cannot be fulfilled on resourcequotas"
 ATTEMPTS = 3
 STORAGE_CLASS = "standard"
 ZONES = ("a", "b", "c")
@@ -99,7 +100,14 @@ class ControlPlane:
     def apply(self, *objects: Object) -> None:
         """Apply objects in one go."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        self.kubectl("apply", "--server-side", "--filename=-", standard_input=text)
+
+        def applied() -> bool:
+            done = self.kubectl("apply", "--server-side", "--filename=-", standard_input=text, check=False)
+            # Of many pods and jobs that a quota counts at once, the API server refuses some after three tries.
+            assert done.returncode == 0 or QUOTA_CONFLICT in done.stderr, done.stdout[-4000:] + done.stderr[-4000:]
+            return done.returncode == 0
+
+        wait_for(applied)
 
     def prepare_for(self, objects: Iterable[Object]) -> None:
         """Give nodes the labels that pods want, and claims a volume, as an administrator and a provisioner would."""

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.cluster.conftest import Maker
-from tests.cluster.control_plane import ControlPlane, Object, wait_for
+from tests.cluster.control_plane import QUOTA_CONFLICT, ControlPlane, Object, wait_for
 from tests.cluster.project import ENVIRONMENTS, Project
 from tests.conftest import Judge
 from tests.render import Renderer
@@ -124,8 +124,11 @@ def refusals(cluster: ControlPlane, namespaces: set[str]) -> list[str]:
         {
             event["message"]
             for event in cluster.items("/api/v1/events", {"fieldSelector": "reason=FailedCreate"})
-            # A quota that its controller has not seen yet refuses everything, and the pod is tried again.
-            if event["metadata"]["namespace"] in namespaces and "status unknown for quota" not in event["message"]
+            # A quota that its controller has not seen yet refuses everything, one that many pods are counted by at once
+            # some, and the pod is tried again.
+            if event["metadata"]["namespace"] in namespaces
+            and "status unknown for quota" not in event["message"]
+            and QUOTA_CONFLICT not in event["message"]
         }
     )
 
@@ -246,13 +249,15 @@ def most_replicas(applied: Applied, cluster: ControlPlane) -> Iterator[None]:
         }
         return most.items() <= replicas.items()
 
-    for scaler in scalers:
-        cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["maxReplicas"]}})
-    wait_for(scaled)
-    wait_for_pods(cluster, applied.namespaces)
-    yield
-    for scaler in scalers:
-        cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["minReplicas"]}})
+    try:
+        for scaler in scalers:
+            cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["maxReplicas"]}})
+        wait_for(scaled)
+        wait_for_pods(cluster, applied.namespaces)
+        yield
+    finally:
+        for scaler in scalers:
+            cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["minReplicas"]}})
 
 
 def test_the_deployer_may_apply_each_overlay(applied: Applied, cluster: ControlPlane) -> None:
