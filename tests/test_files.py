@@ -33,17 +33,14 @@ def test_the_documentation_names_only_files_that_exist(renderer: Renderer, judge
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
-    sets = list(renderer.crossed("Makefile", "*.mk", "requirements*.txt", "scripts/*"))
+    sets = renderer.distinct("Makefile", "*.mk", "requirements*.txt", "scripts/*")
     judge.count("sets of Makefiles", len(sets))
     judge.found(zip(sets, makefiles.check_all((one.files for one in sets), tmp_path), strict=True))
 
 
 def test_every_script_is_clean_to_shellcheck(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
-    scripts = renderer.each("*.sh")
-    judge.found(
-        (one, makefiles.shellcheck({path: content.decode() for path, content in one.files.items()}, tmp_path))
-        for one in scripts
-    )
+    scripts = list(renderer.each("*.sh"))
+    judge.found(zip(scripts, makefiles.check_scripts([one.files for one in scripts], tmp_path), strict=True))
 
 
 def test_what_is_a_program_and_nothing_else_is_executable(renderer: Renderer, template: Template) -> None:

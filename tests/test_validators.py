@@ -386,6 +386,7 @@ MAKEFILE = [
     Row("phony", "a target that a file would stop", "Makefile", ".PHONY: up\n", ""),
     Row("make", "a prerequisite that nothing makes", "kubernetes.mk", "\nload: image", "\nload: images"),
     Row("make", "a variable that nothing sets", "Makefile", "--tag=$(IMAGE):latest", "--tag=$(IMAG):latest"),
+    Row("make", "a call of a target that does not exist", "kubernetes.mk", "$(MAKE) deploy", "$(MAKE) deplo"),
     Row("make", "blanks for a tab", "Makefile", "\tdocker push", "    docker push"),
     Row("shellcheck SC2046", "a word that splits", "kubernetes.mk", "docker compose logs --follow", "docker compose logs $$(date)"),
     Row("shellcheck SC1073 + shellcheck SC1061 + shellcheck SC1062 + shellcheck SC1072", "a loop without an end", "kubernetes.mk", 'docker compose logs --follow', 'for i in 1; do echo'),
@@ -583,11 +584,10 @@ def test_broken_makefiles(good: list[Files], tmp_path: Path) -> None:
 
 
 def test_broken_scripts(good: list[Files], tmp_path: Path) -> None:
-    def check(files: Files) -> list[Finding]:
-        return list(makefiles.shellcheck({"scripts/check.sh": files["scripts/check.sh"].decode()}, tmp_path))
-
-    assert [check(files) for files in good] == [[]] * len(good)
-    expect(SHELL, (check(broken(good, row)) for row in SHELL))
+    sets = [{"scripts/check.sh": files["scripts/check.sh"]} for files in (*good, *(broken(good, row) for row in SHELL))]
+    results = makefiles.check_scripts(sets, tmp_path)
+    assert results[: len(good)] == [[]] * len(good)
+    expect(SHELL, results[len(good) :])
 
 
 def test_broken_python(good: list[Files], tmp_path: Path) -> None:
