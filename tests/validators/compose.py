@@ -9,13 +9,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from tests.validators import Files, Finding, dockerfile, yaml_files
 from tests.validators.ignore import git_ignored
-from tests.validators.kustomize import WORKERS, tool
+from tests.validators.kustomize import WORKERS, memory, tool
+from tests.verdicts import remember
 
 DEVELOPMENT, PRODUCTION, COMMON = "docker-compose.yml", "prod.yml", "common.yml"
 _FOR_SWARM = "only applies to rolling updates in Swarm mode"  # prod.yml is for both
@@ -23,71 +24,104 @@ Config = dict[str, Any]
 Found = Iterator[tuple[str, str]]
 
 
-def resolve(files: Files, name: str, scratch: Path, **environment: str) -> Config:
-    """What Docker Compose makes of a file, with every profile on."""
-    config: Config = json.loads(_config(files, name, scratch, "json", environment))
-    return config
+class _Request(NamedTuple):
+    """What Docker Compose is asked to make of a file."""
+
+    name: str
+    form: str  # "json" or "yaml"
+    tag: str
+
+    def inputs(self, files: Files) -> tuple[str, ...]:
+        """All that it reads."""
+        return (*self, *(files[path].decode() for path in (self.name, COMMON)))
 
 
-def for_swarm(files: Files, scratch: Path) -> Config:
+_WITHOUT_TAG = _Request(PRODUCTION, "json", "")
+_REQUESTS = (
+    _Request(DEVELOPMENT, "json", ""),
+    _WITHOUT_TAG,
+    _WITHOUT_TAG._replace(tag="0" * 40),
+    _Request(PRODUCTION, "yaml", "0" * 40),
+)
+_Answers = Mapping[_Request, str | ValueError]
+
+
+def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
+    taken = list(sets)
+    asked = [(files, request) for files in taken for request in _REQUESTS]
+
+    def ask(missing: list[int]) -> Iterator[tuple[bool, str]]:
+        with ThreadPoolExecutor(WORKERS) as pool:
+            yield from pool.map(lambda index: _config(*asked[index], scratch), missing)
+
+    said = iter(remember("docker compose config", "", [request.inputs(files) for files, request in asked], ask))
+    answers = ({request: _answer(*next(said)) for request in _REQUESTS} for _ in taken)
+    return [_check(files, answer) for files, answer in zip(taken, answers, strict=True)]
+
+
+def _answer(worked: bool, said: str) -> str | ValueError:
+    return said if worked else ValueError(said)
+
+
+def _config(files: Files, request: _Request, scratch: Path) -> tuple[bool, str]:
+    """Whether Docker Compose takes it, and what it makes of it with every profile on, or else says."""
+    with tempfile.TemporaryDirectory(dir=memory(scratch)) as top:
+        for path in (request.name, COMMON):
+            Path(top, path).write_bytes(files[path])
+        done = subprocess.run(
+            [tool("docker-compose"), "--profile=*", f"--file={request.name}", "config", f"--format={request.form}"],
+            cwd=top,
+            capture_output=True,
+            check=False,
+            env={"HOME": top, "PATH": os.defpath, **({"TAG": request.tag} if request.tag else {})},
+        )
+        said = [line for line in done.stderr.decode().replace(top, "").splitlines() if _FOR_SWARM not in line]
+        if done.returncode or said:
+            return False, "\n".join(said)
+        return True, done.stdout.decode().replace(top + "/", "").replace(Path(top).name, "project")
+
+
+def _for_swarm(files: Files, config: str) -> Config:
     """What `make swarm-deploy` gives to `docker stack deploy`."""
     script = files["scripts/swarm.sed"].decode()
-    config = _config(files, PRODUCTION, scratch, "yaml", {"TAG": "0" * 40})
     done = subprocess.run(["sed", "-E", "-e", script], input=config, capture_output=True, text=True, check=True)
     stack: Config = yaml_files.load(done.stdout.encode())[0]
     return stack
 
 
-def _config(files: Files, name: str, scratch: Path, form: str, environment: Mapping[str, str]) -> str:
-    with tempfile.TemporaryDirectory(dir=scratch) as top:
-        for path in (DEVELOPMENT, PRODUCTION, COMMON):
-            Path(top, path).write_bytes(files[path])
-        done = subprocess.run(
-            [tool("docker-compose"), "--profile=*", f"--file={name}", "config", f"--format={form}"],
-            cwd=top,
-            capture_output=True,
-            check=False,
-            env={"HOME": top, "PATH": os.defpath, **environment},
-        )
-        said = [line for line in done.stderr.decode().replace(top, "").splitlines() if _FOR_SWARM not in line]
-        if done.returncode or said:
-            raise ValueError("\n".join(said))
-        return done.stdout.decode().replace(top + "/", "")
-
-
-def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda files: check(files, scratch), sets))
-
-
-def check(files: Files, scratch: Path) -> list[Finding]:
+def _check(files: Files, answers: _Answers) -> list[Finding]:
     try:
         findings = [Finding(path, where, "extends", message) for path, where, message in _extends(files)]
     except yaml.YAMLError as error:
         return [Finding(DEVELOPMENT, "", "config", str(error))]
-    try:
-        resolve(files, PRODUCTION, scratch)
+    without = answers[_WITHOUT_TAG]
+    if isinstance(without, str):
         findings.append(Finding(PRODUCTION, "app", "tag", "it starts without TAG"))
-    except ValueError as error:
-        if "TAG" not in str(error):
-            findings.append(Finding(PRODUCTION, "app", "tag", f"without TAG it says {error}"))
-    for name, environment in ((DEVELOPMENT, {}), (PRODUCTION, {"TAG": "0" * 40})):
-        try:
-            config = resolve(files, name, scratch, **environment)
-        except ValueError as error:
-            findings.append(Finding(name, "", "config", str(error)))
+    elif "TAG" not in str(without):
+        findings.append(Finding(PRODUCTION, "app", "tag", f"without TAG it says {without}"))
+    for request, answer in answers.items():
+        name = request.name
+        if request == _WITHOUT_TAG:
             continue
-        declared = yaml_files.load(files[name])[0]
-        for kind in ("networks", "secrets", "volumes"):  # compose leaves out what no service uses
-            unused = sorted(set(declared.get(kind) or {}) - set(config.get(kind) or {}))
-            findings.extend(Finding(name, f"{kind}.{item}", "unused", "nothing uses it") for item in unused)
-        for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
-            findings.extend(Finding(name, where, label, message) for where, message in find(config, files))
-    if not any(finding.check == "config" for finding in findings):
-        findings += [
-            Finding(PRODUCTION, where, "swarm", message) for where, message in _swarm(for_swarm(files, scratch))
-        ]
+        if isinstance(answer, ValueError):
+            findings.append(Finding(name, "", "config", str(answer)))
+        elif request.form == "yaml":
+            findings += [Finding(name, where, "swarm", message) for where, message in _swarm(_for_swarm(files, answer))]
+        else:
+            config: Config = json.loads(answer)
+            findings += [
+                Finding(name, where, label, message) for where, label, message in _problems(name, config, files)
+            ]
     return findings
+
+
+def _problems(name: str, config: Config, files: Files) -> Iterator[tuple[str, str, str]]:
+    declared = yaml_files.load(files[name])[0]
+    for kind in ("networks", "secrets", "volumes"):  # compose leaves out what no service uses
+        for item in sorted(set(declared.get(kind) or {}) - set(config.get(kind) or {})):
+            yield f"{kind}.{item}", "unused", "nothing uses it"
+    for label, find in (CHECKS | (PRODUCTION_CHECKS if name == PRODUCTION else DEVELOPMENT_CHECKS)).items():
+        yield from ((where, label, message) for where, message in find(config, files))
 
 
 def _swarm(stack: Config) -> Found:
