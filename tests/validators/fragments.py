@@ -3,18 +3,20 @@
 Every transformation that the manifests use looks at one resource at a time, apart from two: a reference to a generated
 ConfigMap takes the hash of its content, and a subject of a RoleBinding takes the namespace of its ServiceAccount. So a
 fragment is a resource file with the kustomizations above it, of which only what meets the file is left, and with the
-generators and ServiceAccounts that it names. Its namespace gives way to a mark of its own, so that one run of Kustomize
-builds many fragments and every resource tells of which it is a part.
+generators and ServiceAccounts that it names. What a generator reads is left empty there: its ConfigMap is a fragment of
+its own, whose name then takes the place of the one that the empty ConfigMap has. The namespace gives way to a mark for
+each fragment, so that one run of Kustomize builds many and every resource tells of which it is a part.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from tests.validators.kustomize import (
     run,
     things,
 )
+from tests.verdicts import remember
 
 # What is known to treat each resource apart; anything else is refused.
 _KEYS = {
@@ -76,6 +79,20 @@ class _Fragment:
     alone: bool  # its resources bear no mark
     companions: frozenset[str]  # the kinds that it takes along without being asked for them
     built: list[Resource] | ValueError | None = None
+    beside: list[str] = field(default_factory=list)  # the names of the ConfigMaps that it took along
+
+    def decided_by(self) -> tuple[Any, ...]:
+        """All that decides what is built."""
+        return (self.folder, self.inputs, "alone" if self.alone else "marked", sorted(self.companions))
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A fragment as a part of an entry point, with the generators that it names."""
+
+    fragment: _Fragment
+    namespace: str | None
+    generators: tuple[tuple[str, _Fragment], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,6 +102,7 @@ class _Needs:
     items: tuple[str, ...]
     generators: tuple[str, ...]
     paths: tuple[str, ...]
+    empty: tuple[str, ...] = ()  # paths whose content makes no difference
 
 
 class Fragments:
@@ -93,46 +111,64 @@ class Fragments:
         self._scratch = scratch
         self._plans: dict[tuple[Any, ...], list[_Plan]] = {}
         self._alike: dict[Inputs, _Plan] = {}
-        self._binds: dict[tuple[Any, ...], bool] = {}
+        self._binds: dict[object, bool] = {}
         self._needs: dict[tuple[Any, ...], _Needs] = {}
         self._memo: dict[tuple[Any, ...], _Fragment] = {}
         self.distinct: dict[tuple[str, Inputs], _Fragment] = {}
-        self._placed: dict[tuple[int, str | None], list[Resource]] = {}
+        self._placed: dict[_Placed, list[Resource]] = {}
         self._resources: dict[str, Resource] = {}
 
     def build_all(self, sets: Iterable[Files]) -> list[list[Resource] | ValueError]:
         """What all entry points of each set build; equal resources are one object."""
         planned = [self._plan(files) for files in sets]
         waiting = [fragment for fragment in self.distinct.values() if fragment.built is None]
+        known = remember(
+            "kustomize",
+            "",
+            [fragment.decided_by() for fragment in waiting],
+            lambda missing: self._build_missing([waiting[index] for index in missing]),
+        )
+        for fragment, (error, built, beside) in zip(waiting, known, strict=True):
+            fragment.built = ValueError(error) if error else built
+            fragment.beside = beside
+        return [result if isinstance(result, ValueError) else self._compose(result) for result in planned]
+
+    def _build_missing(self, waiting: list[_Fragment]) -> list[tuple[str, list[Resource], list[str]]]:
+        """What is wrong with each, or what it builds and the names of the ConfigMaps that it took along."""
         alone = [fragment for fragment in waiting if fragment.alone]
         marked = [fragment for fragment in waiting if not fragment.alone]
         batches = [[fragment] for fragment in alone]
         batches += [marked[start : start + self._batch] for start in range(0, len(marked), self._batch)]
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(self._build, batches))
-        return [result if isinstance(result, ValueError) else self._compose(result) for result in planned]
+        return [
+            (str(one.built), [], []) if isinstance(one.built, ValueError) else ("", one.built or [], one.beside)
+            for one in waiting
+        ]
 
-    def _plan(self, files: Files) -> list[tuple[_Fragment, str | None]] | ValueError:
+    def _plan(self, files: Files) -> list[_Placed] | ValueError:
         try:
-            return [
-                (fragment, plan.namespace) for plan in self._entry_points(files) for fragment in self._of(plan, files)
-            ]
+            return [placed for plan in self._entry_points(files) for placed in self._of(plan, files)]
         except (ValueError, yaml.YAMLError) as error:
             return ValueError(str(error))
 
-    def _compose(self, parts: list[tuple[_Fragment, str | None]]) -> list[Resource] | ValueError:
+    def _compose(self, parts: list[_Placed]) -> list[Resource] | ValueError:
         found: list[Resource] = []
-        for fragment, namespace in parts:
-            if not isinstance(fragment.built, list):
-                return fragment.built or ValueError("was not built")
-            key = (id(fragment), namespace)
-            if key not in self._placed:
-                self._placed[key] = [self._place(resource, namespace) for resource in fragment.built]
-            found += self._placed[key]
+        for part in parts:
+            if part not in self._placed:
+                if wrong := [one for one in (part.fragment, *dict(part.generators).values()) if one.built is None]:
+                    raise RuntimeError(f"{wrong[0].folder} was not built")
+                if not isinstance(part.fragment.built, list):
+                    return part.fragment.built or ValueError("was not built")
+                names = dict(_names(part))
+                self._placed[part] = [self._place(resource, part.namespace, names) for resource in part.fragment.built]
+            found += self._placed[part]
         return found
 
-    def _place(self, resource: Resource, namespace: str | None) -> Resource:
+    def _place(self, resource: Resource, namespace: str | None, names: Mapping[str, str]) -> Resource:
         text = json.dumps(resource, sort_keys=True)
+        for empty, name in names.items():
+            text = text.replace(f'"{empty}"', f'"{name}"')
         text = text if namespace is None else text.replace(_MARK, namespace)
         return self._resources.setdefault(text, json.loads(text))
 
@@ -146,16 +182,22 @@ class Fragments:
             self._plans[key] = [self._alike.setdefault(plan.written(files), plan) for plan in plans]
         return self._plans[key]
 
-    def _of(self, plan: _Plan, files: Files) -> Iterator[_Fragment]:
+    def _of(self, plan: _Plan, files: Files) -> Iterator[_Placed]:
         contents = _unread(files)
         patches = tuple([contents[path] for path in plan.patches])
+        made: dict[str, _Fragment] = {}
+        for name, paths in plan.generators.items():
+            whole = (id(plan), name, *[contents.get(path) for path in paths], patches)
+            if whole not in self._memo:
+                self._memo[whole] = self._fragment(plan, None, _Needs((), (name,), paths), files)
+            made[name] = self._memo[whole]
         for item in plan.items:
             if item not in contents:
                 raise ValueError(f"{item}, which a kustomization lists, is no file and no folder with a {FILE}")
             key: tuple[Any, ...] = (id(plan), item, contents[item], patches)
-            if key not in self._binds:
-                self._binds[key] = b"RoleBinding" in files[item]
-            if self._binds[key]:  # whose ServiceAccounts may be in any other file
+            if contents[item] not in self._binds:
+                self._binds[contents[item]] = b"RoleBinding" in files[item]
+            if self._binds[contents[item]]:  # whose ServiceAccounts may be in any other file
                 key += tuple([contents.get(path) for path in plan.items])
             if key not in self._needs:
                 self._needs[key] = _needs_of(plan, item, files)
@@ -163,24 +205,23 @@ class Fragments:
             whole = (key, *[contents.get(path) for path in needs.paths])
             if whole not in self._memo:
                 self._memo[whole] = self._fragment(plan, item, needs, files)
-            yield self._memo[whole]
-        for name, paths in plan.generators.items():
-            whole = (id(plan), name, *[contents.get(path) for path in paths], patches)
-            if whole not in self._memo:
-                self._memo[whole] = self._fragment(plan, None, _Needs((), (name,), paths), files)
-            yield self._memo[whole]
+            yield _Placed(self._memo[whole], plan.namespace, tuple((name, made[name]) for name in needs.generators))
+        yield from (_Placed(fragment, plan.namespace) for fragment in made.values())
 
     def _fragment(self, plan: _Plan, item: str | None, needs: _Needs, files: Files) -> _Fragment:
         wanted = {*needs.items, *([item] if item else [])}
         resources = {path: yaml_files.load(files[path]) for path in wanted}
         inputs = dict(_reduced(plan, plan.folder, resources, needs.generators, files))
         inputs.update((path, files[path]) for path in (*wanted, *needs.paths) if path in files)
+        inputs.update((path, b"") for path in needs.empty if path in files)
         own = {resource["kind"] for resource in resources.get(item or "", [])}
         companions = {"ServiceAccount"} if needs.items else set[str]()
         companions |= {"ConfigMap"} if needs.generators and item else set()
         if own & companions:
             raise NotImplementedError(f"{item} holds a {' and a '.join(sorted(own & companions))} beside what names it")
-        key = (plan.folder, tuple(sorted(inputs.items())))
+        # Environments that do the same to a resource share it: the folder of each gets the same name.
+        folder = _renamed(plan.folder, plan.folder)
+        key = (folder, tuple(sorted((_renamed(path, plan.folder), content) for path, content in inputs.items())))
         alone = plan.namespace is None or bool(own & _WITHOUT_NAMESPACE)
         return self.distinct.setdefault(key, _Fragment(*key, alone, frozenset(companions)))
 
@@ -213,8 +254,27 @@ class Fragments:
             mark = next(iter(marks)) if batch[0].alone else mark
             if resource["kind"] not in marks[mark].companions:
                 built[mark].append(_replaced(resource, mark, _MARK))
+            elif resource["kind"] == "ConfigMap":
+                marks[mark].beside.append(metadata["name"])
         for mark, fragment in marks.items():
             fragment.built = built[mark]
+
+
+def _names(part: _Placed) -> Iterator[tuple[str, str]]:
+    """For each ConfigMap that was empty beside a fragment, its name there and the name that it really has."""
+    for generator, fragment in part.generators:
+        hashed = re.compile(re.escape(generator) + "(-[a-z0-9]{10})?")
+        (empty,) = [name for name in part.fragment.beside if hashed.fullmatch(name)]
+        for resource in fragment.built if isinstance(fragment.built, list) else []:
+            yield empty, resource["metadata"]["name"]
+
+
+def _renamed(path: str, folder: str) -> str:
+    """A path in the folder, or the folder itself, under a name that says only how deep it is."""
+    if path != folder and not path.startswith(f"{folder}/"):
+        return path
+    first, *rest = folder.split("/")
+    return "/".join([first, *("entry" for _ in rest)]) + path[len(folder) :]
 
 
 def _unread(files: Files) -> Mapping[str, Any]:
@@ -294,8 +354,8 @@ def _needs_of(plan: _Plan, item: str, files: Files) -> _Needs:
         for resource in yaml_files.load(files.get(path, b""))
         if resource["kind"] == "ServiceAccount" and resource["metadata"]["name"] in accounts
     )
-    paths += [*items, *(path for name in generators for path in plan.generators[name])]
-    return _Needs(items, generators, tuple(paths))
+    empty = tuple(path for name in generators for path in plan.generators[name])
+    return _Needs(items, generators, (*paths, *items), empty)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import subprocess
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -33,9 +33,7 @@ def tool(name: str) -> str:
 
 def kustomizations(files: Files) -> dict[str, dict[str, Any]]:
     return {
-        str(PurePosixPath(path).parent): yaml_files.load(content)[0]
-        for path, content in files.items()
-        if PurePosixPath(path).name == FILE
+        path.removesuffix(f"/{FILE}"): yaml_files.load(files[path])[0] for path in files if path.endswith(f"/{FILE}")
     }
 
 
@@ -94,8 +92,10 @@ def check_sources(files: Files) -> Iterator[Finding]:
     found = kustomizations(files)
     beside: dict[str, list[str]] = {folder: [] for folder in found}
     for path in files:
-        folder = next((str(folder) for folder in PurePosixPath(path).parents if str(folder) in found), None)
-        if folder is not None:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            folder = folder.rpartition("/")[0]
+        if folder:
             beside[folder].append(path[len(folder) + 1 :])
     for folder, content in found.items():
         patches = tuple(
