@@ -17,7 +17,7 @@ from tests.validators import Finding, kubernetes, kustomize, network
 from tests.validators.fragments import Fragments
 from tests.validators.kubernetes_schema import Schemas
 
-Built = tuple[Rendered, list[dict[str, object]] | ValueError]
+Outcome = tuple[Rendered, kubernetes.Built | ValueError]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def trees(renderer: Renderer) -> list[Rendered]:
 
 
 @pytest.fixture(scope="session")
-def built(trees: list[Rendered], judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> list[Built]:
+def built(trees: list[Rendered], judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> list[Outcome]:
     judge.count("kustomize trees, each with all its environments", len(trees))
     with judge.stage("Kustomize, within test_kubernetes"):
         fragments = Fragments(tmp_path_factory.mktemp("kustomize"))
@@ -48,7 +48,7 @@ def test_every_file_is_listed_and_every_patch_meets_something(trees: list[Render
     judge(trees, kustomize.check_sources)
 
 
-def test_every_environment_builds(built: list[Built], judge: Judge) -> None:
+def test_every_environment_builds(built: list[Outcome], judge: Judge) -> None:
     judge.found(
         (tree, [Finding("kubernetes", "build", "kustomize", str(result))] if isinstance(result, ValueError) else [])
         for tree, result in built
@@ -56,27 +56,28 @@ def test_every_environment_builds(built: list[Built], judge: Judge) -> None:
 
 
 def test_every_built_environment_is_valid_and_fits_together(
-    built: list[Built], schemas: list[Schemas], judge: Judge
+    built: list[Outcome], schemas: list[Schemas], judge: Judge
 ) -> None:
     judge.count(
-        "environments built", sum(len(kubernetes.environments(done)) for _, done in built if isinstance(done, list))
+        "environments built",
+        sum(len(kubernetes.environments(done)) for _, done in built if not isinstance(done, ValueError)),
     )
     checker = kubernetes.Checker(schemas)
-    judge.found((tree, checker.check(result)) for tree, result in built if isinstance(result, list))
+    judge.found((tree, checker.check(result)) for tree, result in built if not isinstance(result, ValueError))
 
 
-def test_the_network_lets_each_pod_reach_what_it_needs_and_nothing_else(built: list[Built], judge: Judge) -> None:
+def test_the_network_lets_each_pod_reach_what_it_needs_and_nothing_else(built: list[Outcome], judge: Judge) -> None:
     table = network.Network()
     judge.found(
         (tree, table.check(result, tree.context))
         for tree, result in built
-        if isinstance(result, list) and "kubernetes/base/deployment.yaml" in tree.files
+        if not isinstance(result, ValueError) and "kubernetes/base/deployment.yaml" in tree.files
     )
 
 
-def test_what_is_put_together_from_fragments_is_what_kustomize_builds(built: list[Built], tmp_path: Path) -> None:
+def test_what_is_put_together_from_fragments_is_what_kustomize_builds(built: list[Outcome], tmp_path: Path) -> None:
     draw = random.Random(1)  # noqa: S311
-    sample = draw.sample([(tree, result) for tree, result in built if isinstance(result, list)], 16)
+    sample = draw.sample([(tree, result) for tree, result in built if not isinstance(result, ValueError)], 16)
     with ThreadPoolExecutor(kustomize.WORKERS) as pool:
         wholes = pool.map(lambda one: kustomize.build(one[0].files, tmp_path), sample)
         for (tree, result), whole in zip(sample, wholes, strict=True):

@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from tests.validators import Files, PartedFiles, yaml_files
+from tests.validators.kubernetes import Built
 from tests.validators.kubernetes_schema import Resource
 from tests.validators.kustomize import (
     FILE,
@@ -86,13 +87,22 @@ class _Fragment:
         return (self.folder, self.inputs, "alone" if self.alone else "marked", sorted(self.companions))
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Placed:
     """A fragment as a part of an entry point, with the generators that it names."""
 
     fragment: _Fragment
     namespace: str | None
     generators: tuple[tuple[str, _Fragment], ...] = ()
+    resources: list[Resource] | None = None
+
+
+@dataclass(eq=False)
+class _Entry:
+    """An entry point with the files that it takes."""
+
+    parts: tuple[_Placed, ...]
+    resources: list[Resource] | ValueError | None = None
 
 
 @dataclass(frozen=True)
@@ -115,10 +125,12 @@ class Fragments:
         self._needs: dict[tuple[Any, ...], _Needs] = {}
         self._memo: dict[tuple[Any, ...], _Fragment] = {}
         self.distinct: dict[tuple[str, Inputs], _Fragment] = {}
-        self._placed: dict[_Placed, list[Resource]] = {}
+        self._placed: dict[tuple[Any, ...], _Placed] = {}
+        self._entries: dict[tuple[_Placed, ...], _Entry] = {}
+        self._simple: dict[tuple[Any, ...], dict[Any, _Placed]] = {}
         self._resources: dict[str, Resource] = {}
 
-    def build_all(self, sets: Iterable[Files]) -> list[list[Resource] | ValueError]:
+    def build_all(self, sets: Iterable[Files]) -> list[Built | ValueError]:
         """What all entry points of each set build; equal resources are one object."""
         planned = [self._plan(files) for files in sets]
         waiting = [fragment for fragment in self.distinct.values() if fragment.built is None]
@@ -146,23 +158,34 @@ class Fragments:
             for one in waiting
         ]
 
-    def _plan(self, files: Files) -> list[_Placed] | ValueError:
+    def _plan(self, files: Files) -> list[_Entry] | ValueError:
         try:
-            return [placed for plan in self._entry_points(files) for placed in self._of(plan, files)]
+            return [self._entry(plan, files) for plan in self._entry_points(files)]
         except (ValueError, yaml.YAMLError) as error:
             return ValueError(str(error))
 
-    def _compose(self, parts: list[_Placed]) -> list[Resource] | ValueError:
+    def _entry(self, plan: _Plan, files: Files) -> _Entry:
+        """What an entry point is made of: the same for all trees with the same files for it."""
+        parts = tuple(self._of(plan, files))
+        return self._entries.setdefault(parts, _Entry(parts))
+
+    def _compose(self, entries: list[_Entry]) -> Built | ValueError:
+        for entry in entries:
+            if entry.resources is None:
+                entry.resources = self._resources_of(entry.parts)
+            if isinstance(entry.resources, ValueError):
+                return entry.resources
+        return Built(entry.resources for entry in entries if isinstance(entry.resources, list))
+
+    def _resources_of(self, parts: tuple[_Placed, ...]) -> list[Resource] | ValueError:
         found: list[Resource] = []
         for part in parts:
-            if part not in self._placed:
-                if wrong := [one for one in (part.fragment, *dict(part.generators).values()) if one.built is None]:
-                    raise RuntimeError(f"{wrong[0].folder} was not built")
-                if not isinstance(part.fragment.built, list):
-                    return part.fragment.built or ValueError("was not built")
+            if not isinstance(part.fragment.built, list):
+                return part.fragment.built or ValueError("was not built")
+            if part.resources is None:
                 names = dict(_names(part))
-                self._placed[part] = [self._place(resource, part.namespace, names) for resource in part.fragment.built]
-            found += self._placed[part]
+                part.resources = [self._place(resource, part.namespace, names) for resource in part.fragment.built]
+            found += part.resources
         return found
 
     def _place(self, resource: Resource, namespace: str | None, names: Mapping[str, str]) -> Resource:
@@ -191,22 +214,38 @@ class Fragments:
             if whole not in self._memo:
                 self._memo[whole] = self._fragment(plan, None, _Needs((), (name,), paths), files)
             made[name] = self._memo[whole]
+        # What a file depends on is looked up step by step: most depend on no other.
+        simple = self._simple.setdefault((id(plan), patches), {})
         for item in plan.items:
             if item not in contents:
                 raise ValueError(f"{item}, which a kustomization lists, is no file and no folder with a {FILE}")
-            key: tuple[Any, ...] = (id(plan), item, contents[item], patches)
-            if contents[item] not in self._binds:
-                self._binds[contents[item]] = b"RoleBinding" in files[item]
-            if self._binds[contents[item]]:  # whose ServiceAccounts may be in any other file
-                key += tuple([contents.get(path) for path in plan.items])
-            if key not in self._needs:
-                self._needs[key] = _needs_of(plan, item, files)
-            needs = self._needs[key]
-            whole = (key, *[contents.get(path) for path in needs.paths])
-            if whole not in self._memo:
-                self._memo[whole] = self._fragment(plan, item, needs, files)
-            yield _Placed(self._memo[whole], plan.namespace, tuple((name, made[name]) for name in needs.generators))
-        yield from (_Placed(fragment, plan.namespace) for fragment in made.values())
+            placed = simple.get((item, contents[item]))
+            if placed is None:
+                needs = self._needs_of(plan, item, files, patches)
+                key = (id(plan), item, contents[item], patches, *[contents.get(path) for path in needs.paths])
+                if key not in self._memo:
+                    self._memo[key] = self._fragment(plan, item, needs, files)
+                placed = self._place_once(
+                    _Placed(self._memo[key], plan.namespace, tuple((name, made[name]) for name in needs.generators))
+                )
+                if not needs.items and not needs.paths and not needs.generators and not self._binds[contents[item]]:
+                    simple[item, contents[item]] = placed
+            yield placed
+        yield from (self._place_once(_Placed(fragment, plan.namespace)) for fragment in made.values())
+
+    def _place_once(self, placed: _Placed) -> _Placed:
+        return self._placed.setdefault((placed.fragment, placed.namespace, placed.generators), placed)
+
+    def _needs_of(self, plan: _Plan, item: str, files: Files, patches: tuple[Any, ...]) -> _Needs:
+        contents = _unread(files)
+        if contents[item] not in self._binds:
+            self._binds[contents[item]] = b"RoleBinding" in files[item]
+        key: tuple[Any, ...] = (id(plan), item, contents[item], patches)
+        if self._binds[contents[item]]:  # whose ServiceAccounts may be in any other file
+            key += tuple([contents.get(path) for path in plan.items])
+        if key not in self._needs:
+            self._needs[key] = _needs_of(plan, item, files)
+        return self._needs[key]
 
     def _fragment(self, plan: _Plan, item: str | None, needs: _Needs, files: Files) -> _Fragment:
         wanted = {*needs.items, *([item] if item else [])}

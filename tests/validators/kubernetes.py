@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, overload
 
 import promql_parser
 
@@ -95,7 +96,13 @@ class Environment:
         return [resource for kind in kinds for resource in self._by_kind.get(kind, ())]
 
     def ids(self, kinds: tuple[str, ...]) -> tuple[int, ...]:
-        return tuple([id(resource) for kind in kinds for resource in self._by_kind.get(kind, ())])
+        if kinds not in self._ids:
+            self._ids[kinds] = tuple([id(resource) for kind in kinds for resource in self._by_kind.get(kind, ())])
+        return self._ids[kinds]
+
+    @cached_property
+    def _ids(self) -> dict[tuple[str, ...], tuple[int, ...]]:
+        return {}
 
     def get(self, kind: str, name: str) -> Resource | None:
         return next((resource for resource in self.of(kind) if resource["metadata"]["name"] == name), None)
@@ -103,6 +110,11 @@ class Environment:
     @cached_property
     def pods(self) -> list[Pod]:
         return [_pod(owner) for owner in self.of("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
+
+    @cached_property
+    def hosts(self) -> dict[str, Resource]:
+        """The hosts under which it answers."""
+        return {host: resource for resource in self.of("Ingress", "HTTPRoute") for host in _hosts(resource)}
 
     def matching(self, labels: Mapping[str, str] | None) -> list[Pod]:
         return [pod for pod in self.pods if (labels or {}).items() <= pod.labels.items()]
@@ -145,14 +157,60 @@ def _name(resource: Resource) -> str:
     return f"{resource['kind']}/{resource['metadata']['name']}"
 
 
-def _identity(resource: Resource) -> tuple[str, str, str, str]:
-    """By which a cluster, and Kustomize, tell resources apart."""
-    metadata = resource["metadata"]
-    group = resource["apiVersion"].rpartition("/")[0]
-    return group, resource["kind"], metadata.get("namespace", ""), metadata["name"]
+def _identity(resource: Resource) -> tuple[str, str, str]:
+    """By which a cluster, and Kustomize, tell the resources of a namespace apart."""
+    return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
+
+
+class Built(Sequence[Resource]):
+    """What the entry points of a tree build; entry points that build the same are one object, so is what they make."""
+
+    _together: ClassVar[dict[tuple[int, ...], tuple[object, Environment]]] = {}
+    _apart: ClassVar[dict[int, tuple[object, list[Environment]]]] = {}
+
+    def __init__(self, entries: Iterable[list[Resource]]) -> None:
+        self.entries = tuple(entries)
+
+    def __iter__(self) -> Iterator[Resource]:
+        return itertools.chain.from_iterable(self.entries)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.entries))
+
+    @overload
+    def __getitem__(self, index: int) -> Resource: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Resource]: ...
+    def __getitem__(self, index: int | slice) -> Resource | list[Resource]:
+        return list(self)[index]
+
+    def environments(self) -> list[Environment]:
+        """The namespaces, each with what all entry points have for it."""
+        parts: dict[str, list[Environment]] = {}
+        for entry in self.entries:
+            if id(entry) not in self._apart:
+                # Kept with the entry, so that no other ever has its id.
+                self._apart[id(entry)] = (entry, _environments(entry))
+            for environment in self._apart[id(entry)][1]:
+                parts.setdefault(environment.namespace, []).append(environment)
+        return [self._joined(name, same) for name, same in parts.items()]
+
+    def _joined(self, name: str, parts: list[Environment]) -> Environment:
+        if len(parts) == 1:
+            return parts[0]
+        key = tuple(map(id, parts))
+        if key not in self._together:
+            whole = Environment(name, [resource for part in parts for resource in part.resources])
+            self._together[key] = (parts, whole)
+        return self._together[key][1]
 
 
 def environments(resources: Iterable[Resource]) -> list[Environment]:
+    """What each namespace holds."""
+    return resources.environments() if isinstance(resources, Built) else _environments(resources)
+
+
+def _environments(resources: Iterable[Resource]) -> list[Environment]:
     found: dict[str, Environment] = {}
     for resource in resources:
         name = (
@@ -164,7 +222,7 @@ def environments(resources: Iterable[Resource]) -> list[Environment]:
     return list(found.values())
 
 
-def check_resources(resources: list[Resource], schemas: Iterable[Schemas]) -> list[Finding]:
+def check_resources(resources: Iterable[Resource], schemas: Iterable[Schemas]) -> list[Finding]:
     """Everything about what Kustomize built."""
     return Checker(schemas).check(resources)
 
@@ -172,42 +230,51 @@ def check_resources(resources: list[Resource], schemas: Iterable[Schemas]) -> li
 class Checker:
     """Runs the schemas once for each resource, and each other check once for all that is equal in what it reads.
 
-    Resources are equal when they are one object, as those that `Fragments` gives are.
+    Resources and environments are equal when they are one object, as those that `Fragments` gives are.
     """
 
     def __init__(self, schemas: Iterable[Schemas]) -> None:
         self._schemas = list(schemas)
         self._valid: dict[int, tuple[Resource, list[Finding]]] = {}
-        self._environments: dict[tuple[object, ...], list[Finding]] = {}
+        self._shapes: dict[int, tuple[Environment, list[Finding]]] = {}
+        self._fitting: dict[int, tuple[Environment, list[Finding]]] = {}
         self._known: dict[tuple[str, str], Known[tuple[str, ...]]] = {}
 
-    def check(self, resources: list[Resource]) -> list[Finding]:
+    def check(self, resources: Iterable[Resource]) -> list[Finding]:
         """Schemas first: the other checks count on their shapes."""
-        findings = [finding for resource in resources for finding in self._errors(resource)]
-        if findings:
+        found = environments(resources)
+        if findings := [finding for environment in found for finding in self._once(self._shapes, environment)]:
             return list(dict.fromkeys(findings))
-        ids = Counter(map(_identity, resources))
-        findings += [
-            Finding(namespace or "cluster", f"{kind}/{name}", "duplicates", f"there are {number} of it")
-            for (_, kind, namespace, name), number in ids.items()
-            if number > 1
-        ]
+        findings = [finding for environment in found for finding in self._once(self._fitting, environment)]
         hosts: dict[str, str] = {}
-        for environment in environments(resources):
-            if not environment.namespace:
-                findings += [
-                    Finding("cluster", _name(resource), "namespaced", "has no namespace")
-                    for resource in environment.resources
-                    if resource["kind"] not in CLUSTER_SCOPED
-                ]
-                continue
-            findings += self._fits(environment)
-            for resource in environment.of("Ingress", "HTTPRoute"):
-                for host in _hosts(resource):
-                    if hosts.setdefault(host, environment.namespace) != environment.namespace:
-                        message = f"answers under {host}, as {hosts[host]} does"
-                        findings.append(Finding(environment.namespace, _name(resource), "hosts", message))
+        for environment in found:
+            for host, resource in environment.hosts.items():
+                if hosts.setdefault(host, environment.namespace) != environment.namespace:
+                    message = f"answers under {host}, as {hosts[host]} does"
+                    findings.append(Finding(environment.namespace, _name(resource), "hosts", message))
         return findings
+
+    def _once(self, known: dict[int, tuple[Environment, list[Finding]]], environment: Environment) -> list[Finding]:
+        if id(environment) not in known:
+            find = self._has_errors if known is self._shapes else self._fits
+            known[id(environment)] = (environment, list(find(environment)))
+        return known[id(environment)][1]
+
+    def _has_errors(self, environment: Environment) -> Iterator[Finding]:
+        return (finding for resource in environment.resources for finding in self._errors(resource))
+
+    def _fits(self, environment: Environment) -> Iterator[Finding]:
+        for (_, kind, name), number in Counter(map(_identity, environment.resources)).items():
+            if number > 1:
+                message = f"there are {number} of it"
+                yield Finding(environment.namespace or "cluster", f"{kind}/{name}", "duplicates", message)
+        if environment.namespace:
+            for check in CHECKS:
+                yield from self._find(check, environment)
+        else:
+            for resource in environment.resources:
+                if resource["kind"] not in CLUSTER_SCOPED:
+                    yield Finding("cluster", _name(resource), "namespaced", "has no namespace")
 
     def _errors(self, resource: Resource) -> list[Finding]:
         if id(resource) not in self._valid:
@@ -220,12 +287,6 @@ class Checker:
                 [Finding(metadata.get("namespace") or "cluster", where, "schema", error) for error in errors],
             )
         return self._valid[id(resource)][1]
-
-    def _fits(self, environment: Environment) -> list[Finding]:
-        key = (environment.namespace, *map(id, environment.resources))
-        if key not in self._environments:
-            self._environments[key] = [finding for name in CHECKS for finding in self._find(name, environment)]
-        return self._environments[key]
 
     def _find(self, name: str, environment: Environment) -> list[Finding]:
         def run(note: Callable[[tuple[str, ...]], None]) -> list[Finding]:

@@ -51,8 +51,10 @@ class Network:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[list[Resource], set[Path]]] = {}
+        self._of: dict[int, tuple[Environment, set[Path]]] = {}
+        self._meant: dict[tuple[Any, ...], tuple[Environment, set[Path]]] = {}
 
-    def check(self, resources: list[Resource], answers: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, resources: Iterable[Resource], answers: Mapping[str, Any]) -> Iterator[Finding]:
         """What is open and should not be, and what should be open and is not, where the service runs."""
         environments = [
             env for env in kubernetes.environments(resources) if env.get("Deployment", answers["service_name"])
@@ -60,20 +62,31 @@ class Network:
         if not environments:
             yield Finding("cluster", "", "network", f"nothing runs {answers['service_name']}")
         for env in environments:
-            found, wanted = self.paths(env), meant(env, answers)
+            found, wanted = self.paths(env), self.meant(env, answers)
             for path in sorted(found ^ wanted):
                 verb = "reaches" if path in found else "does not reach"
                 message = f"{path.source} {verb} {path.target} on {path.port or 'every port'}/{path.protocol}"
                 yield Finding(env.namespace, path.source, "network", message)
 
+    def meant(self, env: Environment, answers: Mapping[str, Any]) -> set[Path]:
+        """The connections that the answers ask for."""
+        key = (id(env), *(answers[name] for name in DECISIVE))
+        if key not in self._meant:
+            # Kept with the environment, so that no other ever has its id.
+            self._meant[key] = (env, meant(env, {name: answers[name] for name in DECISIVE}))
+        return self._meant[key][1]
+
     def paths(self, env: Environment) -> set[Path]:
         """Every open connection of which one end is in the namespace."""
+        if id(env) in self._of:
+            return self._of[id(env)][1]
         policies = env.of("NetworkPolicy")
         here = tuple(_peer(pod, env.namespace) for pod in env.pods)
         key = (env.namespace, here, *map(id, policies))
         if key not in self._known:
             # Kept with the policies, so that no others ever have their ids.
             self._known[key] = (policies, set(_paths(env, here)))
+        self._of[id(env)] = (env, self._known[key][1])
         return self._known[key][1]
 
 
@@ -213,6 +226,12 @@ def _matches(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 # --- What an environment is meant to allow ---
+
+
+# The answers that decide it.
+DECISIVE = (
+    "database", "database_hosting", "exposure", "ingress_namespace", "metrics_port", "port", "service_name",
+)  # fmt: skip
 
 
 def meant(env: Environment, answers: Mapping[str, Any]) -> set[Path]:
