@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -246,9 +245,11 @@ def _holds_a_line(part: bytes) -> bool:
 def _together(files: list[tuple[str, Parts]]) -> PartedFiles:
     together = dict(files)
     if len(together) < len(files):
-        for path, number in Counter(path for path, _ in files).items():
-            if number > 1 and not path.endswith("/"):
-                raise ValueError(f"{number} files of template/ render {path}")
+        seen: set[str] = set()
+        for path, _ in files:
+            if path in seen and path[-1] != "/":
+                raise ValueError(f"two files of template/ render {path}")
+            seen.add(path)
     return PartedFiles(together)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
-from tests.validators import Files, Finding, Once, ignore, makefiles, python_code, text, yaml_files
+from tests.validators import makefiles, python_code, text, yaml_files
 
 
 def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judge: Judge) -> None:
@@ -26,10 +26,6 @@ def test_nothing_of_the_template_is_left(renderer: Renderer, judge: Judge) -> No
 
 def test_every_json_toml_ini_and_env_file_parses(renderer: Renderer, judge: Judge) -> None:
     judge(renderer.each("*.json", "*.toml", "*.ini", "*.cfg", "*.env"), text.check_formats)
-
-
-def test_the_documentation_names_only_files_that_exist(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.every("*"), Once(text.check_documentation))
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
@@ -66,30 +62,3 @@ def test_the_projects_own_linter_and_formatter_change_no_python(
 def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
     judge(renderer.distinct("pyproject.toml", "requirements*.txt"), python_code.check_project)
     judge(renderer.each("requirements*.txt"), python_code.check_locks)
-
-
-def test_no_folder_is_empty(renderer: Renderer, judge: Judge) -> None:
-    def check(files: Files) -> list[Finding]:
-        folders = [path for path in files if path.endswith("/")]
-        return [
-            Finding(folder, "", "empty", "is an empty folder")
-            for folder in folders
-            if folder != "./" and not any(path.startswith(folder) and path != folder for path in files)
-        ]
-
-    judge(renderer.every("*", "*/", awkward=False), Once(check))
-
-
-def test_git_ignores_no_rendered_file_that_an_update_would_overwrite(
-    renderer: Renderer, template: Template, judge: Judge
-) -> None:
-    kept = [str(path) for path in template.settings.get("skip_if_exists", [])]
-
-    def check(files: Files) -> list[Finding]:
-        return [
-            Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
-            for path in ignore.git_ignored(files[".gitignore"], list(files))
-            if path not in kept
-        ]
-
-    judge(renderer.every("*", awkward=False), Once(check))

@@ -148,7 +148,7 @@ def test_two_sources_of_one_path_are_refused(template: Template, tmp_path: Path)
     subprocess.run(["cp", "-a", template.folder, folder], check=True)
     (folder / "template/Dockerfile").write_text("FROM scratch\n")
     broken = Template(folder)
-    with pytest.raises(ValueError, match="2 files of template/ render Dockerfile"):
+    with pytest.raises(ValueError, match="two files of template/ render Dockerfile"):
         Renderer(broken, Space(broken)).distinct("*", awkward=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pathspec
@@ -12,17 +13,24 @@ def git_ignored(patterns: bytes, paths: list[str]) -> list[str]:
     return [path for path in paths if spec.match_file(path)]
 
 
+@functools.cache
 def docker_ignored(patterns: bytes, path: str) -> bool:
     """By the rules of moby/patternmatcher: anchored at the root, a match of a folder counts for what is in it."""
     ignored = False
-    for line in patterns.decode().splitlines():
-        pattern = line.strip()
-        if pattern and not pattern.startswith("#"):
-            negated = pattern.startswith("!")
-            regex = _regex(pattern.removeprefix("!").strip("/"))
-            if re.fullmatch(rf"{regex}(/.*)?", path):
-                ignored = not negated
+    for regex, negated in _rules(patterns):
+        if regex.fullmatch(path):
+            ignored = not negated
     return ignored
+
+
+@functools.cache
+def _rules(patterns: bytes) -> list[tuple[re.Pattern[str], bool]]:
+    lines = [line.strip() for line in patterns.decode().splitlines()]
+    return [
+        (re.compile(rf"{_regex(line.removeprefix('!').strip('/'))}(/.*)?"), line.startswith("!"))
+        for line in lines
+        if line and not line.startswith("#")
+    ]
 
 
 def _regex(pattern: str) -> str:

@@ -166,7 +166,13 @@ def is_there(path: str, files: Files) -> bool:
 
 @functools.lru_cache(maxsize=1000)
 def _with_folders(paths: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(paths) | {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    found = {".", *(path.rstrip("/") for path in paths)}
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return frozenset(found)
 
 
 @functools.cache
