@@ -1,69 +1,109 @@
-"""`copier update` brings a later version and keeps what the team changed, answered and deleted."""
+"""`copier update` brings a later version and keeps what the team changed, added, deleted and answered."""
 
 from __future__ import annotations
 
+import difflib
+import functools
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import copier
 import pytest
 import yaml
 
-from tests.render import ANSWERS_FILE
-from tests.space import Answers
-from tests.template import ROOT, Template
-from tests.test_render import git
+from tests.fast_copier import FastCopier
+from tests.release import questions, released, released_questions, unpack
+from tests.render import ANSWERS_FILE, File, Renderer
+from tests.space import Answers, Space
+from tests.template import ROOT, Template, choices
+from tests.test_render import comparable, git, on_disk
 
-ANSWERS: list[Answers] = [
-    {
-        "project_name": "Shop", "description": "Sells: things # and more.", "database": "postgres", "port": 3000,
-        "exposure": "gateway", "customize": True, "namespace": "team", "gateway": "infra/gate", "replicas": 1,
-    },
-    {"project_name": "Shop", "database": "none", "ci_provider": "none", "image_repository": "ghcr.io/acme/shop"},
-]  # fmt: skip
+# Where a released version equals the working tree an update has little to do. So there is an older one that differs in
+# these places, has a file more, and of which a choice and a question are new.
+OLDER = "0.0.1"
+DIFFERENCES: list[tuple[str, str, str]] = [
+    ("copier.yml", '    "MySQL": mysql\n', ""),
+    ("copier.yml", 'default: false\n  when: "{{ customize }}"', "default: false\n  when: false"),
+    ("template/Makefile.jinja", "help: ## List the targets", "help: ## Show the targets"),
+    ("template/kubernetes/base/deployment.yaml.jinja", "revisionHistoryLimit: 5", "revisionHistoryLimit: 4"),
+    ("template/README.md.jinja", "## Develop", "## Work on it"),
+    ("template/scripts/check.sh.jinja", "set -eu", "set -e"),
+    ("template/scripts/swarm.sed", "^", "^^"),
+    ("template/{{ python }}/Dockerfile.jinja", "--interval=10s", "--interval=30s"),
+    ("template/{{ python }}/app/logs.py", "import", "import  "),
+]
+VERSIONS = [OLDER, *released()]
+NOW = "999.0.0"
 
-# What the team does in its project between two updates.
-EDITS: dict[str, tuple[str, str]] = {
-    "Dockerfile": ("ARG VERSION=dev", "ENV TEAM=shop\nARG VERSION=dev"),
-    "app/web.py": ("\n\n\n", "\n\nTEAM = 'shop'\n\n\n"),
-    "kubernetes/base/service.yaml": ("spec:\n", "spec:\n  sessionAffinity: ClientIP\n"),
+ADDED = {"docs/team.md": b"# Ours\n", "app/team.py": b"TEAM = 1\n", "kubernetes/team.yaml": b"team: 1\n"}
+IGNORED = {".env": b"LOG_LEVEL=debug\n"}
+
+# What is answered otherwise on update, by the name of the answers.
+CHANGED: dict[str, Answers] = {
+    "everything on": {"database": "mysql", "log_agent": False},
+    "everything off": {"customize": False},
+    "exposure=nodeport": {"exposure": "ingress"},
+    "exposure=ingress": {"exposure": "gateway", "customize": True},
 }
-ADDED = {"docs/team.md": "# Ours\n", "app/team.py": "TEAM = 1\n"}
-DELETED = "scripts/swarm.sed"
-IGNORED = {".env": "LOG_LEVEL=debug\n", "secrets/database-password": "ours"}
 
-# What differs in the older version of the template that each project is made from.
-OLDER: dict[str, tuple[str, str]] = {
-    "template/Makefile.jinja": ("help: ## List the targets", "help: ## Show the targets"),
-    "template/kubernetes/base/deployment.yaml.jinja": ("revisionHistoryLimit: 5", "revisionHistoryLimit: 4"),
-    "template/README.md.jinja": ("## Develop", "## Work on it"),
-    "template/{{ python }}/Dockerfile.jinja": ("--interval=10s", "--interval=30s"),
-}
+
+class History:
+    """A git repository of the template with every version, and the answers that each of them is tried with."""
+
+    def __init__(self, folder: Path, template: Template) -> None:
+        self.repository = folder / "k8s-starter"
+        self._versions = {version: folder / version for version in VERSIONS}
+        for version, copy in self._versions.items():
+            if version == OLDER:
+                subprocess.run(["cp", "-a", template.folder, copy], check=True)
+                (copy / "template/old.txt").write_text("left behind\n")
+                for path, now, before in DIFFERENCES:
+                    change(copy / path, now, before)
+            else:
+                unpack(version, copy)
+        self.repository.mkdir()
+        git(self.repository, "init", "-q", "-b", "main")
+        for version, copy in {**self._versions, NOW: template.folder}.items():
+            for name in ("copier.yml", "extensions", "template"):
+                subprocess.run(["rm", "-rf", self.repository / name], check=True)
+                subprocess.run(["cp", "-a", copy / name, self.repository / name], check=True)
+            commit(self.repository)
+            git(self.repository, "tag", f"v{version}")
+
+    @functools.cache  # noqa: B019
+    def space(self, version: str) -> Space:
+        return Space(Template(self._versions[version], files=False))
+
+    def answers(self, version: str, name: str) -> Answers:
+        if name.startswith("everything"):
+            return self.space(version).extreme(most=name == "everything on")
+        question, _, value = name.partition("=")
+        return {"project_name": "Shop", **({question: value} if value else {})}
+
+
+def names_of_answers(version: str) -> list[str]:
+    asked = questions((ROOT / "copier.yml").read_bytes()) if version == OLDER else released_questions(version)
+    exposures = [f"exposure={value}" for value in choices(asked["exposure"]["choices"])]
+    return ["everything on", "everything off", "defaults", *exposures]
 
 
 @pytest.fixture(scope="module")
-def repository(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template's history: a synthetic older version, then the working tree."""
-    folder = tmp_path_factory.mktemp("history") / "k8s-starter"
-    subprocess.run(["cp", "-a", template.folder, folder], check=True)
-    git(folder, "init", "-q", "-b", "main")
-    for path, (now, before) in OLDER.items():
-        change(folder / path, now, before)
-    (folder / "template/old.txt").write_text("left behind\n")
-    commit(folder, "v1.0.0")
-    for path, (now, before) in OLDER.items():
-        change(folder / path, before, now)
-    (folder / "template/old.txt").unlink()
-    commit(folder, "v1.1.0")
-    return folder
+def history(template: Template, tmp_path_factory: pytest.TempPathFactory) -> History:
+    return History(tmp_path_factory.mktemp("history"), template)
 
 
-def commit(folder: Path, tag: str = "") -> None:
+@pytest.fixture(scope="module")
+def fast() -> Iterator[FastCopier]:
+    fast = FastCopier()
+    yield fast
+    fast.close()
+
+
+def commit(folder: Path) -> None:
     git(folder, "add", "--all")
-    git(folder, "commit", "-q", "--allow-empty", "-m", tag or "work")
-    if tag:
-        git(folder, "tag", tag)
+    git(folder, "commit", "-q", "--allow-empty", "-m", "work")
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -72,122 +112,129 @@ def change(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def start(repository: Path, project: Path, answers: Answers, version: str) -> Path:
+def start(repository: Path, project: Path, answers: Answers, version: str) -> None:
     copier.run_copy(
-        str(repository), project, data=answers, defaults=True, quiet=True, vcs_ref=version, settings=copier.Settings()
+        str(repository),
+        project,
+        data=answers,
+        defaults=True,
+        quiet=True,
+        vcs_ref=f"v{version}",
+        settings=copier.Settings(),
     )
     git(project, "init", "-q", "-b", "main")
     commit(project)
-    return project
 
 
-def update(project: Path, **changed: object) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
-            patch.setenv(f"{name}_NAME", "A")
-            patch.setenv(f"{name}_EMAIL", "a@example.com")
-        copier.run_update(project, data=changed, defaults=True, overwrite=True, quiet=True, settings=copier.Settings())
+def update(project: Path, changed: Answers) -> None:
+    copier.run_update(project, data=changed, defaults=True, overwrite=True, quiet=True, settings=copier.Settings())
 
 
-def stored(project: Path) -> dict[str, object]:
+def stored(project: Path) -> Answers:
     answers = yaml.safe_load((project / ANSWERS_FILE).read_text())
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
-def files(project: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(project)): path.read_text()
-        for path in project.rglob("*")
-        if path.is_file() and ".git" not in path.relative_to(project).parts
-    }
+def files(folder: Path) -> dict[str, File]:
+    found = on_disk(folder)
+    return {path: file for path, file in found.items() if path[-1] != "/" and not path.startswith(".git/")}
 
 
-@pytest.mark.parametrize("answers", ANSWERS, ids=["with a database", "without"])
-def test_an_update_keeps_what_the_team_did(repository: Path, tmp_path: Path, answers: Answers) -> None:
-    project = start(repository, tmp_path / "project", answers, "v1.0.0")
-    before = stored(project)
-    for path, (old, new) in EDITS.items():
-        change(project / path, old, new)
-    for path, text in ADDED.items():
+def fresh(renderer: Renderer, before: Answers, changed: Answers) -> dict[str, File]:
+    """A fresh copy of the newest version with what an update asks, given the answers before it."""
+    worker = renderer.template.worker(dict(changed))
+    vars(worker.subproject)["last_answers"] = dict(before)
+    worker._ask()
+    answers = {name: value for name, value in worker._answers_to_remember().items() if not name.startswith("_")}
+    return {path: file for path, file in renderer.project(answers).items() if path[-1] != "/"}
+
+
+def edit(project: Path, before: dict[str, File], after: dict[str, File]) -> dict[str, File]:
+    """Do what a team does, and return what has to be there after the update."""
+    wanted = dict(after)
+    # Those first that the template changes too.
+    common = sorted(before.keys() & after.keys() - {ANSWERS_FILE}, key=lambda path: (before[path] == after[path], path))
+    edited: dict[str, str] = {}
+    for path in common:
+        old, new = (version[path].content.splitlines(keepends=True) for version in (before, after))
+        same = difflib.SequenceMatcher(None, old, new, autojunk=False).find_longest_match()
+        kind = Path(path).suffix or path
+        if kind not in edited and same.size >= 9:  # lines; git merges what is three lines away from another change
+            edited[kind] = path
+            line = old[same.a + same.size // 2].removesuffix(b"\n") + b" # team\n"
+            old[same.a + same.size // 2] = new[same.b + same.size // 2] = line
+            (project / path).write_bytes(b"".join(old))
+            wanted[path] = after[path]._replace(content=b"".join(new))
+    assert len(edited) >= 8, f"only {edited} are edited"
+
+    deleted = next(path for path in common if path not in edited.values())
+    (project / deleted).unlink()
+    del wanted[deleted]
+    for path, content in ADDED.items():
+        wanted[path] = File(content, 0o644)
         (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text)
-    (project / DELETED).unlink()
+        (project / path).write_bytes(content)
     commit(project)
-    for path, text in IGNORED.items():
-        if "database" in path and answers["database"] == "none":
-            continue
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text)
-    assert git(project, "status", "--porcelain") == "", "the team's own files are ignored by git"
-
-    update(project)
-
-    assert git(project, "diff", "--check", "HEAD") == "", "no conflict markers"
-    assert not list(project.rglob("*.rej"))
-    assert stored(project) == before, "no answer is lost or changed"
-    now = files(project)
-    for path, (_, new) in EDITS.items():
-        assert new in now[path], f"the edit of {path}"
-    assert ADDED.items() <= now.items()
-    assert {path: text for path, text in IGNORED.items() if path in now}.items() <= now.items()
-    assert DELETED not in now
-    assert "old.txt" not in now
-    assert "help: ## List the targets" in now["Makefile"]
-    assert "revisionHistoryLimit: 5" in now["kubernetes/base/deployment.yaml"]
-    assert "--interval=10s" in now["Dockerfile"]
-    assert "## Develop" in now["README.md"]
+    for path, content in IGNORED.items():
+        wanted[path] = File(content, 0o644)
+        (project / path).write_bytes(content)
+    assert git(project, "status", "--porcelain") == "", "what the team keeps for itself is ignored by git"
+    return wanted
 
 
-def test_an_update_of_an_untouched_project_is_a_fresh_copy(repository: Path, tmp_path: Path) -> None:
-    updated = start(repository, tmp_path / "updated", ANSWERS[0], "v1.0.0")
-    update(updated)
-    fresh = start(repository, tmp_path / "fresh", ANSWERS[0], "v1.1.0")
-    assert files(updated) == files(fresh)
+def live(project: Path, history: History, renderer: Renderer, version: str, name: str) -> dict[str, File]:
+    """Copy, work, update, and update again; return what has to be there in the end."""
+    changed = CHANGED.get(name, {})
+    start(history.repository, project, history.answers(version, name), version)
+    before = stored(project)
+    wanted = edit(project, files(project), fresh(renderer, before, changed))
 
-    commit(updated)
-    update(updated)
-    assert git(updated, "status", "--porcelain") == "", "a second update changes nothing"
+    update(project, changed)
 
-
-def test_an_answer_changed_on_update_is_a_fresh_copy_with_it(repository: Path, tmp_path: Path) -> None:
-    changed: Answers = {"database": "redis", "exposure": "ingress", "customize": False}
-    updated = start(repository, tmp_path / "updated", ANSWERS[0], "v1.0.0")
-    update(updated, **changed)
-    kept = {name: value for name, value in ANSWERS[0].items() if name not in ("namespace", "gateway", "metrics_port")}
-    # An answer that still has its question stays, even where it was a default that followed from another answer.
-    kept["ingress_namespace"] = str(ANSWERS[0]["gateway"]).split("/")[0]
-    fresh = start(repository, tmp_path / "fresh", kept | changed, "v1.1.0")
-    assert files(updated) == files(fresh)
+    now = stored(project)
+    kept = {name: value for name, value in before.items() if name in now}
+    assert kept | changed == {name: now[name] for name in kept | changed}, "an answer is lost or replaced"
+    assert_same(files(project), wanted)
+    commit(project)
+    update(project, {})
+    assert git(project, "status", "--porcelain") == "", "a second update changes something"
+    return wanted
 
 
-@pytest.fixture(scope="module")
-def committed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """This repository itself, with the working tree committed on top of its history."""
+def assert_same(found: dict[str, File], wanted: dict[str, File]) -> None:
+    """No edit is lost, no file is left or comes back, no marker or .rej is written, and all else is a fresh copy's."""
+    one, other = (comparable(files, modes=False) for files in (found, wanted))
+    differences = "\n".join(
+        f"{path}: {'missing' if path not in found else 'there' if path not in wanted else diff(found[path], wanted[path])}"
+        for path in sorted(one.keys() | other.keys())
+        if one.get(path) != other.get(path)
+    )
+    if differences:
+        pytest.fail(f"the update differs from a fresh copy with the team's work:\n{differences}", pytrace=False)
 
-    def clone() -> Path:
-        folder = tmp_path_factory.mktemp("clone") / "k8s-starter"
-        git(ROOT, "clone", "-q", "--no-hardlinks", str(ROOT), str(folder))
-        return folder
 
-    return clone
+def diff(found: File, wanted: File) -> str:
+    texts = (file.content.decode(errors="replace").splitlines() for file in (found, wanted))
+    return "\n".join([f"{found.mode:o} {wanted.mode:o}", *difflib.unified_diff(*texts, "found", "wanted", lineterm="")])
 
 
-def test_every_released_version_can_be_updated(
-    committed: Callable[[], Path], template: Template, tmp_path: Path
+@pytest.mark.parametrize(
+    ("version", "name"), [(version, name) for version in VERSIONS for name in names_of_answers(version)]
+)
+def test_an_update_keeps_what_the_team_did(
+    history: History, fast: FastCopier, renderer: Renderer, tmp_path: Path, version: str, name: str
 ) -> None:
-    """From each tag, or from the newest commit before the first release."""
-    folder = committed()
-    released = git(folder, "tag").split()
-    versions = released or git(folder, "rev-list", "--max-count=1", "HEAD").split()
-    for name in ("copier.yml", "extensions", "template"):
-        subprocess.run(["rm", "-rf", folder / name], check=True)
-        subprocess.run(["cp", "-a", template.folder / name, folder / name], check=True)
-    commit(folder)
-    git(folder, "tag", "v999.0.0")
-    for version in versions:
-        for number, answers in enumerate(ANSWERS if released else ANSWERS[:1]):
-            project = start(folder, tmp_path / f"{version}-{number}", answers, version)
-            before = stored(project)
-            update(project)
-            assert git(project, "diff", "--check", "HEAD") == "", version
-            assert before.items() <= stored(project).items(), f"{version}: no answer is lost or changed"
+    with fast():
+        live(tmp_path / "project", history, renderer, version, name)
+
+
+def test_copier_without_its_repeated_work_does_the_same(
+    history: History, fast: FastCopier, renderer: Renderer, tmp_path: Path
+) -> None:
+    found = []
+    for number, context in enumerate((nullcontext, fast)):
+        project = tmp_path / str(number) / "project"
+        with context():
+            live(project, history, renderer, OLDER, "everything on")
+        found.append((files(project), git(project, "ls-files", "--stage"), git(project, "log", "--format=%T")))
+    assert found[0] == found[1]
