@@ -61,7 +61,7 @@ def questions(text: str | bytes) -> Questions:
 def known_names(now: Questions) -> set[str]:
     """The names that the first question does not refuse: those that are asked, and those that were."""
     validator = now["project_name"]["validator"]
-    listed = validator[validator.index('"in", [') : validator.index("| list")]
+    listed = validator[validator.index('"in", [') + len('"in"') : validator.index("| list")]
     return set(re.findall(r'"(\w+)"', listed))
 
 

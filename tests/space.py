@@ -219,6 +219,11 @@ class Space:
         switches = {name: value for name, value in chosen if self.questions[name].kind in ("choice", "bool")}
         return self._with(switches, unusual=True)[0]
 
+    def accepted(self, answers: Answers) -> dict[str, list[Value]]:
+        """Which usual and awkward values each question takes beside these answers."""
+        given, context = self._with(answers)
+        return {name: self._values(self.questions[name], context, awkward=True)[1] for name in given}
+
     def _with(self, wanted: Answers, *, unusual: bool = False) -> tuple[Answers, Answers]:
         """One combination: the wanted answers where they are asked for, else the first possible ones or the last."""
         given: Answers = {}

@@ -235,6 +235,16 @@ def test_an_update_keeps_what_the_team_did(
             update_again(project)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_version_took_is_still_taken(history: History, space: Space, version: str) -> None:
+    """Of an answer that has become invalid Copier says nothing: it takes the default."""
+    for most in (True, False):
+        answers = history.space(version).extreme(most=most)
+        accepted = space.accepted(answers)
+        for name, values in history.space(version).accepted(answers).items():
+            assert set(values) <= set(accepted.get(name, values)), f"{name} is refused now"
+
+
 def test_copier_without_its_repeated_work_does_the_same(
     history: History, fast: FastCopier, renderer: Renderer, tmp_path: Path
 ) -> None:
