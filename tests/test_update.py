@@ -152,8 +152,9 @@ def fresh(renderer: Renderer, before: Answers, changed: Answers) -> dict[str, Fi
 def edit(project: Path, before: dict[str, File], after: dict[str, File]) -> dict[str, File]:
     """Do what a team does, and return what has to be there after the update."""
     wanted = dict(after)
+    paths = before.keys() & after.keys() - {ANSWERS_FILE, ".gitignore"}
     # Those first that the template changes too.
-    common = sorted(before.keys() & after.keys() - {ANSWERS_FILE}, key=lambda path: (before[path] == after[path], path))
+    common = sorted(paths, key=lambda path: (before[path].content == after[path].content, path))
     edited: dict[str, str] = {}
     for path in common:
         old, new = (version[path].content.splitlines(keepends=True) for version in (before, after))
@@ -212,7 +213,7 @@ def diff(found: File | None, wanted: File | None) -> str:
     if not found or not wanted:
         return "missing" if wanted else "not wanted"
     one, other = (file.content.decode(errors="replace").splitlines() for file in (found, wanted))
-    modes = f"mode {found.mode:o}, wanted {wanted.mode:o}"
+    modes = f"mode {found.mode & 0o777:o}, wanted {wanted.mode & 0o777:o}"
     return "\n".join([modes, *difflib.unified_diff(one, other, "found", "wanted", lineterm="")])
 
 
