@@ -91,7 +91,7 @@ def release(version: str, root: Path = ROOT) -> None:
     _refuse(version, root)
     head = _git(root, "rev-parse", "HEAD").strip()
     changelog, snapshot = root / CHANGELOG, _snapshot(version, root)
-    with _all_or_nothing(root, head, snapshot):
+    with _all_or_nothing(root, head, changelog, snapshot):
         snapshot.parent.mkdir(exist_ok=True)
         _git(root, "-c", "tar.umask=0022", "archive", "--format=tar", f"--output={snapshot}", head, "--", *TEMPLATE)
         heading = f"## Unreleased\n\n## {version} - {datetime.now(UTC).date()}\n"
@@ -143,13 +143,16 @@ def _refuse(version: str, root: Path) -> None:
 
 
 @contextmanager
-def _all_or_nothing(root: Path, head: str, snapshot: Path) -> Iterator[None]:
-    """Put everything back on failure; the tree was clean, so nobody's work is in the way."""
+def _all_or_nothing(root: Path, head: str, changelog: Path, snapshot: Path) -> Iterator[None]:
+    """Put everything back on failure."""
+    text = changelog.read_bytes()
     try:
         yield
     except BaseException:
-        _git(root, "reset", "--quiet", "--hard", head)
+        changelog.write_bytes(text)
         snapshot.unlink(missing_ok=True)
+        # Which fails where nothing was added because the index is locked.
+        subprocess.run(["git", "reset", "--quiet", head], cwd=root, check=False, capture_output=True)
         raise
 
 

@@ -48,6 +48,8 @@ def repository(clone: Path) -> Iterator[Path]:
     settings = (clone / ".git/config").read_text()
     yield clone
     (clone / ".git/config").write_text(settings)
+    for name in ("index.lock", "hooks/pre-commit"):
+        (clone / ".git" / name).unlink(missing_ok=True)
     git(clone, "reset", "-q", "--hard", head)
     git(clone, "clean", "-fdq")
     for tag in git(clone, "tag").split():
@@ -152,19 +154,27 @@ def test_a_snapshot_of_the_same_commit_is_the_same(repository: Path) -> None:
     assert snapshots[0] == snapshots[1]
 
 
-@pytest.mark.parametrize(
-    "setting", [("core.hooksPath", "hooks"), ("tag.gpgSign", "true")], ids=["the commit fails", "the tag fails"]
-)
-def test_a_release_that_fails_leaves_nothing_behind(
-    repository: Path, setting: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hook = tmp_path / "hooks/pre-commit"
-    hook.parent.mkdir()
+def a_locked_index(folder: Path) -> None:
+    (folder / ".git/index.lock").touch()
+
+
+def a_commit_that_a_hook_refuses(folder: Path) -> None:
+    hook = folder / ".git/hooks/pre-commit"
+    hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    name, value = setting
-    git(repository, "config", name, str(hook.parent) if value == "hooks" else value)
-    git(repository, "config", "gpg.program", "false")
+
+
+def a_tag_that_cannot_be_signed(folder: Path) -> None:
+    git(folder, "config", "tag.gpgSign", "true")
+    git(folder, "config", "gpg.program", "false")
+
+
+@pytest.mark.parametrize("failure", [a_locked_index, a_commit_that_a_hook_refuses, a_tag_that_cannot_be_signed])
+def test_a_release_that_fails_leaves_nothing_behind(
+    repository: Path, failure: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failure(repository)
     before = state(repository)
     with pytest.raises(SystemExit, match="2"):
         main(["0.10.0"], repository)
