@@ -55,6 +55,10 @@ lock: $(INSTALLED) ## Lock the newest versions of the tools and of the rendered 
 	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 	@$(VENV)/bin/python tests/apps/lock.py
 
+.PHONY: release
+release: $(INSTALLED) ## Commit and tag a version: make release VERSION=0.2.0
+	@$(VENV)/bin/python -m tests.release '$(VERSION)'
+
 .PHONY: clean
 clean: ## Remove the virtual environment and caches
 	rm -rf '$(VENV)' '$(SCANNERS)' .cache

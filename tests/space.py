@@ -194,6 +194,48 @@ class Space:
 
         return count(0, ())
 
+    def extreme(self, *, most: bool) -> Answers:
+        """The answers that switch on as much as possible, or as little: all booleans, then what chooses most files.
+
+        Climbing from answer to answer finds it without a walk through every combination. Texts and numbers are unusual
+        ones, never the default.
+        """
+
+        def score(answers: Answers) -> tuple[int, int]:
+            given, context = self._with(answers)
+            on = sum(bool(context[name]) for name, question in self.questions.items() if question.computed)
+            return (on, len(given)) if most else (-on, len(given))
+
+        best: Answers = {name: most for name in self.asked if self.questions[name].kind == "bool"}
+        better = True
+        while better:
+            better = False
+            for name in self.asked:
+                for value in self._all_values(self.questions[name], awkward=False):
+                    if score({**best, name: value}) > score(best):
+                        best = {**best, name: value}
+                        better = True
+        chosen = self._with(best)[0].items()
+        switches = {name: value for name, value in chosen if self.questions[name].kind in ("choice", "bool")}
+        return self._with(switches, unusual=True)[0]
+
+    def accepted(self, answers: Answers) -> dict[str, list[Value]]:
+        """Which usual and awkward values each question takes beside these answers."""
+        given, context = self._with(answers)
+        return {name: self._values(self.questions[name], context, awkward=True)[1] for name in given}
+
+    def _with(self, wanted: Answers, *, unusual: bool = False) -> tuple[Answers, Answers]:
+        """One combination: the wanted answers where they are asked for, else the first possible ones or the last."""
+        given: Answers = {}
+        context: Answers = {}
+        for question in self.questions.values():
+            asked, values = self._values(question, context, awkward=unusual)
+            value = wanted.get(question.name, values[-unusual])
+            context[question.name] = value if asked and value in values else values[-unusual]
+            if asked:
+                given[question.name] = context[question.name]
+        return given, context
+
     def _walk(
         self,
         questions: tuple[Question, ...],

@@ -47,7 +47,8 @@ class Source:
 
 
 class Template:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, files: bool = True) -> None:
+        """Read the template in a folder; without its files, which takes long, it serves to answer its questions."""
         self.folder = folder
         self._first = Worker(src_path=str(folder), settings=SettingsModel())
         if self._first.template.vcs:
@@ -55,9 +56,9 @@ class Template:
         self.settings: dict[str, Any] = self._first.template.config_data
         self.questions: dict[str, dict[str, Any]] = self._first.template.questions_data
         self.env = self._first.jinja_env
-        self._remember_compiled_templates()
+        remember_compiled_templates(self.env)
         self._refuse_what_is_not_implemented()
-        self.sources = list(self._read_sources())
+        self.sources = list(self._read_sources()) if files else []
 
     def worker(self, answers: dict[str, Any] | None = None) -> Worker:
         """Copier's worker for these answers, with the template already read and its Jinja templates compiled."""
@@ -174,21 +175,6 @@ class Template:
         """The names that it takes from what stands before it."""
         return meta.find_undeclared_variables(self._tree([node])) - _sets(node)
 
-    def _remember_compiled_templates(self) -> None:
-        # Copier compiles each text anew: that is half of the time that it takes to render a project.
-        compile_text = self.env.from_string
-        remembered: dict[str, jinja2.Template] = {}
-
-        def from_string(source: Any, *arguments: Any, **options: Any) -> jinja2.Template:
-            if arguments or options or not isinstance(source, str):
-                return compile_text(source, *arguments, **options)
-            if source not in remembered:
-                remembered[source] = compile_text(source)
-            return remembered[source]
-
-        self.env.from_string = from_string  # type: ignore[method-assign]
-        self.env.auto_reload = False
-
     def _refuse_what_is_not_implemented(self) -> None:
         template = self._first.template
         for setting in ("exclude", "preserve_symlinks", "external_data", "jinja_extensions"):
@@ -196,6 +182,24 @@ class Template:
                 raise NotImplementedError(f"_{setting} in copier.yml")
         if template.templates_suffix != SUFFIX or not template.subdirectory:
             raise NotImplementedError("another _templates_suffix, or no _subdirectory, in copier.yml")
+
+
+def remember_compiled_templates(env: jinja2.Environment) -> None:
+    """Copier compiles each text anew: that is half of the time that it takes to render a project."""
+    compile_text = env.from_string
+    remembered: dict[str, jinja2.Template] = {}
+
+    def from_string(source: Any, *arguments: Any, **options: Any) -> jinja2.Template:
+        if arguments or options or not isinstance(source, str):
+            return compile_text(source, *arguments, **options)
+        if source in remembered:
+            env.preprocess(source)  # which is where Copier's `yield` begins anew
+        else:
+            remembered[source] = compile_text(source)
+        return remembered[source]
+
+    env.from_string = from_string  # type: ignore[method-assign]
+    env.auto_reload = False
 
 
 def _sets(node: nodes.Node) -> set[str]:
