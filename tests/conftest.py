@@ -1,75 +1,28 @@
-"""What all tests share: the rendered space, and how a finding becomes a failure that names answers, file and check."""
+"""What all tests share: the template, its space and renderer, and what need not be looked at again."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.render import Rendered, Renderer
+from tests import passed, verdicts
+from tests.judge import Judge
+from tests.render import Renderer
 from tests.space import Space, describe
 from tests.template import Template, copy_working_tree
-from tests.validators import Files, Finding
 
-_seconds: dict[str, float] = {}
-_counts: dict[str, str] = {}
-
-
-class Judge:
-    """Runs a check over rendered files and fails once for all findings."""
-
-    def __call__(self, rendered: Iterable[Rendered], check: Callable[[Files], Iterable[Finding]]) -> None:
-        self.found((one, findings(check, one.files)) for one in rendered)
-
-    def found(self, results: Iterable[tuple[Rendered, Iterable[Finding]]], *, at_least: int = 1) -> None:
-        checked = 0
-        first: dict[tuple[str, str, str], tuple[Finding, Rendered]] = {}
-        times: dict[tuple[str, str, str], int] = {}
-        for rendered, findings in results:
-            checked += 1
-            for finding in findings:
-                key = (finding.path, finding.where, finding.message)
-                first.setdefault(key, (finding, rendered))
-                times[key] = times.get(key, 0) + 1
-        assert checked >= at_least, "nothing was rendered to check"
-        if first:
-            pytest.fail(
-                f"{sum(times.values())} findings in {checked} renders, each with the first answers that show it:\n"
-                + "\n".join(
-                    f"  {finding}\n      with {rendered}" for finding, rendered in itertools.islice(first.values(), 40)
-                ),
-                pytrace=False,
-            )
-
-    def count(self, what: str, number: int | str) -> None:
-        _counts[what] = number if isinstance(number, str) else f"{number:,}"
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            _seconds[name] = _seconds.get(name, 0) + time.perf_counter() - start
-
-
-def findings(check: Callable[[Files], Iterable[Finding]], files: Files) -> list[Finding]:
-    """What the check finds; a file that it cannot even read is a finding too."""
-    try:
-        return list(check(files))
-    except yaml.YAMLError as error:
-        return [Finding(next(iter(files)), "", "unreadable", " ".join(str(error).split()))]
+_judge = Judge()
+_counts, _seconds = _judge.counts, _judge.seconds
+_outcomes: dict[str, set[str]] = {}
+_before: set[str] = set()  # the tests that passed earlier
 
 
 @pytest.fixture(scope="session")
 def judge() -> Judge:
-    return Judge()
+    return _judge
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +38,10 @@ def space(template: Template, judge: Judge) -> Space:
 
 
 @pytest.fixture(scope="session")
-def renderer(template: Template, space: Space) -> Renderer:
+def renderer(template: Template, space: Space, judge: Judge) -> Renderer:
     """Everything that the template can render."""
-    return Renderer(template, space)
+    judge.renderer = Renderer(template, space)
+    return judge.renderer
 
 
 @pytest.fixture(autouse=True)
@@ -101,19 +55,54 @@ def _no_settings_of_the_person_who_runs_the_tests(monkeypatch: pytest.MonkeyPatc
 FIRST = ("test_kubernetes", "test_render", "test_update", "test_files", "test_validators", "test_compose")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fresh", action="store_true", help="run every test, and forget what earlier runs have found")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fresh") or os.environ.get("CI"):
+        verdicts.forget()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+    keys = {item.nodeid: passed.key(item.nodeid) for item in items if _is_decided_by_files(item.nodeid)}
+    before = verdicts.passed(keys.values())
+    if known := [item for item in items if keys.get(item.nodeid) in before]:
+        _before.update(item.nodeid for item in known)
+        config.hook.pytest_deselected(items=known)
+        items[:] = [item for item in items if item.nodeid not in _before]
+
+
+def _is_decided_by_files(test: str) -> bool:
+    """Real toolchains, servers and clusters are the machine's: their tests run each time."""
+    return PurePosixPath(test.partition("::")[0]).parent == PurePosixPath("tests")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _outcomes.setdefault(report.nodeid, set()).add(report.outcome)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput.update(counts=_counts, seconds=_seconds)
+        session.config.workeroutput.update(counts=_counts, seconds=_seconds, before=sorted(_before))
+        return
+    well = [test for test, outcomes in _outcomes.items() if outcomes == {"passed"} and _is_decided_by_files(test)]
+    verdicts.note_passed(map(passed.key, well))
+    key = passed.key_of_counts()
+    (earlier,) = verdicts.known([key]) or [{}]
+    for what, number in earlier.items():
+        _counts.setdefault(what, number)
+    verdicts.note({key: _counts})
+    if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and _before:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker counted."""
     _counts.update(node.workeroutput.get("counts", {}))
+    _before.update(node.workeroutput.get("before", []))
     for name, seconds in node.workeroutput.get("seconds", {}).items():
         _seconds[name] = _seconds.get(name, 0) + seconds
 
@@ -130,3 +119,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{number:>12}  {what}")
         for name, seconds in sorted(_seconds.items(), key=lambda item: -item[1]):
             terminalreporter.write_line(f"{seconds:>10.1f} s  {name}")
+    if _before:
+        terminalreporter.write_line(
+            f"{len(_before)} tests passed before with the same files and were not run again; --fresh runs them too."
+        )

@@ -50,11 +50,15 @@ class Renderer:
             source: (picker(sorted(source.reads)), {}) for source in self._everything()
         }
 
-    def project(self, answers: Answers) -> dict[str, File]:
-        """The whole project, asked and rendered by Copier's worker; names of folders end in "/" and have no content."""
+    def context(self, answers: Answers) -> Mapping[str, Any]:
+        """What templates read, asked and computed by Copier's worker."""
         worker = self.template.worker(answers)
         worker._ask()
-        context = worker._render_context()
+        return worker._render_context()
+
+    def project(self, answers: Answers) -> dict[str, File]:
+        """The whole project, as Copier renders it; names of folders end in "/" and have no content."""
+        context = self.context(answers)
         found: dict[str, File] = {}
         for source in self.template.sources:
             if path := self._path(source, context):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Renderer
 from tests.validators import circleci
 

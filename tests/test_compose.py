@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Renderer
 from tests.validators import compose
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
 from tests.validators import makefiles, python_code, text, yaml_files

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
 from tests.validators import Finding, kubernetes, kustomize, network

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.conftest import Judge, findings
+from tests.judge import Judge, findings
 from tests.render import Rendered, Renderer
 from tests.template import Template
 from tests.validators import Check, Files, Finding, Once, contract, dockerfile, ignore, text

@@ -12,7 +12,7 @@ import platform
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,24 @@ def remember(
     return [decoded[key] for key in keys]
 
 
+def known(keys: Iterable[str]) -> list[Any]:
+    """What was noted of these keys, of those of which anything was."""
+    return [json.loads(text) for _, text in _read(map(bytes.fromhex, keys))]
+
+
+def note(found: Mapping[str, Any]) -> None:
+    """Remember something of each of these keys."""
+    _write({bytes.fromhex(key): json.dumps(value) for key, value in found.items()})
+
+
 def passed(keys: Iterable[str]) -> set[str]:
     """The keys of tests that have passed."""
-    return {key.hex() for key, _ in _read(bytes.fromhex(key) for key in keys)}
+    return {key.hex() for key, _ in _read(map(bytes.fromhex, keys))}
 
 
 def note_passed(keys: Iterable[str]) -> None:
     """Remember these keys of tests that have passed."""
-    _write({bytes.fromhex(key): "true" for key in keys})
+    note(dict.fromkeys(keys, True))
 
 
 def key_of(*parts: Any) -> str:
@@ -76,7 +86,7 @@ def key_of(*parts: Any) -> str:
 
 @functools.cache
 def code(*names: str) -> tuple[bytes, ...]:
-    """The content of files and of all Python files in folders of this repository, and the interpreter."""
+    """The interpreter, and the content of files and of all Python files in folders of this repository."""
     paths = [path for name in names for path in (sorted((ROOT / name).rglob("*.py")) or [ROOT / name])]
     return (sys.version.encode(), platform.machine().encode(), *(path.read_bytes() for path in paths))
 

@@ -14,7 +14,7 @@ from tests.apps.servers import MissingError
 from tests.cluster import programs
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.project import Project
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Renderer
 from tests.space import Space, Value
 from tests.template import Template

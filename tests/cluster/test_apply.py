@@ -18,7 +18,7 @@ import yaml
 from tests.cluster.conftest import Maker
 from tests.cluster.control_plane import QUOTA_CONFLICT, ControlPlane, Object, wait_for
 from tests.cluster.project import ENVIRONMENTS, Project
-from tests.conftest import Judge
+from tests.judge import Judge
 from tests.render import Renderer
 from tests.validators import kustomize, yaml_files
 

@@ -1,0 +1,115 @@
+"""How a finding becomes a failure that names the smallest answers, both files and lines, the check, and a command."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from tests.render import Rendered, Renderer
+from tests.space import Answers
+from tests.validators import Files, Finding
+
+_SHOWN = 10  # findings; to find the smallest answers of one takes a second
+
+
+class Judge:
+    """Runs a check over rendered files and fails once for all findings."""
+
+    def __init__(self) -> None:
+        self.renderer: Renderer | None = None  # of the template that is judged
+        self.counts: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, rendered: Iterable[Rendered], check: Callable[[Files], Iterable[Finding]]) -> None:
+        """Fail if the check finds anything in any of these."""
+        self.found((one, findings(check, one.files)) for one in rendered)
+
+    def found(self, results: Iterable[tuple[Rendered, Iterable[Finding]]], *, at_least: int = 1) -> None:
+        """Fail if anything was found, or fewer than `at_least` were looked at."""
+        checked = 0
+        first: dict[tuple[str, str, str], tuple[Finding, Rendered]] = {}
+        times: dict[tuple[str, str, str], int] = {}
+        for rendered, findings in results:
+            checked += 1
+            for finding in findings:
+                key = (finding.path, finding.where, finding.message)
+                first.setdefault(key, (finding, rendered))
+                times[key] = times.get(key, 0) + 1
+        assert checked >= at_least, "nothing was rendered to check"
+        if first:
+            shown = itertools.islice(first.values(), _SHOWN)
+            told = "\n".join(self._tell(finding, rendered) for finding, rendered in shown)
+            more = f"\n  … and {len(first) - _SHOWN} more" if len(first) > _SHOWN else ""
+            pytest.fail(
+                f"{len(first)} findings, {sum(times.values())} times in {checked} renders:\n{told}{more}", pytrace=False
+            )
+
+    def count(self, what: str, number: int | str) -> None:
+        """Have a number printed at the end."""
+        self.counts[what] = number if isinstance(number, str) else f"{number:,}"
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Have the time printed that this takes."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - start
+
+    def _tell(self, finding: Finding, rendered: Rendered) -> str:
+        if self.renderer is None:
+            return f"  {finding}\n    with      {rendered}"
+        answers = smallest(self.renderer, finding, rendered)
+        project = self.renderer.project(dict(answers))
+        context = self.renderer.context(dict(answers))
+        lines = [str(finding)]
+        if finding.path in project:
+            line = int(finding.where) if finding.where.isdecimal() else 1
+            lines.append(f"template  {self.renderer.origin(finding.path, line, context)}")
+        data = [f"--data={name}={_text(value)}" for name, value in answers.items()]
+        command = [".venv/bin/copier", "copy", "--vcs-ref=HEAD", "--defaults", "--quiet", *data, ".", "../project"]
+        given = " ".join(f"{name}={value!r}" for name, value in answers.items())
+        lines += [f"answers   {given or 'any'}", f"render    {shlex.join(command)}"]
+        return "  " + "\n    ".join(lines)
+
+
+def smallest(renderer: Renderer, finding: Finding, rendered: Rendered) -> Answers:
+    """The fewest answers that render the same as these, each other at its default.
+
+    The same is the file of the finding, or all files that were checked if it has none.
+    """
+    paths = [finding.path] if finding.path in rendered.files else [path for path in rendered.files if path[-1] != "/"]
+    wanted = {path: rendered.files[path] for path in paths}
+    kept: Answers = dict(rendered.answers)
+    for name in reversed(list(kept)):
+        fewer = {other: value for other, value in kept.items() if other != name}
+        if _renders(renderer, fewer, wanted):
+            kept = fewer
+    return kept
+
+
+def _renders(renderer: Renderer, answers: Answers, wanted: Mapping[str, bytes]) -> bool:
+    try:
+        project = renderer.project(dict(answers))
+    except ValueError:  # an answer that is allowed only together with the one that was left out
+        return False
+    return all(path in project and project[path].content == content for path, content in wanted.items())
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def findings(check: Callable[[Files], Iterable[Finding]], files: Files) -> list[Finding]:
+    """What the check finds; a file that it cannot even read is a finding too."""
+    try:
+        return list(check(files))
+    except yaml.YAMLError as error:
+        return [Finding(next(iter(files)), "", "unreadable", " ".join(str(error).split()))]
