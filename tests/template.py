@@ -14,9 +14,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jinja2
+import yaml
 from copier._main import Worker
 from copier._settings import SettingsModel
 from jinja2 import meta, nodes
+from jinja2.ext import Extension
 
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".jinja"
@@ -47,7 +49,8 @@ class Source:
 
 
 class Template:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *extensions: type[Extension]) -> None:
+        """Read it; extensions of Jinja, which no project needs, may watch how it is rendered."""
         self.folder = folder
         self._first = Worker(src_path=str(folder), settings=SettingsModel())
         if self._first.template.vcs:
@@ -55,6 +58,8 @@ class Template:
         self.settings: dict[str, Any] = self._first.template.config_data
         self.questions: dict[str, dict[str, Any]] = self._first.template.questions_data
         self.env = self._first.jinja_env
+        for extension in extensions:
+            self.env.add_extension(extension)
         self._remember_compiled_templates()
         self._refuse_what_is_not_implemented()
         self.sources = list(self._read_sources())
@@ -81,6 +86,21 @@ class Template:
         if isinstance(value, list):
             return tuple(sorted({name for item in value for name in self.names_in(item)}))
         return ()
+
+    @functools.cached_property
+    def places(self) -> dict[str, str]:
+        """Where each text of copier.yml starts."""
+        found: dict[str, str] = {}
+        pending = [yaml.compose((self.folder / "copier.yml").read_text(), yaml.CSafeLoader)]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, yaml.ScalarNode):
+                found.setdefault(node.value, f"copier.yml:{node.start_mark.line + 1 + (node.style in ('|', '>'))}")
+            elif isinstance(node, yaml.MappingNode):
+                pending += [item for pair in reversed(node.value) for item in reversed(pair)]
+            elif isinstance(node, yaml.SequenceNode):
+                pending += reversed(node.value)
+        return found
 
     def table(self, file: str, name: str) -> Any:
         """A table of extensions/."""
@@ -136,10 +156,16 @@ class Template:
                 path.stat().st_mode,
                 content,
                 frozenset(names & self.questions.keys() | {name for name in names if name.startswith("_copier_")}),
-                tuple(self._parts(content.decode())) if content and relative.name.endswith(SUFFIX) else (),
+                tuple(self._parts(content.decode(), self.name_of(relative)))
+                if content and relative.name.endswith(SUFFIX)
+                else (),
             )
 
-    def _parts(self, text: str) -> Iterator[Part]:
+    def name_of(self, path: PurePosixPath) -> str:
+        """What Jinja calls a file below template/."""
+        return str(PurePosixPath(self.settings["subdirectory"]) / path)
+
+    def _parts(self, text: str, name: str) -> Iterator[Part]:
         """A README reads nearly every answer, but each of its paragraphs few."""
         body = self.env.parse(text).body
         settings = [node for node in body if isinstance(node, (nodes.Assign, nodes.Import, nodes.FromImport))]
@@ -151,22 +177,23 @@ class Template:
             if node in others
             for later in body[index + 1 :]
         ):
-            yield self._part(body)
+            yield self._part(body, name)
             return
         for node in others:
             needed: list[nodes.Node] = [node]
             for setting in reversed(settings):
                 if any(_sets(setting) & self._uses(other) for other in needed):
                     needed.insert(0, setting)
-            yield self._part(needed)
+            yield self._part(needed, name)
 
-    def _part(self, body: list[nodes.Node]) -> Part:
+    def _part(self, body: list[nodes.Node], name: str) -> Part:
         names = self._names_of(self._tree(body)) & self.questions.keys()
-        code = self.env.compile(self._tree(body))
+        code = self.env.compile(self._tree(body), name)
         return Part(tuple(sorted(names)), jinja2.Template.from_code(self.env, code, self.env.make_globals(None)))
 
     def _tree(self, body: list[nodes.Node]) -> nodes.Template:
-        tree = nodes.Template(copy.deepcopy(body), lineno=1)
+        same = {id(self.env): self.env}  # every node knows its environment, which need not be copied along
+        tree = nodes.Template(copy.deepcopy(body, same), lineno=1)
         tree.set_environment(self.env)
         return tree
 
@@ -183,7 +210,8 @@ class Template:
             if arguments or options or not isinstance(source, str):
                 return compile_text(source, *arguments, **options)
             if source not in remembered:
-                remembered[source] = compile_text(source)
+                code = self.env.compile(source, self.places.get(source))
+                remembered[source] = jinja2.Template.from_code(self.env, code, self.env.make_globals(None))
             return remembered[source]
 
         self.env.from_string = from_string  # type: ignore[method-assign]

@@ -368,6 +368,8 @@ TEXT = [
     Row("marker", "a block of the template", "README.md", "## Run", "{% if x %}"),
     Row("format", "TOML that does not parse", "pyproject.toml", "[project]", "[project"),
     Row("format", "a setting twice", f"{BASE}/config.env", "LOG_LEVEL=info", "PORT=1"),
+    Row("format", "a template of migrations that is no Python", "migrations/script.py.mako", "def upgrade()", "def upgrade("),
+    Row("format", "an expression that is no Python", "migrations/script.py.mako", "${repr(up_revision)}", "${repr(up_revision}"),
     Row("links", "a link to nothing", "README.md", "## Run", "[a](docs/a.md)\n\n## Run"),
     Row("links", "a file that does not exist", "README.md", "`common.yml`", "`commons.yml`"),
     Row("links", "a heading two levels down", "README.md", "## Run", "#### Run"),
