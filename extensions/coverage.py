@@ -1,6 +1,6 @@
-"""Jinja extensions for the tests alone: which branches a rendering takes, which names it reads, which line it comes from.
+"""Jinja extensions for the tests alone: which branches and names rendering takes, and from which line a text comes.
 
-The template never loads them, so that nobody has to trust it: https://copier.readthedocs.io/en/stable/configuring/#unsafe
+The template itself names none of them, so that nobody has to trust it.
 """
 
 from __future__ import annotations
@@ -93,34 +93,35 @@ class _Branches(NodeTransformer):
         self.file = file
 
     def visit_If(self, node: nodes.If) -> nodes.Node:
-        return self._watch(node, "if", node.test)
+        return self._watch(node, "if")
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
-        return self._watch(node, "inline if", node.test)
+        return self._watch(node, "inline if")
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
-        watched = self._watch(node, "for … if", node.test) if node.test else self.generic_visit(node)
+        watched = self._watch(node, "for … if") if node.test else self.generic_visit(node)
         self._enter(node, "for", node.body, "never runs")
         if node.else_:
-            self._enter(node, "for", node.else_, "never runs for nothing, as its else wants")
+            self._enter(node, "for", node.else_, "never runs its else")
         return watched
 
     def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
-        return self._body(node, f"macro {node.name}", "is never called")
+        return self._body(node, f"macro {node.name}")
 
     def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        return self._body(node, "call", "is never called by its macro")
+        return self._body(node, "call")
 
     def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:
-        return self._body(node, "filter", "never runs")
+        return self._body(node, "filter")
 
     def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:
-        return self._body(node, "set", "never runs")
+        return self._body(node, "set")
 
     def visit_Block(self, node: nodes.Block) -> nodes.Node:
-        return self._body(node, "block", "never runs")
+        return self._body(node, "block")
 
-    def _watch(self, node: nodes.If | nodes.CondExpr | nodes.For, kind: str, test: nodes.Expr) -> nodes.Node:
+    def _watch(self, node: nodes.If | nodes.CondExpr | nodes.For, kind: str) -> nodes.Node:
+        test = cast(nodes.Expr, node.test)
         condition = (repr(test), tuple(dict.fromkeys(name.name for name in _names(test))))
         self.generic_visit(node)
         arms = [self._place(node, kind, f"is never {arm}", *condition) for arm in ("true", "false")]
@@ -131,10 +132,9 @@ class _Branches(NodeTransformer):
         self,
         node: nodes.Macro | nodes.CallBlock | nodes.FilterBlock | nodes.AssignBlock | nodes.Block,
         kind: str,
-        arm: str,
     ) -> nodes.Node:
         self.generic_visit(node)
-        self._enter(node, kind, node.body, arm)
+        self._enter(node, kind, node.body, "never runs")
         return node
 
     def _enter(self, node: nodes.Node, kind: str, body: list[nodes.Node], arm: str) -> None:

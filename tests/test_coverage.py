@@ -1,15 +1,17 @@
-"""Every branch of the template is taken by some answers and read by some check, and what is read is what was foreseen."""
+"""Every branch is taken by some answers, every file read by some check, and no more or less read than foreseen."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+import jinja2
 import pytest
 
 from extensions.coverage import Branch, Coverage, Seen
@@ -78,7 +80,8 @@ class _WatchedSpace(Space):
 def walk(template: Template, renderer: Renderer) -> Walk:
     walk = Walk(Template(template.folder, Coverage))
     for plain, source in zip(template.sources, walk.template.sources, strict=True):
-        contexts = [] if "_copier_answers" in source.reads else list(_contexts(renderer, plain))
+        tested = source.parts and "_copier_answers" not in source.reads
+        contexts = list(_contexts(renderer, plain)) if tested else []
         for part in source.parts:
             walk.parts[source, part] = walk.coverage.watch()
             for values in dict.fromkeys(tuple(context[name] for name in part.reads) for context in contexts):
@@ -92,8 +95,10 @@ def walk(template: Template, renderer: Renderer) -> Walk:
     for written in _texts_that_decide_nothing(walk.template):
         for _, context in space.combinations(walk.template.names_in(written)):
             walk.template.env.from_string(written).render({**context, "_copier_conf": space._conf})
+    known: dict[str, Answers] = {}
     for name, wrong, others, _ in REFUSED:
-        assert space.refuses(name, wrong, _after(walk.template, others)), (name, wrong)
+        known[str(others)] = known.get(str(others)) or _after(walk.template, others)
+        assert space.refuses(name, wrong, known[str(others)]), (name, wrong)
     with pytest.raises(ValueError, match="there is no question databse"):
         _after(walk.template, {"databse": "postgres"})
     for written in walk.template.places:
@@ -189,7 +194,7 @@ class _Few(Renderer):
                 self.paths |= paths
                 self.projects.append((answers, context))
 
-    def _combinations(self, names: frozenset[str], *, awkward: bool) -> Iterable[tuple[Answers, Answers]]:
+    def _combinations(self, *_: object, **__: object) -> Iterable[tuple[Answers, Answers]]:
         return self.projects
 
 
@@ -205,7 +210,7 @@ class _Noted(dict[str, tuple[bytes, ...]]):
         return super().__getitem__(path)
 
     def get(self, path: str, default: Any = None) -> Any:
-        return self[path] if path in self else default
+        return self[path] if path in self.keys() else default
 
 
 class _Reader(Judge):
@@ -266,32 +271,107 @@ def test_every_file_is_read_by_some_check(
     )
 
 
-PLACES = {
-    "a paragraph": ("README.md", "# Shop", "template/README.md.jinja:10", "# {{ markdown(project_name) }}"),
-}
+# Text, the contexts with which it is rendered, and the arms that these leave out.
+BRANCHES: list[tuple[str, list[dict[str, Any]], list[str]]] = [
+    ("{% if a %}{% endif %}", [{"a": 1}], ["1: `if` on a is never false"]),
+    ("{% if a %}{% endif %}", [{"a": 1}, {"a": 0}], []),
+    ("{% if a %}\n{% elif b %}\n{% endif %}", [{"a": 1}, {"a": 0, "b": 1}], ["2: `if` on b is never false"]),
+    ("{% if a %}{% elif b %}{% endif %}", [{"a": 0, "b": 0}, {"a": 1}], ["1: `if` on b is never true"]),
+    ("\n{{ 1 if a else 2 }}", [{"a": 0}], ["2: `inline if` on a is never true"]),
+    ("{{ 1 if true else 2 }}", [{}], ["1: `inline if` is never false"]),
+    ("{{ 1 if a }}{{ 1 if b }}", [{"a": 1, "b": 0}, {"a": 0, "b": 0}], ["1: `inline if` on b is never true"]),
+    ("{% for x in a %}{% endfor %}", [{"a": []}], ["1: `for` never runs"]),
+    ("{% for x in a %}{% else %}none{% endfor %}", [{"a": [1]}], ["1: `for` never runs its else"]),
+    ("{% for x in a if x %}{% endfor %}", [{"a": [1]}], ["1: `for … if` on x is never false"]),
+    ("{% macro m() %}{% endmacro %}", [{}], ["1: `macro m` never runs"]),
+    ("{% macro m() %}{{ 1 if a }}{% endmacro %}{{ m() }}", [{"a": 1}], ["1: `inline if` on a is never false"]),
+    ("{% macro m() %}{{ caller }}{% endmacro %}{% call m() %}{% endcall %}", [{}], ["1: `call` never runs"]),
+    ("{% if a %}{% set b %}{% endset %}{% endif %}", [{"a": 0}], ["1: `if` on a is never true", "1: `set` never runs"]),
+    ("{% if a %}{% filter upper %}{% endfilter %}{% endif %}", [{"a": 1}, {"a": 0}], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "contexts", "missed"), BRANCHES, ids=[row[0] for row in BRANCHES])
+def test_a_branch_that_is_not_taken_is_told(written: str, contexts: list[dict[str, Any]], missed: list[str]) -> None:
+    env = jinja2.Environment(extensions=[Coverage], autoescape=False)  # noqa: S701
+    plain = jinja2.Environment(autoescape=False)  # noqa: S701
+    coverage = cast(Coverage, env.extensions[Coverage.identifier])
+    for context in contexts:
+        assert env.from_string(written).render(context) == plain.from_string(written).render(context)
+    told = [str(branch) for branch, number in coverage.branches.items() if number not in coverage.seen.taken]
+    assert sorted(told) == [f"a text:{line}" for line in missed]
 
 
 @pytest.mark.parametrize(
-    ("path", "rendered", "written"),
+    ("written", "context", "names"),
     [
-        ("README.md", "# Shop", "# {{ markdown(project_name) }}"),
-        ("kubernetes/base/ingress.yaml", "  ingressClassName: ", "  ingressClassName: "),
+        ("{{ a if b else c }}", {"b": 1, "a": 1}, {"a", "b"}),
+        ("{{ a | default(1) }}", {}, {"a"}),
+        ("{% set a = 1 %}{{ a }}", {}, set()),
+        ("{% for a in b %}{{ a }}{% endfor %}", {"b": [1]}, {"b"}),
+        ("{% macro m(a) %}{{ a ~ b }}{% endmacro %}{{ m(1) }}", {}, {"b"}),
     ],
 )
-def test_a_line_tells_where_it_comes_from(renderer: Renderer, path: str, rendered: str, written: str) -> None:
-    pass
+def test_a_name_that_is_read_is_told(written: str, context: dict[str, Any], names: set[str]) -> None:
+    env = jinja2.Environment(extensions=[Coverage], autoescape=False)  # noqa: S701
+    env.from_string(written).render(context)
+    assert cast(Coverage, env.extensions[Coverage.identifier]).seen.names == names
 
 
-def test_every_line_tells_where_it_comes_from(renderer: Renderer, template: Template, space: Space) -> None:
-    """What a template says without Jinja is rendered as it stands there, so that both lines are the same."""
+# The start of a rendered line, and of the template's line that makes it.
+PLACES = {
+    "text": ("Makefile", ".PHONY: up", "template/Makefile.jinja", ".PHONY: up"),
+    "a macro's call": ("README.md", "# Shop", "template/README.md.jinja", "# {{ markdown("),
+    "an if": (
+        "kubernetes/base/ingress.yaml",
+        "  ingressClassName: ",
+        "template/kubernetes/base/{{ ingress }}/ingress.yaml.jinja",
+        "  ingressClassName: {{ ",
+    ),
+    "a for": (
+        "kubernetes/database/statefulset.yaml",
+        "            - name: POSTGRES_USER",
+        "template/kubernetes/{{ has_database }}/database/statefulset.yaml.jinja",
+        "            - name: {{ name }}",
+    ),
+    "what is included": (".gitignore", "/secrets/", "extensions/gitignore.jinja", "/secrets/"),
+    "no template": ("app/logs.py", "import logging", "template/{{ python }}/app/logs.py", "import logging"),
+}
+
+
+@pytest.mark.parametrize(("path", "start", "file", "written"), PLACES.values(), ids=PLACES)
+def test_a_line_tells_where_it_comes_from(
+    renderer: Renderer, template: Template, path: str, start: str, file: str, written: str
+) -> None:
+    answers: Answers = {"customize": True, "exposure": "ingress", "ingress_class": "traefik"}
+    lines = renderer.project({"project_name": "Shop", **answers})[path].content.decode().splitlines()
+    number = next(number for number, line in enumerate(lines, 1) if line.startswith(start))
+    found, _, line = renderer.origin(path, number, _after(template, answers)).rpartition(":")
+    assert found == file
+    assert (template.folder / file).read_text().splitlines()[int(line) - 1].startswith(written)
+
+
+def test_every_line_of_plain_text_is_the_one_from_which_it_comes(
+    renderer: Renderer, template: Template, space: Space
+) -> None:
     draw = random.Random(1)  # noqa: S311
+    texts: dict[str, list[str]] = {}
     for _, context in draw.sample(space.pairs(), 5):
         for source in renderer._everything():
             file = renderer._file(source, context)
-            if file and source.content is not None:
+            if file and source.is_template:
                 lines = b"".join(file[1]).decode().split("\n")
-                places = renderer._origins(source, context)
-                assert len(places) == len(lines)
-                for line, place in zip(lines, places, strict=True):
+                for line, place in zip(lines[:-1], renderer._origins(source, context)[:-1], strict=True):
                     name, _, number = place.rpartition(":")
-                    print(repr(line), place) if not place else 0
+                    if name not in texts:
+                        texts[name] = (template.folder / name).read_text().split("\n")
+                    written = texts[name][int(number) - 1]
+                    assert line == written or re.search("{[{%#]|[#%}]}", written), f"{file[0]}: {line!r} from {place}"
+
+
+def test_a_line_after_the_last_comes_from_there(renderer: Renderer, template: Template) -> None:
+    context = _after(template, {})
+    number = renderer.project({"project_name": "Shop"})["Makefile"].content.count(b"\n")
+    assert renderer.origin("Makefile", 10 * number, context) == renderer.origin("Makefile", number, context)
+    with pytest.raises(ValueError, match="nothing of the template makes"):
+        renderer.origin("nothing", 1, context)
