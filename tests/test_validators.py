@@ -283,7 +283,8 @@ COMPOSE = [
 ]  # fmt: skip
 
 DOCKERFILE = [
-    Row("source", "a file that is not there", "Dockerfile", "COPY app app", "COPY apps app"),
+    Row("source", "a file that is not there", "Dockerfile", "COPY pyproject.toml .", "COPY project.toml ."),
+    Row("left out", "an image without the migrations", "Dockerfile", "COPY migrations migrations\n", ""),
     Row("source", "a file that .dockerignore hides", ".dockerignore", "!app\n", ""),
     Row("source", "a bind mount of a file that is not there", "Dockerfile", "source=requirements.txt", "source=requirement.txt"),
     Row("stage", "a stage that does not exist", "Dockerfile", "--from=source", "--from=sources"),
