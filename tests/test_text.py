@@ -99,6 +99,7 @@ TOLD: dict[str, Told] = {
         ("spec", "type"): {"nodeport": "NodePort", "loadbalancer": "LoadBalancer"}.get(a["exposure"], "ClusterIP"),
         ("spec", "ports", 0, "port"): a["service_port"],
     },
+    "kubernetes/cluster/storageclass.yaml": lambda _: {("metadata", "name"): "gp3-encrypted"},
     "kubernetes/database/backup-persistentvolumeclaim.yaml": lambda a: {
         ("spec", "resources", "requests", "storage"): a["storage_size"],
         **({("spec", "storageClassName"): a["storage_class"]} if a["storage_class"] else {}),

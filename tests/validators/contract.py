@@ -378,12 +378,19 @@ def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
         yield path, f"reads {name}, which nothing sets" if name in read else f"does not read {name}"
 
 
-def _way_in(files: Files) -> Iterator[tuple[str, str]]:
-    """The README tells of the address that the Service has."""
+def _claims(files: Files) -> Iterator[tuple[str, str]]:
+    """The documentation says of the Service's address and of replicas what is so."""
     kind = document(files, f"{BASE}/service.yaml")["spec"]["type"]
-    for other, words in (("LoadBalancer", "address of the load balancer"), ("NodePort", "Every node answers on port")):
-        if told(files, words) != (kind == other):
-            yield "README.md", f"{'does not tell' if kind == other else 'tells'} of a {other}; the Service is a {kind}"
+    scaler = f"{BASE}/horizontalpodautoscaler.yaml"
+    scaled = document(files, scaler if scaler in files else f"{BASE}/deployment.yaml")["spec"]
+    for words, is_so in (
+        ("address of the load balancer", kind == "LoadBalancer"),
+        ("Every node answers on port", kind == "NodePort"),
+        ("With one replica", scaled.get("minReplicas", scaled.get("replicas")) == 1),
+        ("the others serve meanwhile", scaled.get("minReplicas", scaled.get("replicas")) > 1),
+    ):
+        if told(files, words) != is_so:
+            yield "README.md", f"{'lacks' if is_so else 'says'} {words!r}"
 
 
 def _hosts(files: Files) -> Iterator[tuple[str, str]]:
@@ -441,7 +448,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "deployed commit": _ci_deploys_the_commit,
     "logins": _logins,
     "settings of the app": _settings_of_the_app,
-    "way in": _way_in,
+    "claims": _claims,
     "host in README": _hosts,
     "certificate": _certificate,
     "private files": _private_files,
