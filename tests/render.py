@@ -11,6 +11,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+import jinja2
+
+from extensions.coverage import Line, Origin
 from tests.space import Answers, Space, picker
 from tests.template import SUFFIX, Part, Source, Template
 from tests.validators import PartedFiles
@@ -123,6 +126,27 @@ class Renderer:
         """Every distinct rendering of one file."""
         return (rendered for rendered, _ in self._alone(source, awkward=awkward))
 
+    def origin(self, path: str, line: int, context: Mapping[str, Any]) -> str:
+        """The template's file and line that make a line of a rendered file; that of the call, where a macro does."""
+        for source in self.template.sources:
+            if path in self.targets(source) and self._can_name(source, context) and self._path(source, context) == path:
+                return next(place for place in reversed(self._origins(source, context)[:line]) if place)
+        raise ValueError(f"nothing of the template makes {path} with these answers")
+
+    def _origins(self, source: Source, context: Mapping[str, Any]) -> list[str]:
+        name = self.template.name_of(source.path)
+        if not source.is_template:
+            return [f"{name}:{line}" for line, _ in enumerate((source.content or b"").split(b"\n"), 1)]
+        template = self._telling.get_template(name)
+        return _origins(template.root_render_func(template.new_context(dict(context))))
+
+    @functools.cached_property
+    def _telling(self) -> jinja2.Environment:
+        return self.template.env.overlay(extensions=[Origin])
+
+    def _can_name(self, source: Source, context: Mapping[str, Any]) -> bool:
+        return context.keys() >= set(self.template.names_in(str(source.path)))
+
     def _each(self, patterns: tuple[str, ...], *, awkward: bool) -> Iterator[tuple[Rendered, tuple[str, Parts]]]:
         for source in self._everything():
             if source.content is not None and self._can_match(source, patterns, ()):
@@ -214,8 +238,7 @@ class Renderer:
         """One file as Copier renders it: at once, and with everything that it knows."""
         if not source.is_template:
             return source.content or b""
-        name = str(PurePosixPath(self.template.settings["subdirectory"]) / source.path)
-        return self.template.env.get_template(name).render(context).encode()
+        return self.template.env.get_template(self.template.name_of(source.path)).render(context).encode()
 
     def _path(self, source: Source, context: Mapping[str, Any]) -> str:
         if source.path.name == f"{{{{_copier_conf.answers_file}}}}{SUFFIX}":
@@ -228,6 +251,20 @@ class Renderer:
         if not source.is_template and Path(self.template.folder, path + SUFFIX).exists():
             raise NotImplementedError(f"{path}{SUFFIX} at the template's root, for which Copier skips {source.path}")
         return path + "/" * (source.content is None)
+
+
+def _origins(stretches: Iterable[str]) -> list[str]:
+    """For each line, from where the first stretch comes that puts something on it."""
+    found = [""]
+    for stretch in stretches:
+        assert isinstance(stretch, Line)
+        pieces = stretch.split("\n")
+        for index, piece in enumerate(pieces):
+            if index:
+                found.append("")
+            if not found[-1] and (piece or index < len(pieces) - 1):
+                found[-1] = f"{stretch.file}:{stretch.line + index * stretch.is_text}"
+    return found
 
 
 def _windows(parts: Parts) -> Iterator[Parts]:

@@ -277,14 +277,7 @@ class Space:
         return found
 
     def _find_values(self, question: Question, context: Answers, awkward: bool) -> tuple[bool, list[Value]]:
-        copier = CopierQuestion(
-            answers=AnswersMap(),
-            context={**context, "_copier_conf": self._conf},
-            jinja_env=self._template.env,
-            settings=SettingsModel(),
-            var_name=question.name,
-            **question.details,
-        )
+        copier = self._ask(question, context)
         if not copier.get_when():
             return False, [copier.get_default()]
         values: list[Value]
@@ -297,6 +290,20 @@ class Space:
             if awkward:
                 values = values + AWKWARD.get(question.name, _TEXTS if question.kind == "str" else [])
         return True, [value for value in dict.fromkeys(values) if _accepted(copier, value)]
+
+    def refuses(self, name: str, value: Any, context: Answers) -> bool:
+        """Whether this is a wrong answer after those."""
+        return not _accepted(self._ask(self.questions[name], context), value)
+
+    def _ask(self, question: Question, context: Answers) -> CopierQuestion:
+        return CopierQuestion(
+            answers=AnswersMap(),
+            context={**context, "_copier_conf": self._conf},
+            jinja_env=self._template.env,
+            settings=SettingsModel(),
+            var_name=question.name,
+            **question.details,
+        )
 
     def _all_values(self, question: Question, *, awkward: bool = True) -> list[Value]:
         found: dict[Value, None] = {}
@@ -340,7 +347,7 @@ def _same(one: Value, other: Value) -> bool:
     return type(one) is type(other) and one == other
 
 
-def _accepted(question: CopierQuestion, value: Value) -> bool:
+def _accepted(question: CopierQuestion, value: Any) -> bool:
     try:
         question.validate_answer(question.parse_answer(value))
     except ValueError:

@@ -8,15 +8,17 @@ import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import jinja2
+import yaml
 from copier._main import Worker
 from copier._settings import SettingsModel
 from jinja2 import meta, nodes
+from jinja2.ext import Extension
 
 ROOT = Path(__file__).resolve().parent.parent
 SUFFIX = ".jinja"
@@ -47,8 +49,12 @@ class Source:
 
 
 class Template:
-    def __init__(self, folder: Path, *, files: bool = True) -> None:
-        """Read the template in a folder; without its files, which takes long, it serves to answer its questions."""
+    def __init__(self, folder: Path, *extensions: type[Extension], files: bool = True) -> None:
+        """Read the template in a folder.
+
+        Extensions of Jinja, which no project needs, may watch how it is rendered. Without its files, which take long to
+        read, it serves to answer its questions.
+        """
         self.folder = folder
         self._first = Worker(src_path=str(folder), settings=SettingsModel())
         if self._first.template.vcs:
@@ -56,7 +62,9 @@ class Template:
         self.settings: dict[str, Any] = self._first.template.config_data
         self.questions: dict[str, dict[str, Any]] = self._first.template.questions_data
         self.env = self._first.jinja_env
-        remember_compiled_templates(self.env)
+        for extension in extensions:
+            self.env.add_extension(extension)
+        remember_compiled_templates(self.env, self.places)
         self._refuse_what_is_not_implemented()
         self.sources = list(self._read_sources()) if files else []
 
@@ -82,6 +90,21 @@ class Template:
         if isinstance(value, list):
             return tuple(sorted({name for item in value for name in self.names_in(item)}))
         return ()
+
+    @functools.cached_property
+    def places(self) -> dict[str, str]:
+        """Where each text of copier.yml starts."""
+        found: dict[str, str] = {}
+        pending = [yaml.compose((self.folder / "copier.yml").read_text(), yaml.CSafeLoader)]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, yaml.ScalarNode):
+                found.setdefault(node.value, f"copier.yml:{node.start_mark.line + 1 + (node.style in ('|', '>'))}")
+            elif isinstance(node, yaml.MappingNode):
+                pending += [item for pair in reversed(node.value) for item in reversed(pair)]
+            elif isinstance(node, yaml.SequenceNode):
+                pending += reversed(node.value)
+        return found
 
     def table(self, file: str, name: str) -> Any:
         """A table of extensions/."""
@@ -137,10 +160,16 @@ class Template:
                 path.stat().st_mode,
                 content,
                 frozenset(names & self.questions.keys() | {name for name in names if name.startswith("_copier_")}),
-                tuple(self._parts(content.decode())) if content and relative.name.endswith(SUFFIX) else (),
+                tuple(self._parts(content.decode(), self.name_of(relative)))
+                if content and relative.name.endswith(SUFFIX)
+                else (),
             )
 
-    def _parts(self, text: str) -> Iterator[Part]:
+    def name_of(self, path: PurePosixPath) -> str:
+        """What Jinja calls a file below template/."""
+        return str(PurePosixPath(self.settings["subdirectory"]) / path)
+
+    def _parts(self, text: str, name: str) -> Iterator[Part]:
         """A README reads nearly every answer, but each of its paragraphs few."""
         body = self.env.parse(text).body
         settings = [node for node in body if isinstance(node, (nodes.Assign, nodes.Import, nodes.FromImport))]
@@ -152,22 +181,23 @@ class Template:
             if node in others
             for later in body[index + 1 :]
         ):
-            yield self._part(body)
+            yield self._part(body, name)
             return
         for node in others:
             needed: list[nodes.Node] = [node]
             for setting in reversed(settings):
                 if any(_sets(setting) & self._uses(other) for other in needed):
                     needed.insert(0, setting)
-            yield self._part(needed)
+            yield self._part(needed, name)
 
-    def _part(self, body: list[nodes.Node]) -> Part:
+    def _part(self, body: list[nodes.Node], name: str) -> Part:
         names = self._names_of(self._tree(body)) & self.questions.keys()
-        code = self.env.compile(self._tree(body))
+        code = self.env.compile(self._tree(body), name)
         return Part(tuple(sorted(names)), jinja2.Template.from_code(self.env, code, self.env.make_globals(None)))
 
     def _tree(self, body: list[nodes.Node]) -> nodes.Template:
-        tree = nodes.Template(copy.deepcopy(body), lineno=1)
+        same = {id(self.env): self.env}  # every node knows its environment, which need not be copied along
+        tree = nodes.Template(copy.deepcopy(body, same), lineno=1)
         tree.set_environment(self.env)
         return tree
 
@@ -184,8 +214,13 @@ class Template:
             raise NotImplementedError("another _templates_suffix, or no _subdirectory, in copier.yml")
 
 
-def remember_compiled_templates(env: jinja2.Environment) -> None:
-    """Copier compiles each text anew: that is half of the time that it takes to render a project."""
+def remember_compiled_templates(env: jinja2.Environment, places: Mapping[str, str] | None = None) -> None:
+    """Copier compiles each text anew: that is half of the time that it takes to render a project.
+
+    Args:
+        env: where texts are compiled.
+        places: where texts stand, for those who ask a compiled one.
+    """
     compile_text = env.from_string
     remembered: dict[str, jinja2.Template] = {}
 
@@ -195,7 +230,8 @@ def remember_compiled_templates(env: jinja2.Environment) -> None:
         if source in remembered:
             env.preprocess(source)  # which is where Copier's `yield` begins anew
         else:
-            remembered[source] = compile_text(source)
+            code = env.compile(source, (places or {}).get(source))
+            remembered[source] = jinja2.Template.from_code(env, code, env.make_globals(None))
         return remembered[source]
 
     env.from_string = from_string  # type: ignore[method-assign]

@@ -24,8 +24,8 @@ def test_nothing_of_the_template_is_left(renderer: Renderer, judge: Judge) -> No
     judge(renderer.neighbours("*", awkward=False), text.check_markers)
 
 
-def test_every_json_toml_ini_and_env_file_parses(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.each("*.json", "*.toml", "*.ini", "*.cfg", "*.env"), text.check_formats)
+def test_every_file_of_another_format_parses(renderer: Renderer, judge: Judge) -> None:
+    judge(renderer.each("*.json", "*.toml", "*.ini", "*.cfg", "*.env", "*.mako"), text.check_formats)
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:

@@ -249,6 +249,28 @@ def test_the_service_s_name_follows_from_the_project_s(
         assert worker.answers.combined["service_name"] == service_name
 
 
+@pytest.mark.parametrize(
+    ("others", "question", "default"),
+    [
+        ({}, "image_repository", "docker.io/acme/shop"),
+        ({}, "ingress_host", "shop.example.com"),
+        ({}, "namespace", "shop"),
+        ({}, "secret_store", "shop"),
+        ({"replicas": 4}, "max_replicas", 12),
+        (INGRESS, "ingress_namespace", "traefik"),
+        (GATEWAY | {"gateway": "infra/gate"}, "ingress_namespace", "infra"),
+        ({}, "storage_class", ""),
+        (KOPS, "storage_class", "gp3-encrypted"),
+    ],
+)
+def test_a_default_follows_from_other_answers(
+    template: Template, others: Mapping[str, object], question: str, default: object
+) -> None:
+    worker = template.worker({"project_name": "Shop", **others})
+    worker._ask()
+    assert worker._render_context()[question] == default
+
+
 class Terminal:
     """A person at a terminal, who reads questions and types answers."""
 

@@ -115,7 +115,7 @@ def test_regular_expressions_match_to_the_very_end(template: Template) -> None:
 
 def test_every_part_of_extensions_is_used(template: Template) -> None:
     everything = "\n".join(text for _, text in texts(template))
-    for path in (template.folder / "extensions").iterdir():
+    for path in (template.folder / "extensions").glob("*.jinja"):
         assert f"extensions/{path.name}" in everything, path.name
 
 

@@ -95,7 +95,11 @@ TOLD: dict[str, Told] = {
         ),
         **({("spec", "tls", 0, "hosts"): [a["ingress_host"]]} if a["tls"] else {}),
     },
-    "kubernetes/base/service.yaml": lambda a: {("spec", "ports", 0, "port"): a["service_port"]},
+    "kubernetes/base/service.yaml": lambda a: {
+        ("spec", "type"): {"nodeport": "NodePort", "loadbalancer": "LoadBalancer"}.get(a["exposure"], "ClusterIP"),
+        ("spec", "ports", 0, "port"): a["service_port"],
+    },
+    "kubernetes/cluster/storageclass.yaml": lambda _: {("metadata", "name"): "gp3-encrypted"},
     "kubernetes/database/backup-persistentvolumeclaim.yaml": lambda a: {
         ("spec", "resources", "requests", "storage"): a["storage_size"],
         **({("spec", "storageClassName"): a["storage_class"]} if a["storage_class"] else {}),
@@ -151,6 +155,41 @@ def test_names_and_numbers_read_back_from_every_file(renderer: Renderer, path: s
         for keys, value in TOLD[path](one.context).items():
             found = read(one.files, path, *keys)
             assert (found, type(found)) == (value, type(value)), one
+
+
+def _annotations(**values: str) -> dict[str, object]:
+    clouds = {"aws": "service.beta.kubernetes.io/aws-load-balancer-scheme"}
+    clouds |= {"azure": "service.beta.kubernetes.io/azure-load-balancer-internal"}
+    clouds |= {"google": "networking.gke.io/load-balancer-type"}
+    return {"/metadata/annotations": {clouds[cloud]: value for cloud, value in values.items()}}
+
+
+# What the overlays that leave the machine change of the base, by how the service is reached.
+PATCHED: dict[str, dict[str, Callable[[Mapping[str, Any]], dict[str, object]]]] = {
+    "staging": {
+        "ingress": lambda a: {
+            "/spec/rules/0/host": f"staging.{a['ingress_host']}",
+            **({"/spec/tls/0/hosts/0": f"staging.{a['ingress_host']}"} if a["tls"] else {}),
+        },
+        "gateway": lambda a: {"/spec/hostnames/0": f"staging.{a['ingress_host']}"},
+        "loadbalancer": lambda _: _annotations(aws="internal", azure="true", google="Internal"),
+    },
+    "production": {
+        "nodeport": lambda a: {"/spec/ports/0/nodePort": a["node_port"]},
+        "loadbalancer": lambda _: _annotations(aws="internet-facing"),
+    },
+}
+
+
+@pytest.mark.parametrize("environment", PATCHED)
+def test_an_overlay_changes_what_its_way_in_wants(renderer: Renderer, environment: str) -> None:
+    path = f"{OVERLAYS}/{environment}/kustomization.yaml"
+    for one in renderer.each(path):
+        patches = yaml_files.load(one.files[path])[0].get("patches", [])
+        operations = [operation for patch in patches for operation in yaml.safe_load(patch["patch"])]
+        wanted = PATCHED[environment].get(one.context["exposure"])
+        found = {operation["path"]: operation["value"] for operation in operations}
+        assert found == (wanted(one.context) if wanted else {}), one
 
 
 def test_the_project_reads_back_from_its_metadata(renderer: Renderer) -> None:

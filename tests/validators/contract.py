@@ -342,6 +342,57 @@ def _ci_deploys_the_commit(files: Files) -> Iterator[tuple[str, str]]:
             yield circleci.PATH, "names latest"
 
 
+def _logins(files: Files) -> Iterator[tuple[str, str]]:
+    """`make` logs in to the registry of the image; the jobs of CI that need the login get it, and no other."""
+    host = variable(files, "IMAGE").split("/")[0]
+    hub = host == "docker.io"  # where the client logs in when it is given no name
+    for pattern, wanted in (
+        (r"docker login .*--password-stdin *(.*)$", "" if hub else host),
+        (r'"auths":\{"([^"]+)"', "https://index.docker.io/v1/" if hub else host),
+    ):
+        for path in makefiles.paths(files):
+            for found in derive(files, path, matching(pattern)) or ():
+                if found != wanted:
+                    yield path, f"logs in to {found or 'Docker Hub'}, but the image is at {host}"
+    config = document(files, circleci.PATH) if circleci.PATH in files else {}
+    commands = circleci.commands(files)
+    made = {
+        name: _made("\n".join(command for where, command in commands if where.startswith(f".jobs.{name}.")))
+        for name in config.get("jobs", {})
+    }
+    for workflow in config.get("workflows", {}).values():
+        for item in workflow["jobs"]:
+            name, details = next(iter(item.items())) if isinstance(item, dict) else (item, {})
+            needs = not {"login", "registry-secret"}.isdisjoint(made.get(name, ()))
+            contexts = details.get("context", [])
+            if needs != ("registry" in ([contexts] if isinstance(contexts, str) else contexts)):
+                yield circleci.PATH, f"{details.get('name', name)} {'lacks' if needs else 'does not need'} the login"
+
+
+def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
+    """The app reads what it is told of its database, and wants nothing else."""
+    path = "app/settings.py"
+    fields = {name.upper() for name in derive(files, path, matching(r"^    (database_\w+): ")) or ()}
+    read = {f"{name}_FILE" if name == "DATABASE_PASSWORD" else name for name in fields}
+    for name in sorted(read ^ {name for name in settings(files) if name.startswith("DATABASE_")}):
+        yield path, f"reads {name}, which nothing sets" if name in read else f"does not read {name}"
+
+
+def _claims(files: Files) -> Iterator[tuple[str, str]]:
+    """The documentation says of the Service's address and of replicas what is so."""
+    kind = document(files, f"{BASE}/service.yaml")["spec"]["type"]
+    scaler = f"{BASE}/horizontalpodautoscaler.yaml"
+    scaled = document(files, scaler if scaler in files else f"{BASE}/deployment.yaml")["spec"]
+    for words, is_so in (
+        ("address of the load balancer", kind == "LoadBalancer"),
+        ("Every node answers on port", kind == "NodePort"),
+        ("With one replica", scaled.get("minReplicas", scaled.get("replicas")) == 1),
+        ("the others serve meanwhile", scaled.get("minReplicas", scaled.get("replicas")) > 1),
+    ):
+        if told(files, words) != is_so:
+            yield "README.md", f"{'lacks' if is_so else 'says'} {words!r}"
+
+
 def _hosts(files: Files) -> Iterator[tuple[str, str]]:
     for path in (f"{BASE}/ingress.yaml", f"{BASE}/httproute.yaml"):
         if path in files:
@@ -395,6 +446,9 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "targets": _targets,
     "credentials": _credentials,
     "deployed commit": _ci_deploys_the_commit,
+    "logins": _logins,
+    "settings of the app": _settings_of_the_app,
+    "claims": _claims,
     "host in README": _hosts,
     "certificate": _certificate,
     "private files": _private_files,

@@ -106,6 +106,10 @@ def _problems(files: Files, content: bytes, found: list[Stage]) -> Iterator[tupl
         known.append(stage.name)
     if "test" not in known:
         yield "1", "stages", "has no stage test, in which CI runs the tests"
+    taken = {word for stage in found if stage.name != "test" for word in _taken(stage)}
+    folders = {path.split("/")[0] for path in paths if "/" in path} - {"tests", *taken}
+    for folder in sorted(folders) if taken.isdisjoint({"", "."}) else ():
+        yield str(origin.line), "left out", f"the image has no {folder}, which the build context holds"
     last = found[-1]
     user = last.last("USER")
     if not user or user.text != USER:
@@ -123,6 +127,13 @@ def _problems(files: Files, content: bytes, found: list[Stage]) -> Iterator[tupl
             command = item.text.removeprefix("CMD").strip() if item.name == "HEALTHCHECK" else item.text
             if item.name in ("ENTRYPOINT", "CMD", "HEALTHCHECK") and not command.startswith("["):
                 yield str(item.line), "entrypoint", f"{item.name} goes through a shell, which then is process 1"
+
+
+def _taken(stage: Stage) -> Iterator[str]:
+    """The names of what it copies from the build context."""
+    for item in stage.instructions:
+        if item.name in ("COPY", "ADD") and not any(flag.startswith("--from=") for flag in item.flags):
+            yield from (word.removeprefix("./").rstrip("/") for word in item.words[:-1])
 
 
 def _sources(item: Instruction, paths: list[str], stages_before: list[str]) -> Iterator[tuple[str, str]]:

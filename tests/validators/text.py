@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import functools
 import itertools
@@ -90,7 +91,9 @@ def check_formats(files: Files) -> Iterator[Finding]:
                     configparser.ConfigParser(strict=True).read_string(content.decode())
                 case ".env":
                     _read_env(content)
-        except (ValueError, configparser.Error) as error:
+                case ".mako":
+                    _read_mako(content.decode())
+        except (ValueError, SyntaxError, configparser.Error) as error:
             yield Finding(path, "", "format", str(error))
 
 
@@ -101,6 +104,13 @@ def _read_env(content: bytes) -> None:
         if line and (not re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", line) or name in seen):
             raise ValueError(f"line {where}, {line!r}, is no setting, or stands twice")
         seen.add(name)
+
+
+def _read_mako(text: str) -> None:
+    """Python, with expressions of Python between braces; each stands where a value or a statement can."""
+    for expression in re.findall(r"\$\{(.*?)\}", text):
+        ast.parse(expression, mode="eval")
+    ast.parse(re.sub(r"\$\{.*?\}", "None", text))
 
 
 def check_documentation(files: Files) -> Iterator[Finding]:
