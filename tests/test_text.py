@@ -122,7 +122,11 @@ TOLD: dict[str, Told] = {
     },
     **{
         f"{OVERLAYS}/{environment}/kustomization.yaml": _in_namespace(environment)
-        for environment in ("local", "staging", "production")
+        for environment in ("staging", "production")
+    },
+    f"{OVERLAYS}/local/kustomization.yaml": lambda a: {
+        ("namespace",): f"{a['namespace']}-local",
+        **({} if a["autoscaling"] else {("replicas", 0, "count"): 1}),
     },
     "kubernetes/cluster/logs/config.yaml": lambda a: {
         ("exporters", "otlp_http", "endpoint"): f"http://{a['log_collector']}"

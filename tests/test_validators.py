@@ -65,6 +65,7 @@ DATABASE, POLICY, PDB = (
     f"{BASE}/poddisruptionbudget.yaml",
 )
 KUSTOMIZATION, STAGING = f"{BASE}/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
+ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
 QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
 EXTRA = "---\napiVersion: v1\nkind: {}\nmetadata:\n  name: extra\n{}:\n  password: /x\n"
 EXTRA_ROLE = """\
@@ -352,6 +353,7 @@ CONTRACT = [
     Row("claims", "a Service of another type than the README tells of", SERVICE, "type: ClusterIP", "type: LoadBalancer"),
     Row("claims", "another number of replicas than the README tells of", HPA, "minReplicas: 2", "minReplicas: 1"),
     Row("claims", "an address that the README leaves out", "README.md", "Every node answers on port", "Every node has port"),
+    Row("alerts", "an alert on an autoscaler that is not there", ALERTS, "deployment='", "horizontalpodautoscaler='"),
     Row("host in README", "a host that the README leaves out", "README.md", "The Ingress serves shop.example.com in production and staging.shop.example.com", "The Ingress serves"),
     Row("certificate", "a certificate that the README does not create", f"{BASE}/ingress.yaml", "secretName: shop-tls", "secretName: shop-cert-tls"),
     Row("private files", "an image with everything in it", ".dockerignore", "*\n", ""),

@@ -378,19 +378,48 @@ def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
         yield path, f"reads {name}, which nothing sets" if name in read else f"does not read {name}"
 
 
+def _type(content: bytes) -> str:
+    return str(yaml_files.load(content)[0]["spec"]["type"])
+
+
+def _is_alone(content: bytes) -> bool:
+    """Whether as little as one replica runs."""
+    spec = yaml_files.load(content)[0]["spec"]
+    return bool(spec.get("minReplicas", spec.get("replicas")) == 1)
+
+
 def _claims(files: Files) -> Iterator[tuple[str, str]]:
     """The documentation says of the Service's address and of replicas what is so."""
-    kind = document(files, f"{BASE}/service.yaml")["spec"]["type"]
+    kind = derive(files, f"{BASE}/service.yaml", _type)
     scaler = f"{BASE}/horizontalpodautoscaler.yaml"
-    scaled = document(files, scaler if scaler in files else f"{BASE}/deployment.yaml")["spec"]
+    one = derive(files, scaler if scaler in files else f"{BASE}/deployment.yaml", _is_alone)
     for words, is_so in (
         ("address of the load balancer", kind == "LoadBalancer"),
         ("Every node answers on port", kind == "NodePort"),
-        ("With one replica", scaled.get("minReplicas", scaled.get("replicas")) == 1),
-        ("the others serve meanwhile", scaled.get("minReplicas", scaled.get("replicas")) > 1),
+        ("With one replica", one),
+        ("the others serve meanwhile", not one),
     ):
         if told(files, words) != is_so:
             yield "README.md", f"{'lacks' if is_so else 'says'} {words!r}"
+
+
+def _resources(content: bytes) -> tuple[str, ...]:
+    return tuple(yaml_files.load(content)[0]["resources"])
+
+
+def _alerts(files: Files) -> Iterator[tuple[str, str]]:
+    """They watch what production has, and leave nothing of it out that has an alert of its own."""
+    path = "kubernetes/overlays/production/prometheusrule.yaml"
+    if path not in files:
+        return
+    taken = derive(files, "kubernetes/overlays/production/kustomization.yaml", _resources) or ()
+    for label, is_there in (
+        ("horizontalpodautoscaler", f"{BASE}/horizontalpodautoscaler.yaml" in files),
+        ("persistentvolumeclaim", "../../database" in taken),
+        ("cronjob", "../../database" in taken),
+    ):
+        if derive(files, path, holding(f"{label}='")) != is_there:
+            yield path, f"does not watch the {label}" if is_there else f"watches a {label}, which production lacks"
 
 
 def _hosts(files: Files) -> Iterator[tuple[str, str]]:
@@ -449,6 +478,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "logins": _logins,
     "settings of the app": _settings_of_the_app,
     "claims": _claims,
+    "alerts": _alerts,
     "host in README": _hosts,
     "certificate": _certificate,
     "private files": _private_files,
