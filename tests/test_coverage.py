@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import jinja2
 import pytest
 
 from extensions.coverage import Branch, Coverage, Seen
+from tests import test_circleci, test_compose, test_dockerfile, test_files, test_projects
 from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Answers, Question, Space
@@ -230,12 +229,11 @@ class _Reader(Judge):
 
 def _tests() -> Iterator[tuple[Callable[..., None], list[str]]]:
     """Those that judge rendered files, with what they want; without the few that want fixtures of their own."""
-    for module in sorted(Path(__file__).parent.glob("test_*.py")):
-        if module != Path(__file__):
-            for name, test in vars(importlib.import_module(f"tests.{module.stem}")).items():
-                wanted = list(inspect.signature(test).parameters) if name.startswith("test_") else []
-                if {"renderer", "judge"} <= set(wanted) <= {"renderer", "judge", *FIXTURES}:
-                    yield test, wanted
+    for module in (test_circleci, test_compose, test_dockerfile, test_files, test_projects):
+        for name, test in vars(module).items():
+            wanted = list(inspect.signature(test).parameters) if name.startswith("test_") else []
+            if {"renderer", "judge"} <= set(wanted) <= {"renderer", "judge", *FIXTURES}:
+                yield test, wanted
 
 
 def test_every_file_is_read_by_some_check(
