@@ -82,6 +82,11 @@ class Renderer:
         for answers, context, files in self._sets(patterns, (), awkward=awkward):
             yield Rendered(answers, context, _together(files))
 
+    def one(self, answers: Answers, context: Mapping[str, Any], *patterns: str) -> Rendered:
+        """The files of these names for one combination."""
+        found = filter(None, (self._file(source, context) for source in self._everything()))
+        return Rendered(answers, context, _together([file for file in found if _matches(file[0], patterns)]))
+
     def each(self, *patterns: str, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct content of each file of these names, one at a time."""
         found: set[int] = set()

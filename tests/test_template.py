@@ -12,7 +12,6 @@ import yaml
 from jinja2 import nodes
 
 from tests.release import known_names, released, released_questions
-from tests.render import Renderer
 from tests.space import GIVEN, Space
 from tests.template import ROOT, Template, choices, name_expressions
 from tests.validators.yaml_files import load
@@ -117,11 +116,6 @@ def test_every_part_of_extensions_is_used(template: Template) -> None:
     everything = "\n".join(text for _, text in texts(template))
     for path in (template.folder / "extensions").glob("*.jinja"):
         assert f"extensions/{path.name}" in everything, path.name
-
-
-def test_no_two_files_of_one_project_have_the_same_path(renderer: Renderer) -> None:
-    """Copier would silently keep one of them: the renderer refuses it instead, and has rendered every combination."""
-    assert renderer.distinct("*", awkward=False)
 
 
 def test_every_text_or_number_that_switches_something_has_values_that_stand_for_all_others(
