@@ -80,6 +80,7 @@ REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
     ("ingress_host", "shop.example.com:80", INGRESS, HOST),
     ("ingress_host", "shop.example.com/a", INGRESS, HOST),
     ("ingress_host", "10.0.0.1", INGRESS, HOST),
+    ("ingress_host", "1.e5", INGRESS, HOST),
     ("ingress_host", ".".join(["x" * 61] * 4), INGRESS, HOST),
     ("ingress_host", "shop.example.com", {}, "is asked only with exposure=ingress or exposure=gateway: give that answer too, or leave ingress_host out."),
     ("namespace", "My_App", DETAILS, NAMES),
@@ -115,6 +116,7 @@ REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
     ("cluster", "kops", {}, "is asked only with customize=true: give that answer too, or leave cluster out."),
     ("cluster_domain", "cluster", KOPS, "must be a full host name in lower case such as k8s.example.com, without a scheme, port or path."),
     ("cluster_domain", "k8s.example.com", DETAILS, "is asked only with customize=true and cluster=kops: give that answer too, or leave cluster_domain out."),
+    ("cluster_domain", "x" * 45 + ".example", KOPS, "must be a full host name in lower case such as k8s.example.com, without a scheme, port or path."),
     ("aws_region", "Frankfurt", KOPS, "must be an AWS region such as eu-central-1."),
     ("aws_region", "eu-central-1a", KOPS, "must be an AWS region such as eu-central-1."),
     ("aws_region", "eu-central-1", DETAILS, "is asked only with customize=true and cluster=kops: give that answer too, or leave aws_region out."),
@@ -147,10 +149,18 @@ REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
     ("log_collector", "otel:65536", LOGS, COLLECTOR),
     ("log_collector", "otel:4318", DETAILS, "is asked only with customize=true and log_agent=true: give that answer too, or leave log_collector out."),
 ]  # fmt: skip
+# Refused with the first question, before Copier makes a number of it.
+NO_NUMBERS: list[tuple[str, object, Mapping[str, object], str]] = [
+    ("port", "http", {}, "must be a whole number."),
+    ("port", 8080.5, {}, "must be a whole number."),
+    ("port", "", {"replicas": "two"}, "must be a whole number."),
+]
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "others", "rule"), REFUSED, ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in REFUSED]
+    ("question", "answer", "others", "rule"),
+    REFUSED + NO_NUMBERS,
+    ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in REFUSED + NO_NUMBERS],
 )
 def test_a_wrong_answer_is_refused_with_its_rule(
     template: Template, question: str, answer: object, others: Mapping[str, object], rule: str
