@@ -242,7 +242,7 @@ def test_what_the_longest_answers_make_is_valid(
         files = {path: file.content for path, file in renderer.project({**base.answers, **drawn}).items()}
         found = [finding for check in CHECKS for finding in check(files)]
         found += circleci.check(files) if circleci.PATH in files else []
-        found += compose.check(files, tmp_path)
+        found += compose.check_all([files], tmp_path)[0]
         manifests = {
             path: content for path, content in files.items() if path.startswith("kubernetes/") and path[-1] != "/"
         }
