@@ -32,6 +32,10 @@ test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll 
 test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan the manifests with trivy, checkov and kube-score
 	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
 
+.PHONY: bench
+bench: $(INSTALLED) ## Measure what copies, renders and proofs cost, and write docs/performance.md: ten minutes
+	@$(VENV)/bin/python -m tests.bench
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
 	@$(VENV)/bin/ruff check --quiet .

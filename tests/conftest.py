@@ -52,7 +52,7 @@ def _no_settings_of_the_person_who_runs_the_tests(monkeypatch: pytest.MonkeyPatc
 
 
 # The files with the longest tests start first, so that both workers end at about the same time.
-FIRST = ("test_kubernetes", "test_render", "test_update", "test_files", "test_validators", "test_compose")
+FIRST = ("test_kubernetes", "test_fuzz", "test_render", "test_update", "test_files", "test_validators", "test_compose")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -52,6 +52,7 @@ _TEXTS: list[Value] = [
     "héllo 🎉 日本語",
     "שלום עולם",
     "\\",
+    "C ##",
 ]
 
 # Legal but awkward answers. A text question without a row takes those of `_TEXTS` that it accepts.
@@ -71,7 +72,7 @@ AWKWARD: dict[str, list[Value]] = {
     "cluster_issuer": ["1.5", "yes"],
     "ingress_class": ["null", "x" * 253],
     "node_selector": ["example.com/pool=true", "gpu=", "1=1e3"],
-    "cluster_domain": ["1.2.3.x", "x" * 63 + "." + "y" * 32 + ".yes"],
+    "cluster_domain": ["1.2.3.x", "x" * 16 + "." + "y" * 31 + ".yes"],
     "aws_region": ["us-gov-west-1", "ap-southeast-2"],
     "database_host": ["1.2.3.x", ".".join(["x" * 59] * 4) + ".yes"],
     "storage_class": ["true", "0x1f", "x" * 253],

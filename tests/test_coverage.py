@@ -18,7 +18,7 @@ from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Answers, Question, Space
 from tests.template import Part, Source, Template, choices
-from tests.test_questions import REFUSED
+from tests.test_questions import NO_NUMBERS, REFUSED
 from tests.validators import Files, Finding, PartedFiles, text
 
 # These find the same faults in any text: they read no file for what it says.
@@ -100,6 +100,9 @@ def walk(template: Template, renderer: Renderer) -> Walk:
         assert space.refuses(name, wrong, known[str(others)]), (name, wrong)
     with pytest.raises(ValueError, match="there is no question databse"):
         _after(walk.template, {"databse": "postgres"})
+    for name, wrong, others, rule in NO_NUMBERS:
+        with pytest.raises(ValueError, match=f"{name} {rule}"):
+            _after(walk.template, {name: wrong, **others})
     for written in walk.template.places:
         walk.template.env.from_string(written)
     for path in (walk.template.folder / "extensions").glob("*.jinja"):

@@ -209,6 +209,17 @@ def read(files: Mapping[str, bytes], path: str, *keys: str | int) -> Any:
     return value
 
 
+def test_every_bucket_has_a_name_that_s3_takes(renderer: Renderer) -> None:
+    buckets = {
+        bucket
+        for one in renderer.each("kubernetes/kops.yaml")
+        for bucket in re.findall(rb"s3://([^/\s]+)", one.files["kubernetes/kops.yaml"])
+    }
+    assert {len(bucket) for bucket in buckets} >= {63}, "no cluster has the longest name"
+    for bucket in buckets:
+        assert re.fullmatch(rb"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket), bucket
+
+
 def test_labels_of_the_image_hold_the_service_s_name(renderer: Renderer) -> None:
     for rendered in renderer.each("Dockerfile"):
         labels = re.findall(r'^LABEL .*title="([^"]*)"', rendered.files["Dockerfile"].decode(), re.MULTILINE)

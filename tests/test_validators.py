@@ -387,6 +387,7 @@ TEXT = [
     Row("yaml", "a key twice", "common.yml", "    read_only: true", "    read_only: true\n    read_only: true"),
     Row("yaml", "a word that YAML changes", "prod.yml", "name: shop", "name: yes"),
     Row("yaml", "an octal number of YAML 1.2", "prod.yml", "memory: 256M", "memory: 0o17"),
+    Row("yaml", "a number of Go's YAML", "prod.yml", "name: shop", "name: 1.e5"),
     Row("yaml", "a broken indent", "common.yml", "    read_only: true", "   read_only: true"),
     Row("lock", "a dependency that is not locked", "pyproject.toml", '"fastapi', '"slowapi'),
     Row("lock", "a lock that pyproject.toml does not allow", "pyproject.toml", "fastapi~=", "fastapi~=9"),

@@ -129,19 +129,19 @@ class _Section(NamedTuple):
 
 def _links(path: str, text: str, files: Files) -> Iterator[tuple[str, str]]:
     folder = PurePosixPath(path).parent
-    sections = list(map(_section, _sections(text)))
-    levels = [level for section in sections for level in section.levels]
+    found = list(map(_section, sections(text)))
+    levels = [level for section in found for level in section.levels]
     if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
         yield "1", f"its headings have the levels {levels}"
     start = 1
-    for section in sections:
+    for section in found:
         for line, how, name in section.names:
             if not is_there(str(folder / name) if how == "links to" else name, files):
                 yield str(start + line), f"{how} {name}, which does not exist"
         start += section.length
 
 
-def _sections(text: str) -> Iterator[str]:
+def sections(text: str) -> Iterator[str]:
     """Each is read once, however many files it is in; a heading inside a block of code starts none."""
     section = ""
     for piece in re.split("(?m)^(?=## )", text):

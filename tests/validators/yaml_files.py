@@ -12,7 +12,9 @@ import yaml
 from tests.validators import Files, Finding
 
 # Go's YAML readers, which kubectl, compose and the CI services use, disagree with each other on these.
-_DISPUTED = re.compile(r"(?i:y|n|yes|no|on|off)|0o[0-7]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+|[-+]?[0-9]+[eE][0-9]+")
+_DISPUTED = re.compile(
+    r"(?i:y|n|yes|no|on|off)|0o[0-7]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+|[-+]?[0-9]+\.?[0-9]*[eE][0-9]+"
+)
 
 
 class _Loader(yaml.CSafeLoader):
