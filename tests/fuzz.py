@@ -10,7 +10,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -67,10 +67,7 @@ class Base:
     """A combination of the other answers, to which drawn ones are added."""
 
     answers: Answers
-    context: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        return " ".join(f"{name}={value!r}" for name, value in self.answers.items())
+    context: Mapping[str, Any] = field(repr=False)
 
 
 def plain(index: int, question: Question) -> Sequence[Value]:
@@ -100,6 +97,7 @@ class Fuzz:
             name: set(self.template.names_in({key: item for key, item in question.details.items() if key != "help"}))
             for name, question in self.space.questions.items()
         }
+        self._paths: dict[Any, str] = {}
         self._plain_files: dict[Any, dict[str, bytes]] = {}
 
     @functools.cached_property
@@ -282,13 +280,20 @@ class Fuzz:
             if "_copier_answers" in source.reads:
                 everything = {**context, "_copier_answers": {"_commit": "1", **answers}}
                 found[ANSWERS_FILE] = self.renderer._whole(source, everything)
-            elif source.reads & asked and (path := self.renderer._path(source, context)):
+            elif source.reads & asked and (path := self._path(source, context)):
                 found[path] = b"".join(self._parts(source, context))
         return found
 
+    def _path(self, source: Source, context: Mapping[str, Any]) -> str:
+        names = self.template.names_in(str(source.path))
+        key = (source, *(context[name] for name in names))
+        if key not in self._paths:
+            self._paths[key] = self.renderer._path(source, context)
+        return self._paths[key]
+
     def makefiles(self, base: Base, values: Mapping[str, Any]) -> dict[str, bytes]:
         context = self.ask(base, values)
-        paths = ((source, self.renderer._path(source, context)) for source in self.renderer._everything())
+        paths = ((source, self._path(source, context)) for source in self.renderer._everything())
         return {
             path: b"".join(self._parts(source, context))
             for source, path in paths
