@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 Files = Mapping[str, bytes]
 
@@ -75,12 +75,12 @@ class Once:
         self._known = Known[_FileQuestion]()
 
     def __call__(self, files: Files) -> Iterable[Finding]:
-        return self._known.find(
-            lambda question: _answer(files, question), lambda note: list(self._check(_Read(files, note)))
-        )
+        parted = files if isinstance(files, PartedFiles) else PartedFiles({path: (files[path],) for path in files})
+        return self._known.find(parted.answer, lambda note: list(self._check(_Read(parted, note))))
 
 
 _FileQuestion = tuple[Any, str]  # "paths", "in", "content" or a function of the content, and the path
+_Parts = tuple[bytes, ...]
 
 
 def derive(files: Files, path: str, function: Callable[[bytes], T]) -> T | None:
@@ -93,27 +93,50 @@ def derive(files: Files, path: str, function: Callable[[bytes], T]) -> T | None:
     return cast(T, _derived(function, files.parts[path] if isinstance(files, PartedFiles) else (files[path],)))
 
 
+_known_derived: dict[tuple[object, int], tuple[_Parts, object]] = {}
+
+
+def _derived(function: Callable[[bytes], object], parts: _Parts) -> object:
+    # By identity, because a hash of many parts takes long; kept with the parts, so that no others ever have their id.
+    key = (function, id(parts))
+    if key not in _known_derived:
+        _known_derived[key] = (parts, _derived_of_equal(function, parts))
+    return _known_derived[key][1]
+
+
 @functools.cache
-def _derived(function: Callable[[bytes], object], parts: tuple[bytes, ...]) -> object:
+def _derived_of_equal(function: Callable[[bytes], object], parts: _Parts) -> object:
     return function(b"".join(parts))
-
-
-def _answer(files: Files, question: _FileQuestion) -> object:
-    kind, path = question
-    if kind == "paths":
-        return tuple(files)
-    if kind == "in":
-        return path in files
-    if kind == "content":
-        return files.parts.get(path) if isinstance(files, PartedFiles) else files.get(path)
-    return derive(files, path, kind)
 
 
 class PartedFiles(Mapping[str, bytes]):
     """Files by path, each kept as the parts of which it is made: many files share most of theirs."""
 
-    def __init__(self, parts: dict[str, tuple[bytes, ...]]) -> None:
+    _contents: ClassVar[dict[_Parts, int]] = {}
+    _alike: ClassVar[dict[int, tuple[_Parts, int]]] = {}
+    _sets_of_paths: ClassVar[dict[tuple[str, ...], int]] = {}
+
+    def __init__(self, parts: dict[str, _Parts]) -> None:
         self.parts = parts
+        self._paths: int | None = None
+
+    def answer(self, question: _FileQuestion) -> object:
+        """What a check is told, or a number that stands for it: equal answers have one number."""
+        kind, path = question
+        if kind == "paths":
+            if self._paths is None:
+                self._paths = self._sets_of_paths.setdefault(tuple(self.parts), len(self._sets_of_paths))
+            return self._paths
+        if kind == "in":
+            return path in self.parts
+        parts = self.parts.get(path)
+        if parts is None:
+            return None
+        if kind != "content":
+            return _derived(kind, parts)
+        if id(parts) not in self._alike:
+            self._alike[id(parts)] = (parts, self._contents.setdefault(parts, len(self._contents)))
+        return self._alike[id(parts)][1]
 
     def __getitem__(self, path: str) -> bytes:
         parts = self.parts[path]
