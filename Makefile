@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
+IN_TWO := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## List the targets
@@ -18,7 +19,15 @@ new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../mya
 
 .PHONY: test
 test: lint ## Render every combination of answers and validate it with the field's own tools
-	@$(VENV)/bin/pytest tests --ignore=tests/apps --ignore=tests/cluster --ignore=tests/scan --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/test_*.py $(IN_TWO) $(PYTEST_FLAGS)
+
+.PHONY: test-fuzz
+test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back from every file
+	@$(VENV)/bin/pytest tests/fuzz $(PYTEST_FLAGS)
+
+.PHONY: test-updates
+test-updates: $(INSTALLED) ## Update projects of every release that a team has changed
+	@$(VENV)/bin/pytest tests/updates $(IN_TWO) $(PYTEST_FLAGS)
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases

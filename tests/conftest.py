@@ -53,7 +53,7 @@ def _no_settings_of_the_person_who_runs_the_tests(monkeypatch: pytest.MonkeyPatc
 
 
 # The files with the longest tests start first, so that both workers end at about the same time.
-FIRST = ("test_kubernetes", "test_fuzz", "test_render", "test_update", "test_files", "test_validators", "test_compose")
+FIRST = ("test_kubernetes", "test_projects", "test_render", "test_files", "test_validators", "test_questions")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_decided_by_files(test: str) -> bool:
     """Real toolchains, servers and clusters are the machine's: their tests run each time."""
-    return PurePosixPath(test.partition("::")[0]).parent == PurePosixPath("tests")
+    return PurePosixPath(test.partition("::")[0]).parts[1] not in ("apps", "cluster", "scan")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -92,7 +92,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     well = [test for test, outcomes in _outcomes.items() if outcomes == {"passed"} and _is_decided_by_files(test)]
     verdicts.note_passed(map(passed.key, well))
-    key = passed.key_of_counts()
+    key = passed.key_of_counts(session.config.args)
     (earlier,) = verdicts.known([key]) or [{}]
     for what, number in earlier.items():
         _counts.setdefault(what, number)

@@ -23,9 +23,9 @@ def key(test: str) -> str:
     return verdicts.key_of(test, _files(module))
 
 
-def key_of_counts() -> str:
-    """What stands for the numbers that a run of all tests prints."""
-    return verdicts.key_of("counts", _files())
+def key_of_counts(arguments: list[str]) -> str:
+    """What stands for the numbers that a run of these tests prints."""
+    return verdicts.key_of("counts", arguments, _files())
 
 
 @functools.cache

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import Base, ChangedError, Fuzz, RefusedError, compare, seeds
+from tests.fuzz.fuzz import Base, ChangedError, Fuzz, RefusedError, compare, seeds
+from tests.fuzz.readers import run_by_make_and_bash
 from tests.judge import Judge
-from tests.readers import run_by_make_and_bash
 from tests.render import Rendered, Renderer
 from tests.space import Question
 from tests.template import ROOT

@@ -88,7 +88,7 @@ def read(path: str, content: bytes) -> Tree:
     place = PurePosixPath(path)
     reader = READERS.get(place.name) or READERS.get(place.suffix)
     if not reader:
-        raise LookupError(f"no reader for {path}: add one to tests/readers.py")
+        raise LookupError(f"no reader for {path}: add one to tests/fuzz/readers.py")
     return reader(content.decode())
 
 

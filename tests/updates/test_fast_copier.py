@@ -3,10 +3,10 @@
 import subprocess
 from pathlib import Path
 
-from tests.fast_copier import FastCopier
 from tests.render import Renderer
 from tests.test_render import git
-from tests.updates import CHANGED, OLDER, History, assert_same, files, update, work
+from tests.updates.fast_copier import FastCopier
+from tests.updates.project import CHANGED, OLDER, History, assert_same, files, update, work
 
 
 def test_copier_without_its_repeated_work_does_the_same(renderer: Renderer, tmp_path: Path) -> None:

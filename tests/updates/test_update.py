@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fast_copier import FastCopier
 from tests.render import Renderer
 from tests.space import Space
 from tests.template import Template
-from tests.updates import (
+from tests.updates.fast_copier import FastCopier
+from tests.updates.project import (
     CHANGED,
     VERSIONS,
     History,

@@ -19,7 +19,7 @@ from copier._settings import SettingsModel
 from copier._user_data import AnswersMap
 from copier._user_data import Question as CopierQuestion
 
-from tests.readers import Tree, count, read
+from tests.fuzz.readers import Tree, count, read
 from tests.render import ANSWERS_FILE, Renderer
 from tests.space import AWKWARD, GIVEN, Answers, Question, Value, picker
 from tests.template import Source
@@ -189,7 +189,7 @@ class Fuzz:
                     accepted.append(value)
             except RefusedError:
                 continue
-        assert accepted, f"{name} takes no answer that tests/fuzz.py calls plain"
+        assert accepted, f"{name} takes no answer that tests/fuzz/fuzz.py calls plain"
         return accepted[0], accepted[1] if len(accepted) > 1 else accepted[0]
 
     def kind(self, name: str, value: Any) -> object:
