@@ -75,6 +75,7 @@ REFUSED: list[tuple[str, object, Mapping[str, object], str]] = [
     ("image_repository", "https://docker.io/acme/shop", {}, IMAGE),
     ("image_repository", "docker.io/acme/shop\n", {}, IMAGE),
     ("image_repository", "ghcr.io/" + "x" * 200, {}, IMAGE),
+    ("image_repository", "registry.example.com:65536/acme/shop", {}, IMAGE),
     ("image_repository", "docker.io/shop", {}, "must name an account and a repository on Docker Hub, such as docker.io/acme/shop."),
     ("image_repository", "docker.io/a/b/c", {}, "must name an account and a repository on Docker Hub, such as docker.io/acme/shop."),
     ("replicas", 0, {}, "must be a whole number from 1 to 100."),
