@@ -45,6 +45,10 @@ test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan the manifests with trivy, 
 bench: $(INSTALLED) ## Measure what copies, renders and proofs cost, and write docs/performance.md: ten minutes
 	@$(VENV)/bin/python -m tests.bench
 
+.PHONY: mutants
+mutants: $(INSTALLED) ## Delete each report of the validators in turn, and see that a test of faults fails: ten minutes
+	@$(VENV)/bin/python -m tests.mutants
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
 	@$(VENV)/bin/ruff check --quiet .
