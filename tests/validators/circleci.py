@@ -64,8 +64,6 @@ def _problems(config: dict[str, Any]) -> Found:
             used.add(("executors", executor))
             if executor not in executors:
                 yield f"jobs.{name}", f"there is no executor {executor}"
-        elif not job.keys() & {"docker", "machine", "macos"} and job.get("type") != "no-op":
-            yield f"jobs.{name}", "has no executor"
     for name, workflow in config.get("workflows", {}).items():
         if isinstance(workflow, dict):
             yield from _workflow(f"workflows.{name}", workflow.get("jobs", []), jobs, used)

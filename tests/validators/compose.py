@@ -97,7 +97,7 @@ def _check(files: Files, answers: _Answers) -> list[Finding]:
     without = answers[_WITHOUT_TAG]
     if isinstance(without, str):
         findings.append(Finding(PRODUCTION, "app", "tag", "it starts without TAG"))
-    elif "TAG" not in str(without):
+    elif "required variable TAG" not in str(without):
         findings.append(Finding(PRODUCTION, "app", "tag", f"without TAG it says {without}"))
     for request, answer in answers.items():
         name = request.name
@@ -167,11 +167,9 @@ def _healthy(config: Config, files: Files) -> Found:
     stage = dockerfile.stages(files["Dockerfile"])[-1]
     for name, service in config["services"].items():
         for other, dependency in service.get("depends_on", {}).items():
-            target = config["services"].get(other)
-            own = target is not None and ("build" in target or other == "app") and stage.last("HEALTHCHECK")
-            if not target:
-                yield name, f"depends on {other}, which does not exist"
-            elif dependency["condition"] == "service_healthy" and not target.get("healthcheck") and not own:
+            target = config["services"][other]
+            own = ("build" in target or other == "app") and stage.last("HEALTHCHECK")
+            if dependency["condition"] == "service_healthy" and not target.get("healthcheck") and not own:
                 yield name, f"waits until {other} is healthy, which has no health check"
             elif dependency["condition"] == "service_completed_successfully" and target.get("restart") in (
                 "always",
@@ -216,8 +214,6 @@ def _images(config: Config, _files: Files) -> Found:
         tag = image.rsplit("/", 1)[-1].partition(":")[2]
         if image and (not tag or tag == "latest"):
             yield name, f"{image} names no version"
-        if not image and not service.get("build"):
-            yield name, "has neither image nor build"
 
 
 def _secrets(config: Config, files: Files) -> Found:

@@ -146,8 +146,7 @@ def _find_problems(
 
 
 def _listed(content: dict[str, Any]) -> Iterator[str]:
-    for key in ("resources", "components", "configurations", "crds", "generators", "transformers"):
-        yield from content.get(key, [])
+    yield from content.get("resources", [])
     for patch in content.get("patches", []):
         if "path" in patch:
             yield patch["path"]

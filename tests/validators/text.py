@@ -41,11 +41,7 @@ def check(files: Files) -> Iterator[Finding]:
 
 
 def _problems(path: PurePosixPath, content: bytes) -> Iterator[tuple[str, str, str]]:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        yield "1", "encoding", str(error)
-        return
+    text = content.decode()
     if "\r" in text or text.startswith("\ufeff"):
         yield "1", "encoding", "has carriage returns or a byte order mark"
     if text and (not text.endswith("\n") or text.endswith("\n\n")):
