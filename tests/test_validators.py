@@ -128,6 +128,7 @@ KUBERNETES = [
     Row("kustomize", "a folder that is a resource of itself", KUSTOMIZATION, "  - deployment.yaml\n", "  - deployment.yaml\n  - ../base\n"),
     Row("image", "an image that no container runs", STAGING, "labels:", "images:\n  - name: docker.io/acme/shops\n    newTag: x\nlabels:"),
     Row("selectors", "a selector that can never change, with a label that does", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shop\n      app.kubernetes.io/component: api\n  strategy"),
+    Row("selectors + services + disruption-budgets + network-policies", "a selector that matches the pods of another workload too", "kubernetes/database/backup-cronjob.yaml", "            app.kubernetes.io/name: shop-backup", "            app.kubernetes.io/name: shop"),
     Row("selectors", "a selector that does not match the pods", DEPLOYMENT, "      app.kubernetes.io/name: shop\n  strategy", "      app.kubernetes.io/name: shops\n  strategy"),
     Row("services", "a Service that selects nothing", SERVICE, "selector:\n    app.kubernetes.io/name: shop", "selector:\n    app.kubernetes.io/name: shops"),
     Row("services", "a Service whose target port does not exist", SERVICE, "targetPort: http", "targetPort: web"),
