@@ -94,10 +94,14 @@ def _read_by_make(files: Files) -> list[tuple[str, bytes | tuple[bytes, ...]]]:
 
 
 def _environments(sets: Iterable[Files]) -> Iterator[tuple[str, ...]]:
-    """All for the first set with a file that none before it has: what each means to a file no other file changes."""
+    """All for the first set with a stretch that none before it has: what each means to one no other stretch changes."""
     seen: set[object] = set()
     for files in sets:
-        own = {item for item in _read_by_make(files) if item[1]}
+        own = {
+            (path, stretch)
+            for path, content in _read_by_make(files)
+            for stretch in (content if isinstance(content, tuple) else (content,))
+        }
         yield _ENVIRONMENTS if own - seen else _ENVIRONMENTS[:1]
         seen |= own
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from tests.validators import Files, Finding, lines
+from tests.validators import Files, Finding, derive, lines
 from tests.validators.ignore import git_ignored
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
@@ -111,10 +111,17 @@ def _read_mako(text: str) -> None:
 
 def check_documentation(files: Files) -> Iterator[Finding]:
     """Links and paths in Markdown lead to files, and headings make one tree."""
+    there = _with_folders(tuple(files))
     for path in files:
         if path.endswith(".md"):
-            for where, message in _links(path, files[path].decode(), files):
-                yield Finding(path, where, "links", message)
+            levels, named = derive(files, path, _outline) or ((), ())
+            if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
+                yield Finding(path, "1", "links", f"its headings have the levels {levels}")
+            for how, name in named:
+                target = str(PurePosixPath(path).parent / name) if how == "links to" else name
+                if not is_there(target, there, files):
+                    for line in _lines_of(how, name, files[path].decode()):
+                        yield Finding(path, str(line), "links", f"{how} {name}, which does not exist")
 
 
 class _Section(NamedTuple):
@@ -123,17 +130,17 @@ class _Section(NamedTuple):
     length: int
 
 
-def _links(path: str, text: str, files: Files) -> Iterator[tuple[str, str]]:
-    folder = PurePosixPath(path).parent
-    found = list(map(_section, sections(text)))
-    levels = [level for section in found for level in section.levels]
-    if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
-        yield "1", f"its headings have the levels {levels}"
+def _outline(content: bytes) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:
+    """The levels of the headings, and what is named, without the lines: many files have the same."""
+    found = list(map(_section, sections(content.decode())))
+    levels = tuple(level for section in found for level in section.levels)
+    return levels, tuple(dict.fromkeys((how, name) for section in found for _, how, name in section.names))
+
+
+def _lines_of(how: str, name: str, text: str) -> Iterator[int]:
     start = 1
-    for section in found:
-        for line, how, name in section.names:
-            if not is_there(str(folder / name) if how == "links to" else name, files):
-                yield str(start + line), f"{how} {name}, which does not exist"
+    for section in map(_section, sections(text)):
+        yield from (start + line for line, *named in section.names if named == [how, name])
         start += section.length
 
 
@@ -165,9 +172,10 @@ def _section(text: str) -> _Section:
     return _Section(levels, tuple(names), text.count("\n"))
 
 
-def is_there(path: str, files: Files) -> bool:
+def is_there(path: str, there: frozenset[str], files: Files) -> bool:
+    """Whether the project has a file or folder, or git ignores it, so that it may come to be there."""
     path = path.rstrip("/")
-    return path in _with_folders(tuple(files)) or _is_ignored(files.get(".gitignore", b""), path)
+    return path in there or _is_ignored(files.get(".gitignore", b""), path)
 
 
 @functools.lru_cache(maxsize=1000)
