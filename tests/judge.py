@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -52,7 +53,7 @@ class Judge:
             more = f"\n  … and {len(first) - _SHOWN} more" if len(first) > _SHOWN else ""
             test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
             pytest.fail(
-                f"{len(first)} findings, {sum(times.values())} times in {checked} renders:\n{told}{more}\n"
+                f"{len(first)} different findings, {sum(times.values())} in all, in {checked} renders:\n{told}{more}\n"
                 f"Check again: .venv/bin/pytest '{test}'",
                 pytrace=False,
             )
@@ -85,14 +86,30 @@ class Judge:
         project = self.renderer.project(dict(answers))
         context = self.renderer.context(dict(answers))
         lines = [str(finding)]
-        if finding.path in project:
-            line = int(finding.where) if finding.where.isdecimal() else 1
-            lines.append(f"template  {self.renderer.origin(finding.path, line, context)}")
+        place = place_of(finding, {path: file.content for path, file in project.items()})
+        if place:
+            path, line = place
+            if path != finding.path:
+                lines.append(f"rendered  {path}:{line}")
+            lines.append(f"template  {self.renderer.origin(path, line, context)}")
         data = [f"--data={name}={_text(value)}" for name, value in answers.items()]
         command = [".venv/bin/copier", "copy", "--vcs-ref=HEAD", "--defaults", "--quiet", *data, ".", "../project"]
         given = " ".join(f"{name}={value!r}" for name, value in answers.items())
         lines += [f"answers   {given or 'any'}", f"render    {shlex.join(command)}"]
         return "  " + "\n    ".join(lines)
+
+
+def place_of(finding: Finding, files: Mapping[str, bytes]) -> tuple[str, int] | None:
+    """The file and line that a finding is about, also when it is about a resource that Kustomize has built of them."""
+    if finding.path in files:
+        return finding.path, int(finding.where) if finding.where.isdecimal() else 1
+    kind, _, name = finding.where.partition("/")
+    for path, content in files.items():
+        text = content.decode()
+        found = re.search(rf"^kind: {re.escape(kind)}$", text, re.MULTILINE) if path.endswith(".yaml") else None
+        if found and re.search(rf"^  name: \"?{re.escape(name)}\"?$", text, re.MULTILINE):
+            return path, text.count("\n", 0, found.start()) + 1
+    return None
 
 
 def smallest(renderer: Renderer, finding: Finding, rendered: Rendered) -> Answers:
