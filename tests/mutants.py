@@ -23,10 +23,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import verdicts
+from tests.template import ROOT
 from tests.validators import Known, contract, kustomize, yaml_files
 
 TESTS = "tests/test_validators.py"
-FOLDER = verdicts.ROOT / "tests/validators"
+FOLDER = ROOT / "tests/validators"
 _REPORTING = re.compile(r"Find|Found|Told|Iterator|dict\[str, Decimal\]")  # what functions give that look for faults
 _NOTHING = ast.parse("if False:\n    yield").body[0]  # what yields stays a generator
 
@@ -41,7 +42,7 @@ class Mutant(NamedTuple):
     shown: str
 
     def __str__(self) -> str:
-        return f"{self.path.relative_to(verdicts.ROOT)}:{self.lines[0]}: {self.shown}"
+        return f"{self.path.relative_to(ROOT)}:{self.lines[0]}: {self.shown}"
 
 
 Edit = tuple[Any, str, Any]  # a node, its field, and another value for that

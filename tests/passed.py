@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 from tests import verdicts
-from tests.verdicts import ROOT
+from tests.template import ROOT, known_to_git
 
 _TOOLS = (("make", "--version"), ("git", "--version"), ("bash", "--version"))
 
@@ -44,16 +44,7 @@ def _files(module: str | None = None) -> str:
 @functools.cache
 def _known() -> dict[str, str]:
     """The content and mode of each file that git knows, or would, by path."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    paths = sorted(
-        {path for path in listed.split("\0") if path and path.split("/")[0] != "docs" and (ROOT / path).is_file()}
-    )
+    paths = [path for path in known_to_git() if not path.startswith("docs/") and (ROOT / path).is_file()]
     return {path: verdicts.key_of((ROOT / path).read_bytes(), str(os.access(ROOT / path, os.X_OK))) for path in paths}
 
 

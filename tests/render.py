@@ -107,26 +107,6 @@ class Renderer:
                 found |= windows
                 yield rendered
 
-    def crossed(self, *patterns: str) -> Iterator[Rendered]:
-        """Enough sets of these files to hold every stretch of each beside every distinct content of each other.
-
-        To checks of what one file takes from another, that is every distinct set.
-        """
-        found: set[tuple[str, bytes, str, Parts]] = set()
-        for rendered in self.distinct(*patterns):
-            assert isinstance(rendered.files, PartedFiles)
-            contents = rendered.files.parts.items()
-            pairs = {
-                (path, part, other, content)
-                for path, parts in contents
-                for part in parts
-                for other, content in contents
-                if other != path or len(contents) == 1
-            }
-            if not pairs <= found:
-                found |= pairs
-                yield rendered
-
     def alone(self, source: Source, *, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct rendering of one file."""
         return (rendered for rendered, _ in self._alone(source, awkward=awkward))

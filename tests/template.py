@@ -255,19 +255,23 @@ def _sets(node: nodes.Node) -> set[str]:
 
 def copy_working_tree(destination: Path) -> Path:
     """What git would commit now of the template, as a plain folder, which Copier renders as it is."""
+    for name in known_to_git("copier.yml", "extensions", "template"):
+        target = destination / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    return destination
+
+
+def known_to_git(*paths: str) -> list[str]:
+    """The files that git would commit now, all or those at and below these paths."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "copier.yml", "extensions", "template"],
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths],
         cwd=ROOT,
         check=True,
         capture_output=True,
         text=True,
     ).stdout
-    for name in filter(None, listed.split("\0")):
-        source, target = ROOT / name, destination / name
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target, follow_symlinks=False)
-    return destination
+    return sorted({name for name in listed.split("\0") if name and (ROOT / name).exists()})
 
 
 def name_expressions(path: PurePosixPath) -> list[str]:

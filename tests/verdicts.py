@@ -14,10 +14,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.template import ROOT
+
 FILE = ROOT / ".cache/verdicts.sqlite"
 DAYS = 30  # a verdict that no run asked for in this time is dropped
 _BUSY = 60.0  # seconds that one process waits for another to write
@@ -31,9 +31,7 @@ def forget() -> None:
     _enabled = False
 
 
-def remember(
-    check: str, tools: str, inputs: Sequence[Any], find: Callable[[list[int]], Iterable[Any]], *, of: Sequence[str] = ()
-) -> list[Any]:
+def remember(check: str, tools: str, inputs: Sequence[Any], find: Callable[[list[int]], Iterable[Any]]) -> list[Any]:
     """What a check finds in each input, looked for only once for equal ones and only if no earlier run has found it.
 
     Args:
@@ -41,12 +39,11 @@ def remember(
         tools: the versions of programs that take part and are not among the locked requirements.
         inputs: of each thing that is checked, all that decides its verdict, as texts, bytes and sequences of them.
         find: takes the indices of the inputs to look at, and gives for each what JSON can hold.
-        of: more files, relative to the repository, whose content decides the verdict.
 
     Returns:
         For each input what was found, as JSON gives it back.
     """
-    version = _digest((check, tools, *code("tests/validators", "tests/verdicts.py", "requirements.txt", *of)))
+    version = _digest((check, tools, *code("tests/validators", "tests/verdicts.py", "requirements.txt")))
     keys = [_digest((version, item)) for item in inputs]
     first = {key: index for index, key in reversed(list(enumerate(keys)))}
     known = dict(_read(first))

@@ -90,7 +90,8 @@ def derive(files: Files, path: str, function: Callable[[bytes], T]) -> T | None:
         files = files.files
     if path not in files:
         return None
-    return cast(T, _derived(function, files.parts[path] if isinstance(files, PartedFiles) else (files[path],)))
+    content = unread(files)[path]
+    return cast(T, _derived(function, content if isinstance(content, tuple) else (content,)))
 
 
 _known_derived: dict[tuple[object, int], tuple[_Parts, object]] = {}
@@ -150,6 +151,11 @@ class PartedFiles(Mapping[str, bytes]):
 
     def __len__(self) -> int:
         return len(self.parts)
+
+
+def unread(files: Files) -> Mapping[str, bytes | _Parts]:
+    """The contents to look up by, without putting them together from their parts."""
+    return files.parts if isinstance(files, PartedFiles) else files
 
 
 class _Read(Mapping[str, bytes]):

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from tests.validators import Files, PartedFiles, yaml_files
+from tests.validators import Files, unread, yaml_files
 from tests.validators.kubernetes import Built
 from tests.validators.kubernetes_schema import Resource
 from tests.validators.kustomize import (
@@ -196,7 +196,7 @@ class Fragments:
         return self._resources.setdefault(text, json.loads(text))
 
     def _entry_points(self, files: Files) -> list[_Plan]:
-        contents = _unread(files)
+        contents = unread(files)
         key = tuple((path, contents[path]) for path in contents if path.endswith(f"/{FILE}"))
         if key not in self._plans:
             found = kustomizations(files)
@@ -206,7 +206,7 @@ class Fragments:
         return self._plans[key]
 
     def _of(self, plan: _Plan, files: Files) -> Iterator[_Placed]:
-        contents = _unread(files)
+        contents = unread(files)
         patches = tuple([contents[path] for path in plan.patches])
         made: dict[str, _Fragment] = {}
         for name, paths in plan.generators.items():
@@ -237,7 +237,7 @@ class Fragments:
         return self._placed.setdefault((placed.fragment, placed.namespace, placed.generators), placed)
 
     def _needs_of(self, plan: _Plan, item: str, files: Files, patches: tuple[Any, ...]) -> _Needs:
-        contents = _unread(files)
+        contents = unread(files)
         if contents[item] not in self._binds:
             self._binds[contents[item]] = b"RoleBinding" in files[item]
         key: tuple[Any, ...] = (id(plan), item, contents[item], patches)
@@ -314,11 +314,6 @@ def _renamed(path: str, folder: str) -> str:
         return path
     first, *rest = folder.split("/")
     return "/".join([first, *("entry" for _ in rest)]) + path[len(folder) :]
-
-
-def _unread(files: Files) -> Mapping[str, Any]:
-    """The contents to look up by, without putting them together from their parts."""
-    return files.parts if isinstance(files, PartedFiles) else files
 
 
 def _replaced(value: Any, old: str, new: str) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.validators import Files, Finding, PartedFiles, derive
+from tests.validators import Files, Finding, derive, unread
 from tests.validators.kustomize import WORKERS, memory, tool
 from tests.verdicts import remember
 
@@ -36,6 +36,7 @@ for output in */*.out; do
 done
 """
 _Run = tuple[str, list[str], list[str]]
+_Input = tuple[tuple[str, bytes | tuple[bytes, ...]], ...]
 
 
 def paths(files: Files) -> list[str]:
@@ -61,11 +62,12 @@ def check(files: Files, scratch: Path) -> list[Finding]:
 def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
     """What `make --dry-run` says of all targets at once, and what shellcheck says of the commands that it prints."""
     taken = list(sets)
-    environments = list(_environments(taken))
+    read = [_read_by_make(files) for files in taken]
+    environments = list(_environments(read))
     runs: list[list[_Run]] = remember(
         "make --dry-run",
         subprocess.run(["make", "--version"], capture_output=True, text=True, check=True).stdout,
-        [[_read_by_make(files), names] for files, names in zip(taken, environments, strict=True)],
+        list(zip(read, environments, strict=True)),
         lambda missing: _dry_runs([(taken[index], environments[index]) for index in missing], scratch),
     )
     commands = list(dict.fromkeys(command for run in runs for _, _, found in run for command in found))
@@ -86,24 +88,26 @@ def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
     ]
 
 
-def _read_by_make(files: Files) -> list[tuple[str, bytes | tuple[bytes, ...]]]:
+def _read_by_make(files: Files) -> _Input:
     """Make reads its own files, and of others whether they are there."""
     own = set(paths(files))
-    contents = files.parts if isinstance(files, PartedFiles) else files
-    return [(path, contents[path] if path in own else b"") for path in contents]
+    return tuple((path, content if path in own else b"") for path, content in unread(files).items())
 
 
-def _environments(sets: Iterable[Files]) -> Iterator[tuple[str, ...]]:
+def _environments(sets: Iterable[_Input]) -> Iterator[tuple[str, ...]]:
     """All for the first set with a stretch that none before it has: what each means to one no other stretch changes."""
     seen: set[object] = set()
-    for files in sets:
-        own = {
-            (path, stretch)
-            for path, content in _read_by_make(files)
-            for stretch in (content if isinstance(content, tuple) else (content,))
-        }
-        yield _ENVIRONMENTS if own - seen else _ENVIRONMENTS[:1]
-        seen |= own
+    known: dict[_Input, tuple[str, ...]] = {}
+    for read in sets:
+        if read not in known:
+            own = {
+                (path, stretch)
+                for path, content in read
+                for stretch in (content if isinstance(content, tuple) else (content,))
+            }
+            known[read] = _ENVIRONMENTS if own - seen else _ENVIRONMENTS[:1]
+            seen |= own
+        yield known[read]
 
 
 def _not_phony(files: Files) -> Iterator[Finding]:
