@@ -33,6 +33,10 @@ test-updates: $(INSTALLED) ## Update projects of every release that a team has c
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
 	@$(VENV)/bin/pytest tests/apps $(PYTEST_FLAGS)
 
+.PHONY: test-engine
+test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them
+	@$(VENV)/bin/pytest tests/engine $(PYTEST_FLAGS)
+
 .PHONY: test-cluster
 test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale
 	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)

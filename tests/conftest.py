@@ -78,8 +78,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_decided_by_files(test: str) -> bool:
-    """Real toolchains, servers and clusters are the machine's: their tests run each time."""
-    return PurePosixPath(test.partition("::")[0]).parts[1] not in ("apps", "cluster", "scan")
+    """Real toolchains, servers, engines and clusters are the machine's: their tests run each time."""
+    return PurePosixPath(test.partition("::")[0]).parts[1] not in ("apps", "cluster", "engine", "scan")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -1,16 +1,14 @@
-"""A rendered project on disk, and what its people type."""
+"""A rendered project, and what its people type to bring it to a cluster."""
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 
+from tests import project
 from tests.cluster.control_plane import PATIENCE, ControlPlane, Object
 from tests.render import File
 from tests.space import Answers
@@ -19,22 +17,19 @@ from tests.validators import yaml_files
 ENVIRONMENTS = ("local", "staging", "production")
 
 
-class Project:
-    """A rendered project."""
+class Project(project.Project):
+    """A rendered project whose people have a cluster."""
+
+    PATIENCE = PATIENCE
 
     def __init__(self, cluster: ControlPlane, files: Mapping[str, File], path: Path, answers: Answers) -> None:
+        super().__init__(files, path, answers)
         self.cluster = cluster
-        self.path = path
-        self.answers = answers
-        self.service = str(answers["service_name"])
         self.kubeconfig = cluster.kubeconfig
-        self.stand_ins = path.with_name(f"{path.name}-programs")
-        for name, file in files.items():
-            if not name.endswith("/"):
-                target = path / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(file.content)
-                target.chmod(file.mode)
+
+    def environment(self) -> dict[str, str]:
+        """What kubectl needs."""
+        return self.cluster.environment(self.kubeconfig)
 
     def namespace(self, environment: str) -> str:
         """The namespace of an environment."""
@@ -46,41 +41,6 @@ class Project:
         other = copy(self)
         other.kubeconfig = self.path / f"kubeconfig-{environment}"
         return other
-
-    def stand_in(self, program: str, script: str) -> None:
-        """Put a program before those of this machine."""
-        self.stand_ins.mkdir(exist_ok=True)
-        path = self.stand_ins / program
-        path.write_text(script)
-        path.chmod(0o755)
-
-    def make(self, target: str, *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a target of the project's Makefile."""
-        environment = self.cluster.environment(self.kubeconfig)
-        command = ["make", target, *(f"{name}={value}" for name, value in variables.items())]
-        with subprocess.Popen(
-            command,
-            cwd=self.path,
-            env=environment | {"PATH": os.pathsep.join([str(self.stand_ins), environment["PATH"]])},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            process_group=0,
-        ) as process:
-            try:
-                output, _ = process.communicate(timeout=PATIENCE)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)  # what make has started too
-                raise
-        assert not (check and process.returncode), f"make {target} failed:\n{output[-8000:]}"
-        return subprocess.CompletedProcess(command, process.returncode, output)
-
-    def edit(self, file: str, before: str, after: str) -> None:
-        """Change a file as its team would."""
-        path = self.path / file
-        text = path.read_text()
-        assert before in text, f"{file} has no {before!r}"
-        path.write_text(text.replace(before, after))
 
     def prepare(self, environment: str) -> None:
         """Do what an administrator does before the first deploy."""

@@ -1,0 +1,87 @@
+"""The images that rendered projects are built on: the official ones, or stand-ins of the same names."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.apps.servers import MissingError
+from tests.engine.engine import Engine
+
+FOLDER = Path(__file__).with_name("stand_ins")
+SUITE = "forky"
+LABEL = "stand-in"
+BASE = "stand-in:debian"
+VERSIONS = {
+    "python": ("python", "--version"),
+    "postgres": ("postgres", "--version"),
+    "mysql": ("mysqld", "--version"),
+    "redis": ("redis-server", "--version"),
+    "registry": ("docker-registry", "--version"),
+}
+"""How each stand-in says what it is."""
+
+REGISTRY = "docker.io/library/registry:3"
+
+
+def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
+    """Bring each image to the engine, and return what a reader of the results should know."""
+    missing = [name for name in names if not _pulled(engine, name)]
+    if not missing:
+        return []
+    mirror = os.environ.get("PULL_THROUGH")
+    if mirror is None:
+        raise MissingError(
+            "No image registry answers; .ci/in-debian .ci/with-docker make test-engine works with stand-ins"
+        )
+    _import_debian(engine, progress)
+    progress(f"Building stand-ins for {', '.join(map(short, missing))}: a minute, once.")
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return list(pool.map(lambda name: _stand_in(engine, name, mirror), missing))
+
+
+def short(name: str) -> str:
+    """The name without registry, as people say it: `python` of `docker.io/library/python:3.14`."""
+    return name.rpartition("/")[2].partition(":")[0]
+
+
+def _pulled(engine: Engine, name: str) -> bool:
+    """Tell whether the engine has the official image, after trying to get it."""
+    if engine.docker("pull", "--quiet", name, check=False).returncode:
+        return False
+    (image,) = engine.inspect(name)
+    return LABEL not in (image["Config"]["Labels"] or {})
+
+
+def _stand_in(engine: Engine, name: str, mirror: str) -> str:
+    engine.docker("build", "--quiet", f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
+    path = name.partition("/")[2]
+    engine.docker("tag", name, f"{mirror}/{path}")
+    engine.docker("push", "--quiet", f"{mirror}/{path}")
+    told = engine.docker("run", "--rm", f"--entrypoint={VERSIONS[short(name)][0]}", name, *VERSIONS[short(name)][1:])
+    return f"{path} is a stand-in made of Debian {SUITE}'s packages: {told.stdout.strip().splitlines()[0]}"
+
+
+def _import_debian(engine: Engine, progress: Callable[[str], None]) -> None:
+    """Make the image on which stand-ins are built, with the authorities that this machine trusts."""
+    if engine.has(BASE):
+        return
+    if not shutil.which("mmdebstrap"):
+        raise MissingError("mmdebstrap, which makes stand-ins, is missing: apt-get install mmdebstrap")
+    progress(f"Making a Debian {SUITE} image for stand-ins: half a minute, once.")
+    authorities = "/etc/ssl/certs/ca-certificates.crt"
+    excluded = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")]
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "debian.tar"
+        options = ['--aptopt=Acquire::Check-Valid-Until "false"', '--aptopt=Acquire::Retries "5"', *excluded]
+        hook = f"--customize-hook=copy-in {authorities} {Path(authorities).parent}"
+        subprocess.run(
+            ["mmdebstrap", "--quiet", "--variant=minbase", "--include=ca-certificates", *options, hook, SUITE, archive],
+            check=True,
+        )
+        engine.docker("import", str(archive), BASE)
