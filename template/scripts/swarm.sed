@@ -1,9 +1,9 @@
 # Turns what `docker compose config` prints into what `docker stack deploy` accepts: no project name, no conditions in
-# depends_on (a stack has no order of start), CPUs as text, published ports as numbers.
+# depends_on (a stack has no order of start), CPUs as text, published ports and sizes as numbers.
 /^name:/d
 /^    depends_on:$/,/^    [a-z]/{
   /^    depends_on:$/d
   /^      /d
 }
 s/^( +cpus: )([0-9.]+)$/\1"\2"/
-s/^( +published: )"([0-9]+)"$/\1\2/
+s/^( +(published|size): )"([0-9]+)"$/\1\3/

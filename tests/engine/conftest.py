@@ -68,7 +68,7 @@ def engine(
 
 
 @pytest.fixture(scope="session")
-def helper(engine: Engine, template: Template) -> str:
+def helper(engine: Engine, template: Template) -> str:  # noqa: ARG001 -- it has the image
     """An image with Python, for what has to be done from within a network or beside a process."""
     image: str = template.table("versions", "languages")["python"]["image"]
     return image

@@ -1,69 +1,89 @@
-"""Clients that add and read items, each as fast as it is answered, and what became of each of their requests."""
+"""Load from within a network, where no proxy stands between: a program of its own, and what tests read of it."""
 
 from __future__ import annotations
 
+import http.client
+import itertools
+import json
+import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Self
-
-import httpx
-
-from tests.engine.engine import PATIENCE
-from tests.engine.project import Client
+from pathlib import Path
+from typing import Any
 
 CLIENTS = 4
+PAUSE = 0.01  # seconds between two requests of a client: the load is bounded
+
+
+def ask(host: str, port: int, path: str, client: int) -> None:
+    """Ask for ever, on a new connection each time, and print what became of each request."""
+    for number in itertools.count():
+        name = f"{client}-{number}"
+        told: dict[str, Any] = {"name": name}
+        connection = http.client.HTTPConnection(host, port, timeout=30)
+        try:
+            if path == "/items":
+                connection.request("POST", path, json.dumps({"name": name}), {"Content-Type": "application/json"})
+            else:
+                connection.request("GET", path)
+            response = connection.getresponse()
+            told["status"], told["body"] = response.status, response.read().decode()
+        except OSError as error:
+            told["error"] = repr(error)
+        except http.client.HTTPException as error:
+            told["error"] = repr(error)
+        finally:
+            connection.close()
+        print(json.dumps(told), flush=True)
+        time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    for client in range(CLIENTS):
+        arguments = (sys.argv[1], int(sys.argv[2]), sys.argv[3], client)
+        threading.Thread(target=ask, args=arguments).start()
+
+
+def command(host: str, port: int, database: str) -> list[str]:
+    """What runs the load in an image with Python: items are added where there is a database."""
+    path = "/" if database == "none" else "/items"
+    return ["python", "-c", Path(__file__).read_text(), host, str(port), path]
 
 
 class Load:
-    """A bounded load: four clients, one request each at a time."""
+    """What is known of a load that runs somewhere."""
 
-    def __init__(self, client: Callable[[], Client]) -> None:
-        self._client = client
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CLIENTS)]
-        self.answered = 0
-        self.stored: list[int] = []
-        """Items of which the service said that it keeps them."""
-        self.refused: list[Exception] = []
-        """Requests that found nobody who listens."""
-        self.broken: list[object] = []
-        """Requests that were taken and then not answered, or not well."""
+    PATIENCE = 240
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
+    def __init__(self, read: Callable[[], str]) -> None:
+        self._read = read
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def requests(self) -> list[dict[str, Any]]:
+        """Every request that has ended."""
+        lines = self._read().splitlines()
+        return [json.loads(line) for line in lines if line.endswith("}")]
 
-    def stop(self) -> None:
-        """End it, when every request is done."""
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
+    def failed(self) -> list[dict[str, Any]]:
+        """Every request that was not answered well."""
+        return [request for request in self.requests() if not is_answered(request)]
 
-    def wait_for(self, requests: int) -> None:
-        """Wait until as many more were answered."""
-        goal, deadline = self.answered + requests, time.monotonic() + PATIENCE
-        while self.answered < goal:
-            assert time.monotonic() < deadline, (self.refused[-1:], self.broken[-1:])
-            time.sleep(0.05)
+    def stored(self) -> list[str]:
+        """The names of the items of which the service has said that it keeps them."""
+        return sorted(request["name"] for request in self.requests() if is_answered(request))
 
-    def _ask(self, number: int) -> None:
-        with self._client() as client:
-            while not self._end.is_set():
-                try:
-                    response = client.post("/items", json={"name": f"of client {number}"})
-                    if response.status_code == httpx.codes.CREATED:
-                        self.stored.append(response.json()["id"])
-                        response = client.get(f"/items/{self.stored[-1]}")
-                    if not response.is_success:
-                        self.broken.append((response.status_code, response.text))
-                    self.answered += 1
-                except httpx.ConnectError as error:
-                    self.refused.append(error)
-                    time.sleep(0.05)
-                except httpx.TransportError as error:
-                    self.broken.append(error)
+    def versions(self) -> set[str]:
+        """Which versions answered, where the load asks who is there."""
+        return {json.loads(request["body"])["version"] for request in self.requests() if is_answered(request)}
+
+    def wait_for(self, more: int) -> None:
+        """Wait until as many more requests were answered."""
+        goal, deadline = len(self.stored()) + more, time.monotonic() + self.PATIENCE
+        while len(self.stored()) < goal:
+            assert time.monotonic() < deadline, self._read()[-2000:]
+            time.sleep(0.2)
+
+
+def is_answered(request: dict[str, Any]) -> bool:
+    """Tell whether a request was answered as it should be."""
+    return request.get("status") in (200, 201)

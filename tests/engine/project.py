@@ -166,7 +166,7 @@ def users(engine: Engine, container: str) -> set[str]:
 
 
 def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
-    """Kill a container's first process from outside, so that the engine sees it die; `helper` is an image with Python."""
+    """Kill a container's first process from outside, so that the engine sees it die; `helper` has Python."""
     script = f"import os; os.kill({container['State']['Pid']}, 9)"
     engine.docker("run", "--rm", "--pid=host", helper, "python", "-c", script)
 
