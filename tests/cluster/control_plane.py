@@ -26,6 +26,7 @@ PATIENCE = 240  # far beyond what anything takes: a test that fails ends
 QUOTA_CONFLICT = "cannot be fulfilled on resourcequotas"
 ATTEMPTS = 3
 STORAGE_CLASS = "standard"
+SERVICES = "10.0.0.0/16"  # their addresses
 ZONES = ("a", "b", "c")
 STAGES = Path(__file__).with_name("stages.yaml")
 
@@ -47,12 +48,15 @@ class PortTakenError(Exception):
 class ControlPlane:
     """The programs, and a client with all rights."""
 
+    host = "127.0.0.1"
+    users = USERS
+
     def __init__(self, found: Mapping[str, Path]) -> None:
         self.programs = found
         self.folder = Path(tempfile.mkdtemp(prefix="control-plane-"))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._resources: dict[str, dict[str, Object]] = {}
-        self.tokens = {name: secrets.token_urlsafe() for name in USERS}
+        self.tokens = {name: secrets.token_urlsafe() for name in self.users}
 
     def __enter__(self) -> Self:
         try:
@@ -61,6 +65,7 @@ class ControlPlane:
             self._install_definitions()
             self._start_controllers()
             self._add_nodes()
+            self._wait_for_nodes()
         except BaseException:
             self.__exit__()
             raise
@@ -121,11 +126,15 @@ class ControlPlane:
                 name = f"{claim['metadata']['name']}-{item['metadata']['name']}-0"
                 metadata = {"name": name, "namespace": item["metadata"]["namespace"]}
                 claims.append({**claim, "metadata": metadata})
-            volumes += [_volume(claim) for claim in claims]
+            volumes += [_volume(claim, self.place_of_volume(claim)) for claim in claims]
         if labels:
             self.kubectl("label", "nodes", "--all", "--overwrite", *(f"{key}={value}" for key, value in labels.items()))
         if volumes:
             self.apply(*volumes)
+
+    def place_of_volume(self, claim: Object) -> Object:  # noqa: ARG002
+        """Where the files of a claim are, as a part of a volume."""
+        return {"hostPath": {"path": "/nowhere"}}
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """Read an object or list."""
@@ -192,7 +201,7 @@ class ControlPlane:
         }
 
     def _start_api_server(self) -> None:
-        tokens = [f'{self.tokens[name]},{user},{user},"{group}"\n' for name, (user, group) in USERS.items()]
+        tokens = [f'{self.tokens[name]},{user},{user},"{group}"\n' for name, (user, group) in self.users.items()]
         (self.folder / "tokens.csv").write_text("".join(tokens))
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -205,7 +214,7 @@ class ControlPlane:
 
     def _start_etcd_and_api_server(self) -> None:
         etcd, peers, port = free_port(), free_port(), free_port()
-        self.address = f"https://127.0.0.1:{port}"
+        self.address = f"https://{self.host}:{port}"
         self._start(
             "etcd",
             f"--data-dir={self.folder}/etcd-{etcd}",
@@ -217,19 +226,19 @@ class ControlPlane:
         self._start(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{etcd}",
-            "--bind-address=127.0.0.1",
-            "--advertise-address=127.0.0.1",
-            "--endpoint-reconciler-type=none",
+            f"--bind-address={self.host}",
+            f"--advertise-address={self.host}",
             f"--secure-port={port}",
             # It makes its certificate itself; the key signs the tokens of service accounts too.
             f"--cert-dir={self.folder}",
             f"--service-account-signing-key-file={self.folder}/apiserver.key",
             f"--service-account-key-file={self.folder}/apiserver.key",
             "--service-account-issuer=https://kubernetes.default.svc",
-            "--service-cluster-ip-range=10.0.0.0/16",
+            f"--service-cluster-ip-range={SERVICES}",
             f"--token-auth-file={self.folder}/tokens.csv",
             "--authorization-mode=Node,RBAC",
             "--allow-privileged",
+            *self._flags_for_nodes(),
         )
         self._wait_for_start(self._is_ready)
         self.client = self.client_of(self.tokens["admin"])
@@ -280,16 +289,6 @@ class ControlPlane:
                     else []
                 ),
             )
-        self._start(
-            "kwok",
-            f"--kubeconfig={self.kubeconfig_of(self.tokens['kwok'])}",
-            f"--config={STAGES}",
-            "--manage-all-nodes",
-            "--node-lease-duration-seconds=40",
-        )
-
-    def _add_nodes(self) -> None:
-        nodes = [node(f"node-{zone}{number}", zone) for zone in ZONES for number in (1, 2)]
         storage = {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
@@ -299,13 +298,33 @@ class ControlPlane:
             },
             "provisioner": "kubernetes.io/no-provisioner",
         }
-        self.apply(storage, *nodes)
+        self.apply(storage)
+
+    def _flags_for_nodes(self) -> Iterable[str]:
+        """What the API server is told of nodes: of those that are played, that no pod will ever ask for it."""
+        return ("--endpoint-reconciler-type=none",)
+
+    def _add_nodes(self) -> None:
+        """Let kwok play nodes."""
+        self._start(
+            "kwok",
+            f"--kubeconfig={self.kubeconfig_of(self.tokens['kwok'])}",
+            f"--config={STAGES}",
+            "--manage-all-nodes",
+            "--node-lease-duration-seconds=40",
+        )
+        self.apply(*(node(f"node-{zone}{number}", zone) for zone in ZONES for number in (1, 2)))
+
+    def _wait_for_nodes(self) -> None:
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={START_TIMEOUT}s")
 
     def _start(self, name: str, *arguments: str) -> None:
+        self._run(name, str(self.programs[name]), *arguments)
+
+    def _run(self, name: str, *command: str) -> None:
         with self._log(name).open("wb") as log:
             self.processes[name] = subprocess.Popen(
-                [str(self.programs[name]), *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -346,7 +365,7 @@ def node(name: str, zone: str) -> Object:
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
 
-def _volume(claim: Object) -> Object:
+def _volume(claim: Object, place: Object) -> Object:
     """A volume for one claim alone."""
     namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
     return {
@@ -358,7 +377,7 @@ def _volume(claim: Object) -> Object:
             "accessModes": claim["spec"]["accessModes"],
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
             "claimRef": {"namespace": namespace, "name": name},
-            "hostPath": {"path": "/nowhere"},
+            **place,
         },
     }
 

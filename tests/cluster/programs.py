@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,8 +25,17 @@ PACKAGES = {
     "kube-controller-manager": ("kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     "kube-scheduler": ("kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
     "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    "kubelet": ("kubernetes", "k8s.io/kubernetes/cmd/kubelet"),
+    "kube-proxy": ("kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"),
+    "dns": ("node", "k8s-starter.test/node/dns"),
+    "firewall": ("node", "k8s-starter.test/node/firewall"),
+    "pod": ("node", "k8s-starter.test/node/pod"),
 }
-CONTROL_PLANE = tuple(sorted({module for module, _ in PACKAGES.values()}))
+"""Each program, the folder of the module that pins it, and its package."""
+
+SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+PLAYED_NODES = ("kwok",)
+REAL_NODE = ("kubelet", "kube-proxy", "dns", "firewall", "pod")
 
 DEFINITIONS = (
     ("sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
@@ -44,20 +53,21 @@ def kubernetes_version() -> str:
     return found[1]
 
 
-def find(progress: Callable[[str], None]) -> dict[str, Path]:
-    """Every program, built where neither KUBEBUILDER_ASSETS nor the cache has it."""
+def find(progress: Callable[[str], None], nodes: Iterable[str] = PLAYED_NODES) -> dict[str, Path]:
+    """The programs of servers and nodes, built where neither KUBEBUILDER_ASSETS nor the cache has them."""
+    found = {name: _cache(PACKAGES[name][0]) / name for name in (*SERVERS, *nodes)}
     assets = Path(os.environ.get("KUBEBUILDER_ASSETS", os.devnull))
     if all((assets / name).exists() for name in ("etcd", "kube-apiserver")):
-        found = {name: assets / name for name in ("etcd", "kube-apiserver")}
-    else:
-        found = {}
-    for name in PACKAGES.keys() - found.keys():
-        found[name] = _cache(*CONTROL_PLANE) / name
-    missing = [name for name in PACKAGES if not found[name].exists()]
+        found |= {name: assets / name for name in ("etcd", "kube-apiserver")}
+    missing: dict[str, list[str]] = {}
+    for name, path in found.items():
+        if not path.exists():
+            missing.setdefault(PACKAGES[name][0], []).append(name)
     if missing:
-        progress(f"Building {', '.join(missing)}: once, about twelve minutes on two cores.")
-        for name in missing:
-            _build(name, found[name])
+        names = ", ".join(name for names in missing.values() for name in names)
+        progress(f"Building {names}: once, about fifteen minutes on two cores.")
+        for module, names_of_module in missing.items():
+            _build(module, names_of_module)
     return found
 
 
@@ -72,37 +82,54 @@ def reader(name: str) -> Path:
     return target
 
 
-def definitions() -> Iterator[Path]:
+def definitions() -> list[Path]:
     """The files of the custom resources that rendered manifests use."""
-    for module, files in DEFINITIONS:
-        downloaded = json.loads(_go("crds", "mod", "download", "-json", module))
-        yield from sorted(Path(downloaded["Dir"]).glob(files))
+    folder = _cache("crds")
+    if not folder.exists():
+        part = folder.with_suffix(f".{os.getpid()}")
+        part.mkdir(parents=True)
+        for module, files in DEFINITIONS:
+            downloaded = json.loads(_go("crds", "mod", "download", "-json", module))
+            for path in Path(downloaded["Dir"]).glob(files):
+                shutil.copyfile(path, part / path.name)
+        part.rename(folder)
+    return sorted(folder.iterdir())
 
 
-def _build(name: str, target: Path) -> None:
-    module, package = PACKAGES[name]
-    version = kubernetes_version()
-    major, minor, _ = version.split(".")
-    stamp = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor} if name.startswith("kube-") else {}
-    flags = ["-s", "-w", *(f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items())]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(f".{os.getpid()}")
-    _go(module, "build", "-trimpath", f"-ldflags={' '.join(flags)}", f"-o={part}", package)
-    part.rename(target)
+def _build(module: str, names: Iterable[str]) -> None:
+    """Build programs of a module in one go, which links some while others compile."""
+    flags = ["-s", "-w"]
+    if module == "kubernetes":
+        version = kubernetes_version()
+        major, minor, _ = version.split(".")
+        stamp = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+        flags += [f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items()]
+    folder = _cache(module)
+    part = folder / str(os.getpid())
+    part.mkdir(parents=True)
+    packages = {name: PACKAGES[name][1] for name in names}
+    _go(module, "build", "-trimpath", f"-ldflags={' '.join(flags)}", f"-o={part}/", *packages.values())
+    for name, package in packages.items():
+        # Go names a program after the last part of its package that is no version.
+        (part / re.sub(r"/v\d+$", "", package).rpartition("/")[2]).rename(folder / name)
+    part.rmdir()
 
 
 @functools.cache
-def _cache(*modules: str) -> Path:
-    files = (path for module in modules for path in sorted((MODULES / module).glob("*.*")))
-    contents = b"".join(path.read_bytes() for path in files)
+def _cache(module: str) -> Path:
+    contents = b"".join(path.read_bytes() for path in sorted((MODULES / module).rglob("*.*")))
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "k8s-starter" / f"{modules[0]}-{sha256(contents).hexdigest()[:12]}"
+    return home / "k8s-starter" / f"{module}-{sha256(contents).hexdigest()[:12]}"
 
 
 def _go(module: str, *arguments: str) -> str:
     _require_go()
+    # Without C, programs are static: they run on every Debian, and in images that hold nothing else.
+    environment = os.environ | {"CGO_ENABLED": "0"}
     for _ in range(ATTEMPTS):
-        done = subprocess.run(["go", *arguments], cwd=MODULES / module, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             return done.stdout
     raise RuntimeError(f"go {' '.join(arguments)} failed in {MODULES / module}:\n{done.stdout}{done.stderr}")
