@@ -128,6 +128,19 @@ class Client(httpx.Client):
             time.sleep(0.1)
 
 
+def wait_for_answer(address: str) -> None:
+    """Wait until something answers there, whatever it says."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(address, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"{address} does not answer"
+            time.sleep(0.1)
+        else:
+            return
+
+
 def speaks_the_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
     """Ask what docs/contract.md promises; its details are tested by tests/apps, of the program alone."""
     assert client.get("/").json() == {"name": project.service, "version": version}
