@@ -120,9 +120,7 @@ def load(node: Node, projects: Renderer, deployed: Shop, helper: str) -> Iterato
     container = {
         "name": "load",
         "image": helper,
-        "command": command(
-            host, int(projects.context(deployed.answers)["service_port"]), str(deployed.answers["database"])
-        ),
+        "command": command(host, port, str(deployed.answers["database"])),
     }
     metadata = {"name": "load", "namespace": namespace}
     spec = {"containers": [container], "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
