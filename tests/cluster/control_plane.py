@@ -65,7 +65,6 @@ class ControlPlane:
             self._install_definitions()
             self._start_controllers()
             self._add_nodes()
-            self._wait_for_nodes()
         except BaseException:
             self.__exit__()
             raise
@@ -314,8 +313,6 @@ class ControlPlane:
             "--node-lease-duration-seconds=40",
         )
         self.apply(*(node(f"node-{zone}{number}", zone) for zone in ZONES for number in (1, 2)))
-
-    def _wait_for_nodes(self) -> None:
         self.kubectl("wait", "--for=condition=Ready", "nodes", "--all", f"--timeout={START_TIMEOUT}s")
 
     def _start(self, name: str, *arguments: str) -> None:

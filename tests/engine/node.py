@@ -49,6 +49,9 @@ MANIFESTS = Path(__file__).with_name("dns.yaml")
 PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 
 MACHINE = """
+# The processes of the namespace; and kubelets do not read a list with mounts of an empty source, as pasta makes here.
+umount --lazy /proc
+mount --types proc proc /proc
 mount --make-rshared /
 mount --types tmpfs tmpfs /run
 for name in lib log; do
@@ -106,6 +109,8 @@ class Node(ControlPlane):
                 for first in children(self.machine.pid):
                     os.kill(first, signal.SIGKILL)
             self.machine.wait()
+        if server := self.processes.get("kube-apiserver"):
+            server.kill()  # it would wait for those on the node, who went without a word
         super().__exit__()
         for parent in cgroups():
             for group in [*sorted((parent / self.cgroup).rglob("*/"), reverse=True), parent / self.cgroup]:
@@ -142,7 +147,7 @@ class Node(ControlPlane):
     def _start_machine(self) -> None:
         # Without this process and its parent, it does not stay either.
         bound = ["setpriv", "--pdeathsig=KILL", "unshare", "--kill-child"]
-        namespaces = ["--mount", "--net", "--pid", "--fork", "--mount-proc"]
+        namespaces = ["--mount", "--net", "--pid", "--fork"]
         with self._log("machine").open("wb") as log:
             self.machine = subprocess.Popen(
                 [*bound, *namespaces, "sh", "-euc", MACHINE, "sh", str(self.folder)],
@@ -185,21 +190,19 @@ class Node(ControlPlane):
         return {"local": {"path": str(path)}, "nodeAffinity": affinity}
 
     def _add_nodes(self) -> None:
-        self._start_containerd()
-        self._start_kubelet()
-        self._start_proxy()
-        self.kubectl("wait", "--for=create", f"node/{NAME}", f"--timeout={START_TIMEOUT}s")
-        self._start_firewall()
-        self._start_dns()
-
-    def _wait_for_nodes(self) -> None:
-        dns = ["--namespace=kube-system", "deployment/coredns"]
+        patience = f"--timeout={START_TIMEOUT}s"
         try:
-            super()._wait_for_nodes()
-            self.kubectl("rollout", "status", *dns, f"--timeout={START_TIMEOUT}s")
+            self._start_containerd()
+            self._start_kubelet()
+            self._start_proxy()
+            self.kubectl("wait", "--for=create", f"node/{NAME}", patience)
+            self._start_firewall()
+            self._start_dns()
+            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", patience)
+            self.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", patience)
         except AssertionError as error:
             states = self.kubectl("describe", "nodes,pods", "--all-namespaces", check=False).stdout
-            raise RuntimeError(f"The node does not get ready:\n{states}{self.logs()}") from error
+            raise RuntimeError(f"{error}\n{states}{self.logs()}") from error
 
     def _start_inside(self, name: str, *arguments: str) -> None:
         self._run(name, *self.inside(str(self.programs.get(name, name)), *arguments))
