@@ -75,6 +75,12 @@ class Project(project.Project):
         command = ("docker", "compose", *files, "--progress=quiet", *arguments)
         return self.run(*command, environment={"TAG": tag} if tag else {}).stdout.strip()
 
+    def up(self, tag: str = "") -> None:
+        """Start everything, or tell what the containers say."""
+        command = ["make", "up"] if not tag else ["docker", "compose", "--file=prod.yml", "up", "--wait", "--detach"]
+        done = self.run(*command, check=False, environment={"TAG": tag} if tag else {})
+        assert done.returncode == 0, done.stdout[-4000:] + self.compose("logs", "--tail=20", tag=tag)
+
     def containers(self, tag: str = "") -> dict[str, dict[str, Any]]:
         """What the engine knows of each service's container."""
         names = self.compose("ps", "--all", "--quiet", tag=tag).split()
