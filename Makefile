@@ -35,7 +35,11 @@ test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real tool
 
 .PHONY: test-engine
 test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them
-	@$(VENV)/bin/pytest tests/engine $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/engine --numprocesses=3 --dist=loadgroup $(PYTEST_FLAGS)
+
+.PHONY: programs
+programs: $(INSTALLED) ## Build the Kubernetes of test-cluster and test-engine: a quarter of an hour, once
+	@$(VENV)/bin/python -m tests.cluster.programs
 
 .PHONY: test-cluster
 test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale

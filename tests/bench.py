@@ -20,6 +20,7 @@ from typing import Any
 
 import copier
 
+from tests.engine.bench import services
 from tests.render import ANSWERS_FILE, Renderer
 from tests.space import Space
 from tests.template import ROOT, Template, copy_working_tree
@@ -273,6 +274,7 @@ PARTS: dict[str, Callable[[Path], Figures]] = {
     "combinations": combinations,
     "growth": growth,
     "proof": proof,
+    "services": lambda scratch: services(scratch, say),
 }
 MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "combinations": measure_combinations,

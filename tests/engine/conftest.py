@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
-from pathlib import PurePosixPath
-from typing import NoReturn
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, NoReturn
 
 import pytest
 
@@ -22,6 +24,9 @@ from tests.template import Template
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 """The modules whose tests run for each variant: test_build.py and so on."""
+
+GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+"""Which modules share a worker: an engine is in one Swarm, and one node is enough."""
 
 notes: set[str] = set()
 _outcomes: dict[tuple[str, str], list[str]] = {}
@@ -41,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let three workers go: much of the time is spent waiting, for deadlines and for what is stable."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.stem, "docker")))
+
+
 @pytest.fixture(scope="session")
 def projects(template: Template, space: Space) -> Renderer:
     """What renders whole projects."""
@@ -58,11 +71,19 @@ def engine(
     names = [language["image"] for language in languages.values()] + list(databases.values()) + [images.REGISTRY]
     try:
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
-        with judge.stage("base images"):
+        with judge.stage("base images"), alone(tmp_path_factory):
             notes.update(images.provide(engine, names, reporter.write_line))
     except MissingError as missing:
         give_up(missing)
     return engine
+
+
+@contextmanager
+def alone(folders: pytest.TempPathFactory) -> Iterator[None]:
+    """Let one worker after the other do this; the folders of all have one parent."""
+    with (folders.getbasetemp().parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +122,8 @@ def project(
 ) -> Iterator[Project]:
     """A rendered project, of which nothing runs."""
     path = tmp_path_factory.mktemp(request.param) / "shop"
-    project = Project(engine, projects, path, request.param, registry)
+    worker = request.config.workerinput["workerid"] if hasattr(request.config, "workerinput") else "shop"
+    project = Project(engine, projects, path, worker, request.param, registry)
     yield project
     project.compose("--profile=*", "down", "--volumes")
     project.compose("down", "--volumes", tag="unknown")
@@ -120,6 +142,18 @@ def give_up(missing: MissingError) -> NoReturn:
         pytest.fail(str(missing))
     notes.add(f"Skipped: {missing}")
     pytest.skip(str(missing))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the notes of a worker to who prints them."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["notes"] = sorted(notes)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the notes of a worker."""
+    notes.update(node.workeroutput.get("notes", []))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

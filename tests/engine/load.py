@@ -68,6 +68,10 @@ class Load:
         """Every request that was not answered well."""
         return [request for request in self.requests() if not is_answered(request)]
 
+    def told(self) -> str:
+        """How many there were, and how many of them failed."""
+        return f"{len(self.requests()):,}, {len(self.failed())} failed"
+
     def stored(self) -> list[str]:
         """The names of the items of which the service has said that it keeps them."""
         return sorted(request["name"] for request in self.requests() if is_answered(request))

@@ -27,17 +27,17 @@ class Project(project.Project):
 
     PATIENCE = PATIENCE
 
-    def __init__(self, engine: Engine, renderer: Renderer, path: Path, variant: str, registry: str) -> None:
+    def __init__(self, engine: Engine, renderer: Renderer, path: Path, name: str, variant: str, registry: str) -> None:
         self.engine = engine
         self.language, _, self.database = variant.partition("-")
         self.port, self.metrics_port = free_port(), free_port()
         answers: Answers = {
             "project_name": "Shop",
-            "service_name": f"shop-{variant}",
+            "service_name": f"{name}-{variant}",
             "language": self.language,
             "database": self.database,
             "port": self.port,
-            "image_repository": f"{registry}/acme/shop-{variant}",
+            "image_repository": f"{registry}/acme/{name}-{variant}",
             "customize": True,
             "metrics_port": self.metrics_port,
         }

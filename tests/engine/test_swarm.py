@@ -14,6 +14,7 @@ from tests.engine.conftest import give_up, notes
 from tests.engine.engine import Engine
 from tests.engine.load import Load, command
 from tests.engine.project import Project
+from tests.judge import Judge
 
 WITHOUT_IPVS = f"""\
 #!{sys.executable}
@@ -84,7 +85,7 @@ def images(engine: Engine, stack: str) -> set[str]:
 
 
 def test_a_new_version_replaces_the_old_without_a_failed_request(
-    project: Project, engine: Engine, stack: str, load: Load, tag: str
+    project: Project, engine: Engine, stack: str, load: Load, tag: str, judge: Judge
 ) -> None:
     assert images(engine, stack) == {tag}
     second = project.commit()
@@ -92,6 +93,7 @@ def test_a_new_version_replaces_the_old_without_a_failed_request(
     project.make("swarm-deploy", TAG=second, REPLICAS="2")
     load.wait_for(50)
     assert images(engine, stack) == {second}
+    judge.count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
     assert not load.failed(), load.failed()[:3]
 
 
