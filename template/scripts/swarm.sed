@@ -1,5 +1,6 @@
 # Turns what `docker compose config` prints into what `docker stack deploy` accepts: no project name, no conditions in
-# depends_on (a stack has no order of start), CPUs as text, published ports and sizes as numbers.
+# depends_on (a stack has no order of start), CPUs as text, published ports and sizes as numbers. Migrations are a job:
+# `docker stack deploy` would wait for ever for a service that ends.
 /^name:/d
 /^    depends_on:$/,/^    [a-z]/{
   /^    depends_on:$/d
@@ -7,3 +8,5 @@
 }
 s/^( +cpus: )([0-9.]+)$/\1"\2"/
 s/^( +(published|size): )"([0-9]+)"$/\1\3/
+/^  migrate:$/,/^  [a-z]/s/^    deploy:$/&\
+      mode: replicated-job/

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import NoReturn
 
-import httpx
 import pytest
 
 from tests.apps.project import DATABASES, LANGUAGES
 from tests.apps.servers import MissingError
 from tests.engine import images
-from tests.engine.engine import PATIENCE, Engine
-from tests.engine.project import HASHED_PASSWORD, USER, Project
+from tests.engine.engine import Engine
+from tests.engine.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.space import Space
@@ -122,19 +120,6 @@ def give_up(missing: MissingError) -> NoReturn:
         pytest.fail(str(missing))
     notes.add(f"Skipped: {missing}")
     pytest.skip(str(missing))
-
-
-def wait_for_answer(address: str) -> None:
-    """Wait until something answers there, whatever it says."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            httpx.get(address, trust_env=False)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(0.1)
-        else:
-            return
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -75,6 +75,12 @@ class Project(project.Project):
         command = ("docker", "compose", *files, "--progress=quiet", *arguments)
         return self.run(*command, environment={"TAG": tag} if tag else {}).stdout.strip()
 
+    def up(self, tag: str = "") -> None:
+        """Start everything, or tell what the containers say."""
+        command = ["make", "up"] if not tag else ["docker", "compose", "--file=prod.yml", "up", "--wait", "--detach"]
+        done = self.run(*command, check=False, environment={"TAG": tag} if tag else {})
+        assert done.returncode == 0, done.stdout[-4000:] + self.compose("logs", "--tail=20", tag=tag)
+
     def containers(self, tag: str = "") -> dict[str, dict[str, Any]]:
         """What the engine knows of each service's container."""
         names = self.compose("ps", "--all", "--quiet", tag=tag).split()
@@ -126,6 +132,19 @@ class Client(httpx.Client):
             except httpx.TransportError as error:
                 told = error
             time.sleep(0.1)
+
+
+def wait_for_answer(address: str) -> None:
+    """Wait until something answers there, whatever it says."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(address, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"{address} does not answer"
+            time.sleep(0.1)
+        else:
+            return
 
 
 def speaks_the_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:

@@ -19,9 +19,11 @@ with_database = pytest.mark.databases("postgres", "mysql", "redis")
 @pytest.fixture(scope="module")
 def up(project: Project) -> Iterator[Project]:
     """A project whose containers run."""
-    project.make("up")
-    yield project
-    project.compose("--profile=*", "down", "--volumes")
+    try:
+        project.up()
+        yield project
+    finally:
+        project.compose("--profile=*", "down", "--volumes")
 
 
 def test_it_speaks_the_contract_on_its_published_ports(up: Project) -> None:
@@ -58,7 +60,7 @@ def test_the_data_outlives_the_containers(up: Project) -> None:
         number = client.add("kept")
     up.make("down")
     assert not up.containers()
-    up.make("up")
+    up.up()
     with up.client() as client:
         assert client.names()[number] == "kept"
 

@@ -15,9 +15,9 @@ import yaml
 from tests.apps.servers import MissingError, find, free_port
 from tests.cluster import programs
 from tests.cluster.control_plane import Object, wait_for
-from tests.engine.conftest import give_up, wait_for_answer
+from tests.engine.conftest import give_up
 from tests.engine.node import CGROUPS, NAME, Node, write_image
-from tests.engine.project import HASHED_PASSWORD, PASSWORD, USER
+from tests.engine.project import HASHED_PASSWORD, PASSWORD, USER, wait_for_answer
 from tests.judge import Judge
 
 IMAGE = "k8s-starter.test/pod:1"

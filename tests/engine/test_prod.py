@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.cluster.control_plane import wait_for
 from tests.engine.engine import Engine
 from tests.engine.load import Load, command
 from tests.engine.project import Project, inside, is_hardened, kill, speaks_the_contract, users
@@ -24,9 +25,11 @@ def up(project: Project, engine: Engine, tag: str) -> Iterator[Project]:
     engine.docker("rmi", "--force", f"{project.image}:{tag}", f"{project.image}:latest")
     if project.database != "none":
         project.make("secret")
-    project.compose("up", "--wait", "--detach", tag=tag)
-    yield project
-    project.compose("down", "--volumes", tag=tag)
+    try:
+        project.up(tag)
+        yield project
+    finally:
+        project.compose("down", "--volumes", tag=tag)
 
 
 def test_it_speaks_the_contract_and_says_its_commit(up: Project, tag: str) -> None:
@@ -90,18 +93,15 @@ def test_the_data_outlives_the_containers(up: Project, tag: str) -> None:
         number = client.add("kept")
         up.compose("down", tag=tag)
         assert not up.containers(tag)
-        up.compose("up", "--wait", "--detach", tag=tag)
+        up.up(tag)
         assert client.names()[number] == "kept"
 
 
 def test_a_service_that_is_killed_comes_back(up: Project, engine: Engine, helper: str, tag: str) -> None:
-    before = up.containers(tag)["app"]
-    kill(engine, helper, before)
+    kill(engine, helper, up.containers(tag)["app"])
+    wait_for(lambda: up.containers(tag)["app"]["RestartCount"] == 1)
     with up.client() as client:
         client.becomes(httpx.codes.OK)
-    after = up.containers(tag)["app"]
-    assert after["Id"] == before["Id"]
-    assert after["RestartCount"] == before["RestartCount"] + 1
 
 
 @with_database
@@ -109,9 +109,9 @@ def test_a_database_that_is_killed_comes_back_with_its_data(up: Project, engine:
     with up.client() as client:
         number = client.add("kept")
         kill(engine, helper, up.containers(tag)["database"])
+        wait_for(lambda: up.containers(tag)["database"]["RestartCount"] == 1)
         client.becomes(httpx.codes.OK)
         assert client.names()[number] == "kept"
-    assert up.containers(tag)["database"]["RestartCount"] == 1
 
 
 def test_a_full_tmp_stops_nobody(up: Project, engine: Engine, helper: str, tag: str) -> None:
