@@ -8,7 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -64,10 +66,10 @@ def find(progress: Callable[[str], None], nodes: Iterable[str] = PLAYED_NODES) -
         if not path.exists():
             missing.setdefault(PACKAGES[name][0], []).append(name)
     if missing:
-        names = ", ".join(name for names in missing.values() for name in names)
-        progress(f"Building {names}: once, about fifteen minutes on two cores.")
-        for module, names_of_module in missing.items():
-            _build(module, names_of_module)
+        names = ", ".join(name for name, path in found.items() if not path.exists())
+        progress(f"Building {names}: once, ten to fifteen minutes on two cores.")
+        for module, programs in missing.items():
+            _build(module, programs)
     return found
 
 
@@ -84,15 +86,16 @@ def reader(name: str) -> Path:
 
 def definitions() -> list[Path]:
     """The files of the custom resources that rendered manifests use."""
-    folder = _cache("crds")
+    folder = _cache("crds", repr(DEFINITIONS))
     if not folder.exists():
-        part = folder.with_suffix(f".{os.getpid()}")
-        part.mkdir(parents=True)
+        found: list[Path] = []
         for module, files in DEFINITIONS:
             downloaded = json.loads(_go("crds", "mod", "download", "-json", module))
-            for path in Path(downloaded["Dir"]).glob(files):
+            found += Path(downloaded["Dir"]).glob(files)
+        with _part(folder) as part:
+            for path in found:
                 shutil.copyfile(path, part / path.name)
-        part.rename(folder)
+            part.rename(folder)
     return sorted(folder.iterdir())
 
 
@@ -105,19 +108,30 @@ def _build(module: str, names: Iterable[str]) -> None:
         stamp = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
         flags += [f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items()]
     folder = _cache(module)
-    part = folder / str(os.getpid())
-    part.mkdir(parents=True)
     packages = {name: PACKAGES[name][1] for name in names}
-    _go(module, "build", "-trimpath", f"-ldflags={' '.join(flags)}", f"-o={part}/", *packages.values())
-    for name, package in packages.items():
-        # Go names a program after the last part of its package that is no version.
-        (part / re.sub(r"/v\d+$", "", package).rpartition("/")[2]).rename(folder / name)
-    part.rmdir()
+    with _part(folder) as part:
+        _go(module, "build", "-trimpath", f"-ldflags={' '.join(flags)}", f"-o={part}/", *packages.values())
+        folder.mkdir(exist_ok=True)
+        for name, package in packages.items():
+            # Go names a program after the last part of its package that is no version.
+            (part / re.sub(r"/v\d+$", "", package).rpartition("/")[2]).rename(folder / name)
+
+
+@contextmanager
+def _part(folder: Path) -> Iterator[Path]:
+    """Give a folder for what is to stand in another one when it is whole; it goes if it is still there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @functools.cache
-def _cache(module: str) -> Path:
-    contents = b"".join(path.read_bytes() for path in sorted((MODULES / module).rglob("*.*")))
+def _cache(module: str, use: str = "") -> Path:
+    """Return the folder for what is made of a module as it is, in this use."""
+    contents = b"".join(path.read_bytes() for path in sorted((MODULES / module).rglob("*.*"))) + use.encode()
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "k8s-starter" / f"{module}-{sha256(contents).hexdigest()[:12]}"
 
