@@ -163,3 +163,8 @@ def _require_go() -> None:
     found = re.search(r"\bgo(\d+(\.\d+)+)", printed)
     if not found or Version(found[1]) < Version(wanted[1]):
         raise MissingError(f"Go {wanted[1]} or newer is missing: https://go.dev/dl/ has it, Debian's may be older")
+
+
+if __name__ == "__main__":
+    find(print, (*PLAYED_NODES, *REAL_NODE))
+    definitions()

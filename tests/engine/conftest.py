@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -13,8 +14,10 @@ import pytest
 
 from tests.apps.project import DATABASES, LANGUAGES
 from tests.apps.servers import MissingError
+from tests.cluster import programs
 from tests.engine import images
 from tests.engine.engine import Engine
+from tests.engine.node import Node, left_behind
 from tests.engine.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.judge import Judge
 from tests.render import Renderer
@@ -61,21 +64,22 @@ def projects(template: Template, space: Space) -> Renderer:
 
 
 @pytest.fixture(scope="session")
-def engine(
-    request: pytest.FixtureRequest, template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFactory
-) -> Engine:
+def engine(template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A Docker engine that has the images which rendered files name."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = [language["image"] for language in languages.values()] + list(databases.values()) + [images.REGISTRY]
     try:
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
         with judge.stage("base images"), alone(tmp_path_factory):
-            notes.update(images.provide(engine, names, reporter.write_line))
+            notes.update(images.provide(engine, names, say))
     except MissingError as missing:
         give_up(missing)
     return engine
+
+
+def say(line: str) -> None:
+    """Tell what takes a while: what workers print elsewhere is kept from people."""
+    print(line, file=sys.__stderr__, flush=True)
 
 
 @contextmanager
@@ -110,6 +114,22 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
     finally:
         engine.docker("rm", "--force", "--volumes", container)
+
+
+@pytest.fixture(scope="session")
+def node(judge: Judge) -> Iterator[Node]:
+    """A cluster of one real node."""
+    try:
+        node = Node(programs.find(say, programs.REAL_NODE))
+        with judge.stage("start of a node"):
+            node.__enter__()
+    except MissingError as missing:
+        give_up(missing)
+    try:
+        yield node
+    finally:
+        node.__exit__()
+    assert not left_behind(node)
 
 
 @pytest.fixture(scope="session")

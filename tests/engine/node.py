@@ -315,6 +315,19 @@ def require() -> None:
         raise MissingError("Containers cannot start in a chroot: enter the folder with pivot_root")
 
 
+def left_behind(node: Node) -> list[str]:
+    """What is still there of a node."""
+    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(node.folder) in line]
+    groups = [str(path) for path in CGROUPS.glob(f"**/{node.cgroup}")]
+    links = [link for link in os.listdir("/sys/class/net") if link == node.link]
+    processes = [
+        command
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if str(node.folder) in (command := path.read_bytes().decode(errors="replace"))
+    ]
+    return mounts + groups + links + processes + [str(node.folder)] * node.folder.exists()
+
+
 def cgroups() -> list[Path]:
     """Where the machine has its cgroups: in one folder, or with version 1 in one for each controller."""
     if (CGROUPS / "cgroup.controllers").exists():

@@ -12,11 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apps.servers import MissingError
-from tests.cluster import programs
 from tests.cluster import project as cluster
 from tests.cluster.control_plane import wait_for
-from tests.engine.conftest import give_up
 from tests.engine.engine import Engine
 from tests.engine.load import Load, command
 from tests.engine.node import Node
@@ -28,26 +25,6 @@ from tests.template import Template
 STAGING = "staging"
 
 with_database = pytest.mark.databases("postgres", "mysql", "redis")
-
-
-@pytest.fixture(scope="session")
-def node(
-    request: pytest.FixtureRequest, judge: Judge, engine: Engine, helper: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Node]:
-    """A cluster of one real node, which has the image of our helpers."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter
-    try:
-        node = Node(programs.find(reporter.write_line, programs.REAL_NODE))
-        with judge.stage("start of a node"):
-            node.__enter__()
-    except MissingError as missing:
-        give_up(missing)
-    try:
-        bring(node, engine, helper, tmp_path_factory.mktemp("images"))
-        yield node
-    finally:
-        node.__exit__()
 
 
 def bring(node: Node, engine: Engine, image: str, folder: Path) -> None:
@@ -85,7 +62,7 @@ def deployed(
     shop.make("registry-secret", ENVIRONMENT=STAGING)
     shop.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
     yield shop
-    node.kubectl("delete", "namespace", shop.namespace(STAGING))
+    node.kubectl("delete", "namespace", shop.namespace(STAGING), "--wait=false")
 
 
 @contextmanager
@@ -112,8 +89,11 @@ def client(deployed: Shop) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def load(node: Node, projects: Renderer, deployed: Shop, helper: str) -> Iterator[Load]:
+def load(
+    node: Node, engine: Engine, projects: Renderer, project: Project, deployed: Shop, helper: str
+) -> Iterator[Load]:
     """A load on the service's name from a pod of another namespace."""
+    bring(node, engine, helper, project.path.parent)
     namespace = f"{deployed.service}-clients"
     host = f"{deployed.service}.{deployed.namespace(STAGING)}.svc.cluster.local"
     port = int(projects.context(deployed.answers)["service_port"])
@@ -131,7 +111,7 @@ def load(node: Node, projects: Renderer, deployed: Shop, helper: str) -> Iterato
     load = Load(lambda: node.kubectl("logs", "load", f"--namespace={namespace}").stdout)
     load.wait_for(1)
     yield load
-    node.kubectl("delete", "namespace", namespace)
+    node.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
 def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client: Client, tag: str) -> None:

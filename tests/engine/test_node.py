@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,35 +11,20 @@ import httpx
 import pytest
 import yaml
 
-from tests.apps.servers import MissingError, find, free_port
+from tests.apps.servers import find, free_port
 from tests.cluster import programs
 from tests.cluster.control_plane import Object, wait_for
-from tests.engine.conftest import give_up
-from tests.engine.node import CGROUPS, NAME, Node, write_image
+from tests.engine.node import NAME, Node, write_image
 from tests.engine.project import HASHED_PASSWORD, PASSWORD, USER, wait_for_answer
-from tests.judge import Judge
 
 IMAGE = "k8s-starter.test/pod:1"
 GROUP = 1234
 
 
-@pytest.fixture(scope="module")
-def node(request: pytest.FixtureRequest, judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    """A node that has a small image."""
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
-    assert reporter
-    try:
-        node = Node(programs.find(reporter.write_line, programs.REAL_NODE))
-        with judge.stage("start of a node"):
-            node.__enter__()
-    except MissingError as missing:
-        give_up(missing)
-    try:
-        node.import_image(write_image(tmp_path_factory.mktemp("image") / "pod.tar", IMAGE, node.programs["pod"]))
-        yield node
-    finally:
-        node.__exit__()
-    assert not left_behind(node)
+@pytest.fixture(scope="module", autouse=True)
+def _image(node: Node, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give the node a small image."""
+    node.import_image(write_image(tmp_path_factory.mktemp("image") / "pod.tar", IMAGE, node.programs["pod"]))
 
 
 @pytest.fixture(scope="module")
@@ -213,16 +197,3 @@ def namespace(node: Node, name: str) -> dict[str, str]:
 def ask(node: Node, namespace: str, pod: str, address: str) -> str:
     """What a pod gets from an address: nothing where nobody answers."""
     return node.kubectl("exec", f"--namespace={namespace}", pod, "--", "/pod", address, check=False).stdout
-
-
-def left_behind(node: Node) -> list[str]:
-    """What is still there of a node."""
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(node.folder) in line]
-    groups = [str(path) for path in CGROUPS.glob(f"**/{node.cgroup}")]
-    links = [link for link in os.listdir("/sys/class/net") if link == node.link]
-    processes = [
-        command
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if str(node.folder) in (command := path.read_bytes().decode(errors="replace"))
-    ]
-    return mounts + groups + links + processes + [str(node.folder)] * node.folder.exists()
