@@ -16,6 +16,9 @@ host=$DATABASE_HOST
 port=$DATABASE_PORT
 user=$DATABASE_USER
 password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
+[mysqldump]
+# Replication's state is of this server, and to read it takes rights over all of it.
+loose-set-gtid-purged=OFF
 CNF
 
 # Not a pipeline, whose status would be that of gzip alone.
