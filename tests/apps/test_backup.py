@@ -448,6 +448,7 @@ def test_a_backup_that_fails_half_way_leaves_the_older_ones(store: Store) -> Non
 
 def test_a_server_that_is_down_is_an_error(store: Store) -> None:
     backup = store.backup()
+    store.program("sleep", "exit")
     store.server.stop()
     try:
         for script in ("backup.sh", "restore.sh"):

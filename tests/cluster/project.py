@@ -47,7 +47,8 @@ class Project(project.Project):
         objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
         self.cluster.prepare_for(yaml_files.load(objects.encode()))
         self.make("namespace", ENVIRONMENT=environment)
-        self.make("secret", ENVIRONMENT=environment)
+        if self.answers.get("database") != "none":
+            self.make("secret", ENVIRONMENT=environment)
 
     def deployment(self, environment: str) -> Object:
         """The Deployment as it is now."""

@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.apps.project import DATABASES, LANGUAGES
 from tests.apps.servers import MissingError
@@ -29,7 +30,7 @@ COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 """The modules whose tests run for each variant: test_build.py and so on."""
 
 GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
-"""Which modules share a worker: an engine is in one Swarm, and one node is enough."""
+"""Which modules share a worker: an engine is in one Swarm, and one node is enough. All others do too."""
 
 notes: set[str] = set()
 _outcomes: dict[tuple[str, str], list[str]] = {}
@@ -49,12 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let three workers go: much of the time is spent waiting, for deadlines and for what is stable."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group(GROUPS.get(item.path.stem, "docker")))
+class Groups(LoadScopeScheduling):  # type: ignore[misc]
+    """Three workers, as much of the time is spent waiting, for deadlines and for what is to be stable."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return GROUPS.get(PurePosixPath(nodeid.partition("::")[0]).stem, "others")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    """Keep groups together."""
+    return Groups(config, log)
 
 
 @pytest.fixture(scope="session")

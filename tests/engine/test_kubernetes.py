@@ -35,6 +35,13 @@ def bring(node: Node, engine: Engine, image: str, folder: Path) -> None:
     archive.unlink()
 
 
+@pytest.fixture(scope="session")
+def helper_on_node(node: Node, engine: Engine, helper: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image with Python, which the node has too."""
+    bring(node, engine, helper, tmp_path_factory.mktemp("images"))
+    return helper
+
+
 class Shop(cluster.Project):
     """A project whose people can also log in to the registry."""
 
@@ -89,17 +96,14 @@ def client(deployed: Shop) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def load(
-    node: Node, engine: Engine, projects: Renderer, project: Project, deployed: Shop, helper: str
-) -> Iterator[Load]:
+def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) -> Iterator[Load]:
     """A load on the service's name from a pod of another namespace."""
-    bring(node, engine, helper, project.path.parent)
     namespace = f"{deployed.service}-clients"
     host = f"{deployed.service}.{deployed.namespace(STAGING)}.svc.cluster.local"
     port = int(projects.context(deployed.answers)["service_port"])
     container = {
         "name": "load",
-        "image": helper,
+        "image": helper_on_node,
         "command": command(host, port, str(deployed.answers["database"])),
     }
     metadata = {"name": "load", "namespace": namespace}
@@ -158,13 +162,13 @@ def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
     assert load.failed()[failed:] == []
 
 
-def test_a_pod_whose_tmp_is_full_serves_on(node: Node, deployed: Shop, helper: str, client: Client) -> None:
+def test_a_pod_whose_tmp_is_full_serves_on(node: Node, deployed: Shop, helper_on_node: str, client: Client) -> None:
     """A debugging container of its own image shares the processes of the pod, and so sees its files."""
     name = deployed.pods(STAGING)[0]["metadata"]["name"]
     script = "file = open('/proc/1/root/tmp/full', 'wb', 0)\nwhile True: file.write(bytes(2**20))"
     node.kubectl(
-        "debug", f"--namespace={deployed.namespace(STAGING)}", name, "--profile=restricted", f"--image={helper}",
-        f"--target={deployed.service}", "--container=fill", "--", "python", "-c", script,
+        "debug", name, f"--namespace={deployed.namespace(STAGING)}", "--profile=restricted", "--container=fill",
+        f"--image={helper_on_node}", f"--target={deployed.service}", "--", "python", "-c", script,
     )  # fmt: skip
     path = f"/api/v1/namespaces/{deployed.namespace(STAGING)}/pods/{name}"
 

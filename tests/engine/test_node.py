@@ -119,7 +119,11 @@ def test_the_group_of_a_pod_owns_its_volume(node: Node) -> None:
     user["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     node.apply(claim, user)
     node.kubectl("wait", "--for=condition=Ready", "pod/volume", "--namespace=volume", "--timeout=60s")
-    (volume,) = node.items("/api/v1/persistentvolumes")
+    (volume,) = [
+        volume
+        for volume in node.items("/api/v1/persistentvolumes")
+        if volume["spec"]["claimRef"]["namespace"] == metadata["namespace"]
+    ]
     assert Path(volume["spec"]["local"]["path"]).stat().st_gid == GROUP
 
 

@@ -121,7 +121,7 @@ def test_a_full_tmp_stops_nobody(up: Project, engine: Engine, helper: str, tag: 
     assert "No space left on device" in inside(engine, helper, before, fill)
     with up.client() as client:
         speaks_the_contract(client, up, version=tag)
-    assert up.containers(tag)["app"]["State"] == before["State"]
+    assert up.containers(tag)["app"]["State"]["StartedAt"] == before["State"]["StartedAt"]
     assert not inside(engine, helper, before, "import os; os.remove(root + '/tmp/full')")
 
 

@@ -19,6 +19,7 @@ from tests.judge import Judge
 WITHOUT_IPVS = f"""\
 #!{sys.executable}
 import os, subprocess, sys, yaml
+
 docker = ["docker", *sys.argv[1:]]
 os.environ["PATH"] = os.environ["PATH"].partition(os.pathsep)[2]
 if sys.argv[1:3] != ["stack", "deploy"]:

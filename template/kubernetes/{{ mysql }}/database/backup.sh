@@ -21,6 +21,10 @@ password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
 loose-set-gtid-purged=OFF
 CNF
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until mysqladmin --defaults-file="$work/my.cnf" ping --silent > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 # Not a pipeline, whose status would be that of gzip alone.
 mkfifo "$work/sql"
 gzip < "$work/sql" > "$backup.partial" &

@@ -21,6 +21,10 @@ user=$DATABASE_USER
 password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
 CNF
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until mysqladmin --defaults-file="$work/my.cnf" ping --silent > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 # The backup begins by dropping the database, with everything in it that the backup does not know.
 mkfifo "$work/sql"
 gzip --decompress --stdout "$BACKUP" > "$work/sql" &

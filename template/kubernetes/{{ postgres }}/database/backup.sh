@@ -11,6 +11,10 @@ export PGPASSWORD
 cd "${BACKUPS:-/backups}"
 backup=$(date -u +%Y%m%dT%H%M%SZ).dump
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until pg_isready --quiet || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 trap 'rm -f "$backup.partial"' EXIT
 pg_dump --format=custom --file="$backup.partial"
 mv "$backup.partial" "$backup"

@@ -13,6 +13,10 @@ if [ -z "${BACKUP:-}" ]; then
 fi
 [ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until pg_isready --quiet || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkfifo "$work/sql"

@@ -10,6 +10,10 @@ export REDISCLI_AUTH
 cd "${BACKUPS:-/backups}"
 backup=$(date -u +%Y%m%dT%H%M%SZ).rdb
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until redis-cli -h "$DATABASE_HOST" -p "$DATABASE_PORT" PING > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 trap 'rm -f "$backup.partial"' EXIT
 messages=$(redis-cli -h "$DATABASE_HOST" -p "$DATABASE_PORT" --rdb "$backup.partial" 2>&1 \
   && redis-check-rdb "$backup.partial" 2>&1) || { echo "$messages" >&2; exit 1; }

@@ -25,6 +25,10 @@ until saved PING > /dev/null 2>&1; do
   sleep 1
 done
 
+# Network policies may take a moment to admit a pod.
+tries=0
+until real PING > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
+
 real FLUSHALL > /dev/null
 saved FUNCTION DUMP | head -c -1 | real -X functions FUNCTION RESTORE functions FLUSH > /dev/null
 

@@ -76,7 +76,8 @@ def connect(settings: Settings, *, max_connections: int) -> Redis:
         decode_responses=True,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
-        retry=Retry(NoBackoff(), retries=0),
+        # Once more, because the pool lends connections that the server has closed. Each command may run twice.
+        retry=Retry(NoBackoff(), retries=1),
         **TLS[settings.database_tls],
     )
     return Redis.from_pool(pool)
