@@ -153,6 +153,10 @@ def project(
     yield project
     project.compose("--profile=*", "down", "--volumes")
     project.compose("down", "--volumes", tag="unknown")
+    named = [f"--filter=reference={name}" for name in (project.image, f"{project.service}-*")]
+    built = engine.docker("image", "ls", "--quiet", *named).stdout.split()
+    if built:
+        engine.docker("image", "rm", "--force", *set(built), check=False)  # a task may still be about to end
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.apps.servers import MissingError
@@ -59,12 +60,13 @@ def _pulled(engine: Engine, name: str) -> bool:
 
 
 def _stand_in(engine: Engine, name: str, mirror: str) -> str:
-    engine.docker("build", "--quiet", f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
+    week = f"--build-arg=WEEK={datetime.now(UTC):%G-%V}"  # packages of an older list may be gone
+    engine.docker("build", "--quiet", week, f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
     path = name.partition("/")[2]
     engine.docker("tag", name, f"{mirror}/{path}")
     engine.docker("push", "--quiet", f"{mirror}/{path}")
     told = engine.docker("run", "--rm", f"--entrypoint={VERSIONS[short(name)][0]}", name, *VERSIONS[short(name)][1:])
-    return f"{path} is a stand-in made of Debian {SUITE}'s packages: {told.stdout.strip().splitlines()[0]}"
+    return f"{path} is a stand-in made of Debian's packages: {told.stdout.strip().splitlines()[0]}"
 
 
 def _import_debian(engine: Engine, progress: Callable[[str], None]) -> None:

@@ -137,6 +137,12 @@ def _swarm(stack: Config) -> Found:
         for port in service.get("ports", []):
             if not isinstance(port.get("published", 0), int):
                 yield name, f"the published port {port['published']!r} is no number"
+        for volume in service.get("volumes", []):
+            if not isinstance(volume.get("tmpfs", {}).get("size", 0), int):
+                yield name, f"the size {volume['tmpfs']['size']!r} is no number"
+        deploy = service.get("deploy", {})
+        if deploy.get("restart_policy", {}).get("condition") == "on-failure" and deploy.get("mode") != "replicated-job":
+            yield name, "it ends and is no job, for which a deploy waits for ever"
 
 
 def _extends(files: Files) -> Iterator[tuple[str, str, str]]:
