@@ -50,8 +50,8 @@ test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan the manifests with trivy, 
 	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure what copies, renders and proofs cost, and write docs/performance.md: ten minutes
-	@$(VENV)/bin/python -m tests.bench
+bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write docs/performance.md: twenty minutes
+	@$(VENV)/bin/python -m tests.bench $(PARTS)
 
 .PHONY: mutants
 mutants: $(INSTALLED) ## Delete each report of the validators in turn, and see that a test of faults fails: ten minutes

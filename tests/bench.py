@@ -1,4 +1,4 @@
-"""Measures what copies, renders and proofs cost, and writes docs/performance.md: `make bench`."""
+"""Measures what copies, renders, proofs and rendered services cost, and writes docs/performance.md: `make bench`."""
 
 from __future__ import annotations
 
@@ -39,21 +39,23 @@ Figures = dict[str, str]
 
 
 def main(parts: list[str]) -> None:
-    """Writes the page; with names of parts, prints their figures only."""
+    """Write the page's sections; with names of parts, those alone."""
     if parts[:1] == ["measure"]:
         print(json.dumps(MEASURED[parts[1]](Path(parts[2]))))
         return
-    figures: Figures = {}
-    for name in parts or PARTS:
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory() as scratch:
-            figures |= PARTS[name](Path(scratch))
-        say(f"{name}: {time.monotonic() - start:.0f} s")
-    if parts:
-        print(table(figures))
-    else:
-        PAGE.write_text(page(figures))
-        say(f"Wrote {PAGE.relative_to(ROOT)}.")
+    for section, measures in SECTIONS.items():
+        wanted = [name for name in measures if name in parts or not parts]
+        figures: Figures = {}
+        for name in wanted:
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory() as scratch:
+                figures |= measures[name](Path(scratch))
+            say(f"{name}: {time.monotonic() - start:.0f} s")
+        if wanted == list(measures):
+            PAGE.write_text(replaced(PAGE.read_text(), section, table(figures)))
+            say(f"Wrote {PAGE.relative_to(ROOT)}.")
+        elif figures:
+            print(table(figures))
 
 
 def say(line: str) -> None:
@@ -269,12 +271,9 @@ def memory_of(process: int) -> int:
 
 # --- The page ---
 
-PARTS: dict[str, Callable[[Path], Figures]] = {
-    "copy": one_copy,
-    "combinations": combinations,
-    "growth": growth,
-    "proof": proof,
-    "services": lambda scratch: services(scratch, say),
+SECTIONS: dict[str, dict[str, Callable[[Path], Figures]]] = {
+    "Rendering and proving": {"copy": one_copy, "combinations": combinations, "growth": growth, "proof": proof},
+    "A service in containers": {"services": lambda scratch: services(scratch, say)},
 }
 MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
     "combinations": measure_combinations,
@@ -282,19 +281,13 @@ MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
 }
 
 
-def page(figures: Figures) -> str:
-    machine = f"{os.cpu_count()} cores with Python {platform.python_version()}"
-    return f"""# Performance
-
-`make bench` wrote this page on {machine}. Times are medians of several runs; the whole proof
-runs once cold and once warm. Ratios say more than seconds, which differ from machine to machine.
-
-{table(figures)}
-
-Where the proof spends its time, cold, in seconds of both workers:
-
-![Seconds by test file](performance.svg)
-"""
+def replaced(page: str, section: str, table: str) -> str:
+    """The page with another table in a section, and the machine that it was measured on."""
+    machine = f"On {os.cpu_count()} cores with Python {platform.python_version()}:"
+    pattern = rf"(?<=^## {section}\n\n)On .+\n(?:\n\|.+)+"
+    new, found = re.subn(pattern, lambda _: f"{machine}\n\n{table}", page, count=1, flags=re.MULTILINE)
+    assert found, f"{PAGE} has no section {section!r}"
+    return new
 
 
 def table(figures: Figures) -> str:
