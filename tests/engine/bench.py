@@ -117,7 +117,7 @@ def runs(project: Project, wrk: str) -> dict[str, str]:
         container = project.containers("bench")["app"]["Id"]
         address = f"http://{ip(engine, container)}:{project.port}"
         client = stack.enter_context(Client(address))
-        memory = engine.docker("stats", "--no-stream", "--format={{.MemUsage}}", container).stdout.partition(" / ")[0]
+        memory = engine.docker("stats", "--no-stream", "--format={{.MemUsage}}", container).stdout.partition("MiB")[0]
         hello = stack.enter_context(smallest(project))
         for path in ["/items"] * 20 if project.database != "none" else []:
             client.post(path, json={"name": "an item"}).raise_for_status()
@@ -133,7 +133,7 @@ def runs(project: Project, wrk: str) -> dict[str, str]:
     median = statistics.median
     figures = {
         f"{name}: start to ready": f"{median(starts):.2f} s",
-        f"{name}: memory at rest": memory,
+        f"{name}: memory at rest": f"{float(memory):.0f} MiB",
         f"{name}: `GET /`": f"{median(roots):,.0f} a second, {100 * median(ratios):.0f} % of the bare framework's",
     }
     if items:
