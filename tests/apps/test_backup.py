@@ -26,6 +26,9 @@ TOOLS = {
     "redis": {"redis-cli": "redis-tools", "redis-check-rdb": "redis-tools", "redis-server": "redis-server"},
 }
 
+WITHOUT_GTIDS = 'for word; do shift; [ "$word" = --set-gtid-purged=OFF ] || set -- "$@" "$word"; done\n'
+"""MariaDB has no such option of MySQL's."""
+
 
 class Store:
     """A database of a server, and the folder of its backups, as the pods of the CronJobs see them."""
@@ -50,7 +53,9 @@ class Store:
         for script in ("backup.sh", "restore.sh"):
             shutil.copy(project.path / "kubernetes" / "database" / script, self.folder)
         for tool, package in TOOLS[project.database].items():
-            self.program(tool, f'printf "%s\\n" "$*" >> {self.arguments}\nexec {find(tool, package)} "$@"')
+            note = f'printf "%s\\n" "$*" >> {self.arguments}\n'
+            fit = WITHOUT_GTIDS if tool == "mysqldump" and isinstance(server, MySQL) and server.is_mariadb else ""
+            self.program(tool, f'{note}{fit}exec {find(tool, package)} "$@"')
         if os.geteuid() == 0:
             for path in (self.folder, *self.folder.rglob("*")):
                 shutil.chown(path, PODS_USER, PODS_USER)

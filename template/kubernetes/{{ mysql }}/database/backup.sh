@@ -16,20 +16,18 @@ host=$DATABASE_HOST
 port=$DATABASE_PORT
 user=$DATABASE_USER
 password="$(sed 's/[\\"]/\\&/g' "$DATABASE_PASSWORD_FILE")"
-[mysqldump]
-# Replication's state is of this server, and to read it takes rights over all of it.
-loose-set-gtid-purged=OFF
 CNF
 
 # Network policies may take a moment to admit a pod.
 tries=0
 until mysqladmin --defaults-file="$work/my.cnf" ping --silent > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
 
-# Not a pipeline, whose status would be that of gzip alone.
+# Not a pipeline, whose status would be that of gzip alone. Without GTIDs, which are the server's: they take rights over
+# all of it.
 mkfifo "$work/sql"
 gzip < "$work/sql" > "$backup.partial" &
-mysqldump --defaults-file="$work/my.cnf" --single-transaction --no-tablespaces --routines --events --hex-blob \
-  --add-drop-database --databases "$DATABASE_NAME" > "$work/sql"
+mysqldump --defaults-file="$work/my.cnf" --single-transaction --set-gtid-purged=OFF --no-tablespaces \
+  --routines --events --hex-blob --add-drop-database --databases "$DATABASE_NAME" > "$work/sql"
 wait $!
 mv "$backup.partial" "$backup"
 echo "Saved $DATABASE_NAME as $backup, $(wc -c < "$backup") bytes."
