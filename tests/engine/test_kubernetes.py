@@ -109,9 +109,9 @@ def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) ->
     metadata = {"name": "load", "namespace": namespace}
     spec = {"containers": [container], "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
     node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=60s")
+    node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=200s")
     node.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    node.kubectl("wait", "--for=condition=Ready", "pod/load", f"--namespace={namespace}", "--timeout=60s")
+    node.kubectl("wait", "--for=condition=Ready", "pod/load", f"--namespace={namespace}", "--timeout=200s")
     load = Load(lambda: node.kubectl("logs", "load", f"--namespace={namespace}").stdout)
     load.wait_for(1)
     yield load

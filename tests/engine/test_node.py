@@ -47,7 +47,7 @@ def web(node: Node) -> str:
             "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]},
         },
     )
-    node.kubectl("rollout", "status", "deployment/web", "--namespace=web", "--timeout=60s")
+    node.kubectl("rollout", "status", "deployment/web", "--namespace=web", "--timeout=200s")
     return "web"
 
 
@@ -64,7 +64,7 @@ def test_a_service_is_answered_by_each_pod_under_its_address_and_names(node: Nod
     address = node.get(f"/api/v1/namespaces/{web}/services/web")["spec"]["clusterIP"]
     for host in (address, "web", "web.web.svc.cluster.local"):
         answers: set[str] = set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while not answers >= names:
             assert time.monotonic() < deadline, f"{host} is answered by {answers}"
             answers.add(ask(node, web, "deployment/web", f"http://{host}/"))
@@ -87,7 +87,7 @@ def test_network_policies_are_enforced(node: Node, web: str) -> None:
     client = pod(node, "client")
     node.apply(client)
     name, address = client["metadata"]["name"], f"http://web.{web}.svc.cluster.local/"
-    node.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--namespace={name}", "--timeout=60s")
+    node.kubectl("wait", "--for=condition=Ready", f"pod/{name}", f"--namespace={name}", "--timeout=200s")
     wait_for(lambda: bool(ask(node, name, name, address)))
 
     to_dns = [{"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}, "namespaceSelector": {}}]
@@ -118,7 +118,7 @@ def test_the_group_of_a_pod_owns_its_volume(node: Node) -> None:
     user["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
     user["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
     node.apply(claim, user)
-    node.kubectl("wait", "--for=condition=Ready", "pod/volume", "--namespace=volume", "--timeout=60s")
+    node.kubectl("wait", "--for=condition=Ready", "pod/volume", "--namespace=volume", "--timeout=200s")
     (volume,) = [
         volume
         for volume in node.items("/api/v1/persistentvolumes")
@@ -146,7 +146,7 @@ def test_a_private_image_is_pulled_with_a_secret_and_only_so(node: Node, registr
     customer = {**stranger, "metadata": {"name": "customer", "namespace": "private"}}
     customer["spec"] = {**stranger["spec"], "imagePullSecrets": [{"name": "login"}]}
     node.apply(customer)
-    node.kubectl("wait", "--for=condition=Ready", "pod/customer", "--namespace=private", "--timeout=60s")
+    node.kubectl("wait", "--for=condition=Ready", "pod/customer", "--namespace=private", "--timeout=200s")
     assert ask(node, "private", "customer", "http://127.0.0.1:8080/") == "customer"
 
 
@@ -194,7 +194,7 @@ def pod(node: Node, name: str) -> Object:
 def namespace(node: Node, name: str) -> dict[str, str]:
     """Make a namespace, whose service account a pod needs."""
     node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=60s")
+    node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={name}", "--timeout=200s")
     return {"namespace": name}
 
 

@@ -71,7 +71,7 @@ def test_the_database_cannot_be_reached_from_the_front_nor_reach_out(
     (address,) = [
         network["IPAddress"] for network in up.containers(tag)["database"]["NetworkSettings"]["Networks"].values()
     ]
-    connect = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+    connect = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)"
     port = str(template.table("databases", "databases")[up.database]["port"])
 
     def reached(network: str, host: str) -> bool:
@@ -79,8 +79,8 @@ def test_the_database_cannot_be_reached_from_the_front_nor_reach_out(
         done = engine.docker("run", "--rm", name, helper, "python", "-c", connect, host, port, check=False)
         return done.returncode == 0
 
-    assert reached("back", "database")
-    assert reached("back", address)
+    wait_for(lambda: reached("back", "database"))
+    wait_for(lambda: reached("back", address))
     assert not reached("front", "database")
     assert not reached("front", address)
     (back,) = engine.inspect(f"{up.service}_back")
