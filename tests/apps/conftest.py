@@ -1,17 +1,14 @@
 """The rendered projects, each with a server of its database, made once and shared by all tests."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from tests.apps.project import DATABASES, LANGUAGES, Project
 from tests.apps.servers import SERVERS, MissingError, Server
+from tests.lacking import give_up, notes, tell
 from tests.template import copy_working_tree
-
-notes: set[str] = set()
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 
@@ -64,15 +61,6 @@ def server(project: Project) -> Iterator[Server | None]:
         yield server
 
 
-def give_up(missing: MissingError) -> NoReturn:
-    """Skip what this machine cannot run, except in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(missing))
-    notes.add(f"Skipped: {missing}")
-    pytest.skip(str(missing))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested as it should be."""
-    for note in sorted(notes):
-        terminalreporter.write_line(note)
+    tell(terminalreporter)

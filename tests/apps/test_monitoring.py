@@ -10,9 +10,9 @@ import copier
 import pytest
 import yaml
 
-from tests.apps.conftest import give_up
 from tests.apps.project import Project, Service
 from tests.apps.servers import MissingError, find
+from tests.lacking import give_up
 
 FULL = {"database": "postgres", "autoscaling": True}
 PLAIN = {"database": "none", "autoscaling": False}

@@ -19,6 +19,7 @@ import yaml
 
 from tests.apps.servers import free_port
 from tests.cluster import programs
+from tests.commands import run
 from tests.validators.kustomize import tool
 
 START_TIMEOUT = 120
@@ -86,20 +87,15 @@ class ControlPlane:
         self, *arguments: str, kubeconfig: Path | None = None, standard_input: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run the locked kubectl, as an administrator unless told otherwise."""
-        done = subprocess.run(
-            [tool("kubectl"), *arguments],
-            env=self.environment(kubeconfig),
-            input=standard_input,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
+        environment = self.environment(kubeconfig)
+        return run(
+            tool("kubectl"),
+            *arguments,
+            environment=environment,
+            patience=PATIENCE,
+            standard_input=standard_input,
+            check=check,
         )
-        if check:
-            assert done.returncode == 0, (
-                f"kubectl {' '.join(arguments)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-            )
-        return done
 
     def apply(self, *objects: Object) -> None:
         """Apply objects in one go."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -21,6 +20,7 @@ from tests.engine.engine import Engine
 from tests.engine.node import Node, left_behind
 from tests.engine.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.judge import Judge
+from tests.lacking import give_up, notes, tell
 from tests.render import Renderer
 from tests.space import Space
 from tests.template import Template
@@ -32,7 +32,6 @@ COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
 """Which modules share a worker: an engine is in one Swarm, and one node is enough. All others do too."""
 
-notes: set[str] = set()
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
 
@@ -166,14 +165,6 @@ def tag(project: Project) -> str:
     return project.git("rev-parse", "HEAD")
 
 
-def give_up(missing: MissingError) -> NoReturn:
-    """Skip what this machine cannot run, except in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(str(missing))
-    notes.add(f"Skipped: {missing}")
-    pytest.skip(str(missing))
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the notes of a worker to who prints them."""
     if hasattr(session.config, "workeroutput"):
@@ -202,8 +193,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for variant in VARIANTS:
             cells = [_cell(_outcomes.get((variant, column), [])) for column in COLUMNS]
             terminalreporter.write_line(f"{variant:20}" + "".join(f"{cell:>12}" for cell in cells))
-    for note in sorted(notes):
-        terminalreporter.write_line(note)
+    tell(terminalreporter)
 
 
 def _cell(outcomes: list[str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +12,7 @@ from packaging.version import Version
 
 from tests.apps.project import clean_environment
 from tests.apps.servers import MissingError
+from tests.commands import run
 
 OLDEST = Version("25")  # the first that heeds `start_interval` of health checks
 HINT = ".ci/in-debian .ci/with-docker make test-engine brings one along"
@@ -46,21 +46,14 @@ class Engine:
         self, *arguments: str, check: bool = True, standard_input: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run docker."""
-        done = subprocess.run(
-            ["docker", *arguments],
-            env=self._environment,
-            input=standard_input,
-            stdin=None if standard_input else subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
+        return run(
+            "docker",
+            *arguments,
+            environment=self._environment,
+            patience=PATIENCE,
+            standard_input=standard_input,
+            check=check,
         )
-        if check:
-            assert done.returncode == 0, (
-                f"docker {' '.join(arguments)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-            )
-        return done
 
     def inspect(self, *names: str) -> list[dict[str, Any]]:
         """What the engine knows of these containers, images or networks."""
@@ -70,8 +63,3 @@ class Engine:
     def has(self, image: str) -> bool:
         """Tell whether it has an image."""
         return self.docker("image", "inspect", image, check=False).returncode == 0
-
-
-def is_ours() -> bool:
-    """Tell whether .ci/with-docker started the engine."""
-    return "PULL_THROUGH" in os.environ

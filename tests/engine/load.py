@@ -76,10 +76,6 @@ class Load:
         """The names of the items of which the service has said that it keeps them."""
         return sorted(request["name"] for request in self.requests() if is_answered(request))
 
-    def versions(self) -> set[str]:
-        """Which versions answered, where the load asks who is there."""
-        return {json.loads(request["body"])["version"] for request in self.requests() if is_answered(request)}
-
     def wait_for(self, more: int) -> None:
         """Wait until as many more requests were answered."""
         goal, deadline = len(self.stored()) + more, time.monotonic() + self.PATIENCE

@@ -23,6 +23,7 @@ from typing import Self
 
 from tests.apps.servers import MissingError, children, find
 from tests.cluster.control_plane import SERVICES, START_TIMEOUT, USERS, ControlPlane, Object, wait_for
+from tests.commands import run
 
 NAME = "node"
 PACKAGES = {
@@ -337,9 +338,7 @@ def cgroups() -> list[Path]:
 
 def execute(*command: str) -> str:
     """Run a command on this machine."""
-    done = subprocess.run(command, env={"PATH": PATH}, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
-    return done.stdout
+    return run(*command, environment={"PATH": PATH}, patience=START_TIMEOUT).stdout
 
 
 def write_image(archive: Path, name: str, program: Path, *arguments: str) -> Path:

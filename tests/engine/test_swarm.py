@@ -10,11 +10,11 @@ import pytest
 
 from tests.apps.servers import MissingError
 from tests.cluster.control_plane import wait_for
-from tests.engine.conftest import give_up, notes
 from tests.engine.engine import Engine
 from tests.engine.load import Load, command
 from tests.engine.project import Project
 from tests.judge import Judge
+from tests.lacking import give_up, notes
 
 WITHOUT_IPVS = f"""\
 #!{sys.executable}
