@@ -1,6 +1,7 @@
 """Real database servers on loopback, each with a free port, a data directory and a password of its own."""
 
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -33,12 +34,18 @@ def find(program: str, package: str) -> str:
     return path
 
 
+_ports = iter(random.sample(range(20000, 30000), 10000))
+"""Below the range from which systems give ports to whoever names none: Docker's DNS listens on one of those in every
+container, so that a service that were told that very port would now and then fail to start. No port comes twice."""
+
+
 def free_port() -> int:
-    """Return a port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port on which nothing listens, another one each time."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port from 20000 to 29999 is taken")
 
 
 class Server:
