@@ -26,7 +26,12 @@ Single = tuple[str, Value]  # one answer
 GIVEN: dict[str, list[Value]] = {
     "project_name": ["Shop"],
     "service_name": ["shop"],
-    "image_repository": ["docker.io/acme/shop", "registry.example.com:5000/team/shop"],
+    "image_repository": [
+        "docker.io/acme/shop",
+        "ghcr.io/acme/shop",
+        "registry.gitlab.com/acme/shop",
+        "123456789012.dkr.ecr.eu-central-1.amazonaws.com/shop",
+    ],
     "replicas": [2, 1],
     "cluster_issuer": ["letsencrypt", ""],
     "ingress_class": ["", "traefik"],
@@ -65,6 +70,7 @@ AWKWARD: dict[str, list[Value]] = {
     "image_repository": [
         "localhost:5000/a__b/c.d-e",
         "123.dkr.ecr.eu-west-1.example.com/shop",
+        "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com/a/b",
         "registry.example.com/" + "x" * 179,
     ],
     "gateway": ["null/yes", "x" * 63 + "/" + "y" * 63],

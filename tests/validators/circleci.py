@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema_rs
 
 from tests.validators import Files, Finding, yaml_files
+from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
 
 PATH = ".circleci/config.yml"
 _TOP = {"version", "setup", "parameters", "executors", "commands", "jobs", "workflows"}
@@ -139,20 +140,80 @@ def _reaches(start: str, goal: str, requires: dict[str, list[str]]) -> bool:
     return False
 
 
-def commands(files: Files) -> list[tuple[str, str]]:
-    """Every shell command with its place."""
-    found: list[tuple[str, str]] = []
+_CONTEXTS = {
+    "registry": REGISTRY, "kubernetes-staging": CLUSTER, "kubernetes-production": CLUSTER, "template": TEMPLATE,
+}  # fmt: skip
+# Set by the machine or by CircleCI.
+_GIVEN = re.compile(r"CIRCLE_\w+|BASH_ENV|HOME|PATH|PWD")
 
-    def collect(value: Any, where: str) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                if key == "run":
-                    found.append((where, item if isinstance(item, str) else item.get("command", "")))
-                collect(item, f"{where}.{key}")
-        elif isinstance(value, list):
-            for item in value:
-                collect(item, where)
 
-    if PATH in files:
-        collect(yaml_files.load(files[PATH])[0], "")
-    return found
+def pipeline(files: Files) -> Pipeline:
+    config = yaml_files.load(files[PATH])[0]
+    found: list[Job] = []
+    for workflow in config["workflows"].values():
+        found += _jobs(config, workflow)
+    commands = "\n".join(job.commands for job in found)
+    read = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands))
+    return Pipeline(found, frozenset(name for name in read if not _GIVEN.fullmatch(name)))
+
+
+def _jobs(config: dict[str, Any], workflow: dict[str, Any]) -> list[Job]:
+    scheduled = workflow.get("when", {}).get("equal", [""])[0] == "scheduled_pipeline"
+    items = [(item, {}) if isinstance(item, str) else next(iter(item.items())) for item in workflow["jobs"]]
+    approvals = {name for name, details in items if details.get("type") == "approval"}
+    found: dict[str, Job] = {}
+    for name, details in items:
+        if name in approvals:
+            continue
+        requires = set(details.get("requires", []))
+        contexts = details.get("context", [])
+        contexts = [contexts] if isinstance(contexts, str) else contexts
+        before = [found[job] for job in requires if job in found]
+        commands = "\n".join(_commands(config, config["jobs"][name]["steps"]))
+        for parameter in config["jobs"][name].get("parameters", {}):
+            commands = commands.replace(f"<< parameters.{parameter} >>", str(details[parameter]))
+        events = _events(details.get("filters", {}))
+        alias = details.get("name", name)
+        found[alias] = Job(
+            PATH,
+            alias,
+            commands,
+            frozenset({SCHEDULE}) if scheduled else events.intersection(*(_started(requires, found, dict(items)))),
+            frozenset(requires - approvals | _before(requires & approvals, dict(items))),
+            frozenset(_CONTEXTS[context] for context in contexts),
+            str(details.get("environment", "")),
+            approved=bool(requires & approvals) or any(job.approved for job in before),
+        )
+    return list(found.values())
+
+
+def _started(requires: set[str], found: dict[str, Job], items: dict[str, dict[str, Any]]) -> list[frozenset[str]]:
+    """What starts the jobs that a job waits for: without them it does not start."""
+    direct = {job for name in requires for job in (_before({name}, items) if name not in found else {name})}
+    return [found[name].events for name in direct if name in found]
+
+
+def _before(approvals: set[str], items: dict[str, dict[str, Any]]) -> set[str]:
+    return {job for name in approvals for job in items[name].get("requires", [])}
+
+
+def _events(filters: dict[str, Any]) -> frozenset[str]:
+    """https://circleci.com/docs/configuration-reference/#jobfilters: branches start a job, and tags only if named."""
+    branches, tags = filters.get("branches", {}), filters.get("tags", {})
+    found = {CHANGE, MAIN}
+    if branches.get("ignore") == "/.*/":
+        found = set()
+    elif branches.get("ignore") == "main":
+        found = {CHANGE}
+    elif branches.get("only") == "main":
+        found = {MAIN}
+    return frozenset(found | ({TAG} if tags else set()))
+
+
+def _commands(config: dict[str, Any], steps: list[Any]) -> Iterator[str]:
+    for step in steps:
+        name, details = (step, "") if isinstance(step, str) else next(iter(step.items()))
+        if name == "run":
+            yield details if isinstance(details, str) else details["command"]
+        elif name in config.get("commands", {}):
+            yield from _commands(config, config["commands"][name]["steps"])

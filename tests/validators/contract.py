@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.validators import Files, Finding, Once, circleci, derive, dockerfile, makefiles, yaml_files
+from tests.validators import Files, Finding, Once, derive, dockerfile, makefiles, pipelines, yaml_files
 from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
@@ -287,11 +287,12 @@ def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
 def _targets(files: Files) -> Iterator[tuple[str, str]]:
     """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
     known = makefiles.targets(files).keys()
-    texts = {circleci.PATH: " ; ".join(command for _, command in circleci.commands(files))}
-    words = {path: _made(text) for path, text in texts.items()}
-    words |= {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
+    pipeline = pipelines.read(files)
+    words = {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
+    for job in pipeline.jobs if pipeline else ():
+        words[job.path] = (*words.get(job.path, ()), *pipelines.made(job.commands))
     for path, named in words.items():
-        for word in named:
+        for word in dict.fromkeys(named):
             if word not in known:
                 yield path, f"there is no `make {word}`"
 
@@ -303,47 +304,27 @@ def _told_to_make(content: bytes) -> tuple[str, ...]:
 
 def _made(text: str) -> tuple[str, ...]:
     """The targets that commands make."""
-    words = (word for line in re.findall(r"\bmake ([^;|&#\n]*)", text) for word in line.split())
-    return tuple(dict.fromkeys(word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)))
+    return tuple(dict.fromkeys(pipelines.made(text)))
 
 
-# Set by the machine, the shell or CircleCI itself.
+# Set by the machine, the shell or CI itself.
 _GIVEN = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECONFIG"}
 
 
-def _credentials(files: Files) -> Iterator[tuple[str, str]]:
+def _variables(files: Files) -> Iterator[tuple[str, str]]:
     """Every variable that CI or `make` takes from its surroundings is in the README."""
-    text = files[circleci.PATH].decode() if circleci.PATH in files else ""
-    declared = {
-        name
-        for item in re.findall(r"environment:\n((?:\s+[A-Z_]+: .*\n)+)", text)
-        for name in re.findall(r"([A-Z_]+):", item)
-    }
-    commands = "\n".join(command for _, command in circleci.commands(files))
-    for path, names in (
-        (circleci.PATH, set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands)) - declared),
-        *(
-            (path, set(derive(files, path, matching(r"\$\$\{?([A-Z][A-Z0-9_]+)")) or ()))
-            for path in makefiles.paths(files)
-        ),
-    ):
-        for name in sorted(names - _GIVEN):
-            if not told(files, f"`{name}`") and not name.startswith("CIRCLE_"):
+    pipeline = pipelines.read(files)
+    read = {pipeline.jobs[0].path: set(pipeline.variables)} if pipeline else {}
+    for path in makefiles.paths(files):
+        read[path] = set(derive(files, path, matching(r"\$\$\{?([A-Z][A-Z0-9_]+)")) or ()) - _GIVEN
+    for path, names in read.items():
+        for name in sorted(names):
+            if not told(files, f"`{name}`"):
                 yield path, f"reads {name}, which the README does not explain"
 
 
-def _ci_deploys_the_commit(files: Files) -> Iterator[tuple[str, str]]:
-    if circleci.PATH in files:
-        run = "\n".join(command for _, command in circleci.commands(files))
-        for needed in ("make ci-lint", "make ci-test", "make check", "push", "make deploy"):
-            if needed not in run:
-                yield circleci.PATH, f"never runs {needed}"
-        if "latest" in run:
-            yield circleci.PATH, "names latest"
-
-
 def _logins(files: Files) -> Iterator[tuple[str, str]]:
-    """`make` logs in to the registry of the image; the jobs of CI that need the login get it, and no other."""
+    """`make` logs in to the registry of the image."""
     host = variable(files, "IMAGE").split("/")[0]
     hub = host == "docker.io"  # where the client logs in when it is given no name
     for pattern, wanted in (
@@ -354,19 +335,6 @@ def _logins(files: Files) -> Iterator[tuple[str, str]]:
             for found in derive(files, path, matching(pattern)) or ():
                 if found != wanted:
                     yield path, f"logs in to {found or 'Docker Hub'}, but the image is at {host}"
-    config = document(files, circleci.PATH) if circleci.PATH in files else {}
-    commands = circleci.commands(files)
-    made = {
-        name: _made("\n".join(command for where, command in commands if where.startswith(f".jobs.{name}.")))
-        for name in config.get("jobs", {})
-    }
-    for workflow in config.get("workflows", {}).values():
-        for item in workflow["jobs"]:
-            name, details = next(iter(item.items())) if isinstance(item, dict) else (item, {})
-            needs = not {"login", "registry-secret"}.isdisjoint(made.get(name, ()))
-            contexts = details.get("context", [])
-            if needs != ("registry" in ([contexts] if isinstance(contexts, str) else contexts)):
-                yield circleci.PATH, f"{details.get('name', name)} {'lacks' if needs else 'does not need'} the login"
 
 
 def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
@@ -473,8 +441,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "deployed tag": _deployed_tag,
     "namespaces": _namespaces,
     "targets": _targets,
-    "credentials": _credentials,
-    "deployed commit": _ci_deploys_the_commit,
+    "variables": _variables,
     "logins": _logins,
     "settings of the app": _settings_of_the_app,
     "claims": _claims,
@@ -483,6 +450,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "certificate": _certificate,
     "private files": _private_files,
     "tests of CI": _tests_of_ci,
+    **pipelines.RULES,
 }
 CHECKS = [
     *(Once(functools.partial(_agree, name)) for name in SAME),
