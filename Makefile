@@ -46,7 +46,7 @@ test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll 
 	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)
 
 .PHONY: test-scan
-test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan the manifests with trivy, checkov and kube-score
+test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with trivy, checkov and kube-score
 	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
 
 .PHONY: bench
@@ -99,11 +99,12 @@ $(INSTALLED): requirements.txt
 	  --require-hashes --requirement=$<
 	@cp $< $@
 
-$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum
+$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum tests/scan/trivy-db/main.go
 	@command -v go > /dev/null || { echo 'Go is missing, which builds kube-score: https://go.dev/dl/ has it.' >&2; exit 1; }
 	@echo 'Installing the scanners into $(SCANNERS) …'
 	@$(PYTHON) -m venv --clear '$(SCANNERS)'
 	@$(SCANNERS)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
 	  --require-hashes --requirement=$<
 	@cd tests/scan/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
+	@cd tests/scan/trivy-db && go build -o '$(abspath $(SCANNERS)/bin)/' .
 	@touch $@

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import email.parser
+import email
 import email.policy
 import json
 import os
@@ -69,13 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _form(self, body: bytes) -> dict[str, str]:
         head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        form = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-        return {
-            str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
-            .decode()
-            .strip("\r\n")  # type: ignore[union-attr]
-            for part in form.iter_parts()  # type: ignore[attr-defined]
-        }
+        form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
+        return {part["Content-Disposition"].params["name"]: part.get_content() for part in form.iter_parts()}
 
     def _propose(self, allowed: bool, proposal: dict[str, str]) -> None:
         if not allowed or self.server.refuses:

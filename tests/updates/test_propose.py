@@ -21,9 +21,12 @@ VARIABLES = {
     "circleci": {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"},
     "github": {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"},
     "gitlab": {
-        "CI_SERVER_URL": "{host}", "CI_PROJECT_PATH": "acme/shop", "CI_API_V4_URL": "{host}/api/v4", "CI_PROJECT_ID": "7",
+        "CI_SERVER_URL": "{host}",
+        "CI_PROJECT_PATH": "acme/shop",
+        "CI_API_V4_URL": "{host}/api/v4",
+        "CI_PROJECT_ID": "7",
     },
-}  # fmt: skip
+}
 TITLE, TEXT, HEAD, BASE = range(4)
 FIELDS = {
     "circleci": ("title", "body", "head", "base"),
