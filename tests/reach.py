@@ -29,9 +29,11 @@ class Reach:
     def __init__(self, renderer: Renderer) -> None:
         self.renderer = renderer
         self.runs = 0
+        self._defaults = renderer.space.complete({})[1]
         self._known: dict[Check, Known[FileQuestion]] = {}
         self._questions: dict[FileQuestion, _Question] = {}
         self._pieces: dict[tuple[object, ...], list[_Piece]] = {}
+        self._finely: dict[Source, list[Part]] = {}
         self._cases: dict[Names, _Cases] = {}
 
     def every(self, check: Check) -> Iterator[tuple[Rendered, list[Finding]]]:
@@ -58,12 +60,15 @@ class Reach:
         return self._find(check, answers, context, frozenset(context), set())
 
     def _rows(self, names: Names) -> Iterable[tuple[Answers, Context]]:
-        """The values that these can have together, each with the first combination that has them."""
+        """The values that these can have together, each with the combination that has them and most defaults."""
         pick = picker(sorted(names))
-        found: dict[Any, tuple[Answers, Context]] = {}
+        found: dict[Any, tuple[int, Answers, Context]] = {}
         for answers, context in self.renderer._combinations(names, awkward=False):
-            found.setdefault(pick(context), (answers, context))
-        return found.values()
+            row = pick(context)
+            changed = sum(self._defaults[name] != value for name, value in answers.items())
+            if row not in found or changed < found[row][0]:
+                found[row] = (changed, answers, context)
+        return [(answers, context) for _, answers, context in found.values()]
 
     def _unusual(self, names: Names) -> Iterator[tuple[Answers, Context]]:
         """Whole combinations with pairs of awkward values."""
@@ -170,7 +175,7 @@ class Reach:
     def _cut(self, source: Source, kind: Piecewise[Any]) -> Iterator[_Piece]:
         """What a file is made of, cut where a piece starts with all answers."""
         none = _Piece(source, (), frozenset(self._names(source)))
-        stretches = list(_stretches(source, kind))
+        stretches = list(_stretches(self._parts(source), kind))
         heads: list[set[bytes]] = [{b""}]  # how what follows each stretch can start, the last first
         for stretch in reversed(stretches[1:]):
             texts = self._texts(none.with_more(stretch))
@@ -187,6 +192,13 @@ class Reach:
             ):
                 yield piece
                 piece = none
+
+    def _parts(self, source: Source) -> list[Part] | list[bytes]:
+        if not source.is_template:
+            return [source.content or b""]
+        if source not in self._finely:
+            self._finely[source] = list(self.renderer.template.finely(source))
+        return self._finely[source]
 
     def _texts(self, piece: _Piece) -> set[bytes]:
         return {
@@ -231,9 +243,9 @@ def _starts(kind: Piecewise[Any], before: bytes, after: bytes) -> bool:
     return bool(kind.start.match(before + after, len(before)))
 
 
-def _stretches(source: Source, kind: Piecewise[Any]) -> Iterator[bytes | Part]:
+def _stretches(parts: Iterable[bytes | Part], kind: Piecewise[Any]) -> Iterator[bytes | Part]:
     """The parts of a file; plain text is cut at the first and last place where a piece starts."""
-    for part in source.parts or [source.content or b""]:
+    for part in parts:
         if isinstance(part, Part) and part.reads:
             yield part
         else:

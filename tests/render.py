@@ -45,9 +45,7 @@ class Renderer:
     def __init__(self, template: Template, space: Space) -> None:
         self.template = template
         self.space = space
-        self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {
-            part: (picker(part.reads), {}) for source in self._everything() for part in source.parts
-        }
+        self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {}
         self._interned: dict[tuple[str, Parts], tuple[str, Parts]] = {}
         self._memos: dict[Source, tuple[Callable[[Any], Any], dict[Any, tuple[str, Parts] | None]]] = {
             source: (picker(sorted(source.reads)), {}) for source in self._everything()
@@ -205,13 +203,15 @@ class Renderer:
         return self._interned.setdefault(file, file)
 
     def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
-        """Renders with the answers that a part is known to read; StrictUndefined refuses an overlooked one."""
         if not source.is_template:
             yield source.content or b""
         for part in source.parts:
             yield self._piece(part, context)
 
     def _piece(self, part: Part, context: Mapping[str, Any]) -> bytes:
+        """Renders with the answers that a part is known to read; StrictUndefined refuses an overlooked one."""
+        if part not in self._pieces:
+            self._pieces[part] = (picker(part.reads), {})
         pick, memo = self._pieces[part]
         key = pick(context)
         if key not in memo:

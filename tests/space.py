@@ -182,7 +182,7 @@ class Space:
 
     def count(self) -> int:
         """How many combinations there are, without walking through each."""
-        questions = list(self.questions.values())
+        questions = self.closure(frozenset(self.asked))
         needed = [
             sorted({name for later in questions[i:] for name in later.reads} & {q.name for q in questions[:i]})
             for i in range(len(questions) + 1)

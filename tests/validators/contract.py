@@ -300,7 +300,7 @@ def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
 
 def _targets(files: Files) -> Iterator[tuple[str, str]]:
     """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
-    known = makefiles.targets(files).keys()
+    known = makefiles.documented(files)
     pipeline = pipelines.read(files)
     words = {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
     for job in pipeline.jobs if pipeline else ():

@@ -52,6 +52,16 @@ def targets(files: Files) -> dict[str, str]:
     return found
 
 
+def documented(files: Files) -> set[str]:
+    """The names of what `make help` lists."""
+    return {name for path in paths(files) for name in derive(files, path, _documented) or ()}
+
+
+@by_line
+def _documented(content: bytes) -> tuple[str, ...]:
+    return tuple(name for name, _ in _targets.function(content))
+
+
 @by_line
 def _targets(content: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(re.findall(r"^([a-z-]+):.*?## (.+)$", content.decode(), re.MULTILINE))
