@@ -264,7 +264,7 @@ class _Cases:
         for _, context in renderer._combinations(names, awkward=False):
             self.usual.setdefault(self.row(context), context)
         # Combinations with awkward values, each with those in which one answer less is given.
-        self.unusual: list[tuple[Context, dict[str, Context]]] = []
+        self.unusual: list[tuple[Context, Mapping[str, Context]]] = []
         for answers, context in renderer._pairs(names):
             if self.row(context) not in self.usual:
                 fewer = {

@@ -46,6 +46,7 @@ class Renderer:
         self.template = template
         self.space = space
         self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {}
+        self._known_pairs: dict[frozenset[str], list[tuple[Answers, Answers]]] = {}
         self._interned: dict[tuple[str, Parts], tuple[str, Parts]] = {}
         self._memos: dict[Source, tuple[Callable[[Any], Any], dict[Any, tuple[str, Parts] | None]]] = {
             source: (picker(sorted(source.reads)), {}) for source in self._everything()
@@ -221,9 +222,10 @@ class Renderer:
     def _combinations(self, names: frozenset[str], *, awkward: bool) -> Iterable[tuple[Answers, Answers]]:
         return itertools.chain(self.space.combinations(names), self._pairs(names) if awkward else [])
 
-    @functools.cache  # noqa: B019
     def _pairs(self, names: frozenset[str]) -> list[tuple[Answers, Answers]]:
-        return self.space.pairs(names)
+        if names not in self._known_pairs:
+            self._known_pairs[names] = self.space.pairs(names)
+        return self._known_pairs[names]
 
     def _everything(self) -> Iterator[Source]:
         """All but the answers file, which reads every answer and is tested on its own."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import pytest
 
-from tests.reach import Reach, _decisive
+from tests.reach import Reach, Row, _decisive
 from tests.render import Renderer
 from tests.space import Space
 from tests.template import Template
@@ -93,7 +91,7 @@ def test_a_function_that_needs_the_whole_file_is_refused(renderer: Renderer) -> 
     length = by_line(lambda content: (len(content),))
 
     def check(files: Files) -> list[Finding]:
-        return [] if derive(files, "README.md", length) else []
+        return [Finding("README.md", "", "x", str(derive(files, "README.md", length)))]
 
     with pytest.raises(RuntimeError, match="something else than of its pieces"):
         reach_of(renderer, check)
@@ -103,8 +101,11 @@ def test_what_a_check_fails_on_is_no_pass(renderer: Renderer) -> None:
     def fail(content: bytes) -> int:
         raise ArithmeticError(len(content))
 
+    def check(files: Files) -> list[Finding]:
+        return [Finding("Makefile", "", "x", str(derive(files, "Makefile", fail)))]
+
     with pytest.raises(ArithmeticError):
-        reach_of(renderer, partial(lambda path, files: [derive(files, path, fail)] and [], "Makefile"))
+        reach_of(renderer, check)
 
 
 @pytest.mark.parametrize(
@@ -117,5 +118,5 @@ def test_what_a_check_fails_on_is_no_pass(renderer: Renderer) -> None:
         ({(1, 1, 1): "a", (2, 1, 2): "b", (1, 2, 1): "c"}, [1, 2]),
     ],
 )
-def test_few_places_decide(rows: dict[tuple[int, ...], object], places: list[int]) -> None:
+def test_few_places_decide(rows: dict[Row, object], places: list[int]) -> None:
     assert sorted(_decisive(rows)) == places

@@ -156,10 +156,7 @@ def _names(files: Files) -> Told:
         "Makefile SERVICE": variable(files, "SERVICE"),
         "docker-compose.yml name": document(files, "docker-compose.yml")["name"].removesuffix("-dev"),
         "prod.yml name": document(files, "prod.yml")["name"],
-        **{
-            f"{path} name": _PART.sub("", derive(files, path, _name) or "")
-            for path in named(files, _NAMED.fullmatch)
-        },
+        **{f"{path} name": _PART.sub("", derive(files, path, _name) or "") for path in named(files, _NAMED.fullmatch)},
     }
 
 
@@ -305,8 +302,8 @@ def _targets(files: Files) -> Iterator[tuple[str, str]]:
     words = {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
     for job in pipeline.jobs if pipeline else ():
         words[job.path] = (*words.get(job.path, ()), *pipelines.made(job.commands))
-    for path, named in words.items():
-        for word in dict.fromkeys(named):
+    for path, told_to_make in words.items():
+        for word in dict.fromkeys(told_to_make):
             if word not in known:
                 yield path, f"there is no `make {word}`"
 

@@ -196,4 +196,8 @@ def _section(text: str) -> _Section:
 def _is_there(path: str, files: Files) -> bool:
     """Whether the project has a file or folder, or git ignores it, so that it may come to be there."""
     path = path.rstrip("/")
-    return path in ("", ".") or is_at(files, path) or any(derive(files, ".gitignore", ignoring(path + end)) for end in ("", "/"))
+    return (
+        path in ("", ".")
+        or is_at(files, path)
+        or any(derive(files, ".gitignore", ignoring(path + end)) for end in ("", "/"))
+    )
