@@ -15,16 +15,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import copier
 
 from tests.engine.bench import services
+from tests.reach import Reach
 from tests.render import ANSWERS_FILE, Renderer
 from tests.space import Space
 from tests.template import ROOT, Template, copy_working_tree
-from tests.validators import Once, text, yaml_files
+from tests.validators import contract, text, yaml_files
 from tests.validators.kustomize import WORKERS, tool
 
 RUNS = 5
@@ -180,9 +182,9 @@ def measure_growth(folder: Path) -> dict[str, float]:
         list(text.check(rendered.files))
     for rendered in renderer.each("*.json", "*.toml", "*.env"):
         list(text.check_formats(rendered.files))
-    documentation = Once(text.check_documentation)
-    for rendered in renderer.every("*"):
-        list(documentation(rendered.files))
+    reach = Reach(renderer)
+    for path in contract.DOCUMENTATION:
+        list(reach.every(partial(text.check_document, path)))
     return {"combinations": renderer.space.count(), "files": files, "seconds": time.process_time()}
 
 

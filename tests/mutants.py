@@ -24,7 +24,7 @@ import pytest
 
 from tests import verdicts
 from tests.template import ROOT
-from tests.validators import Known, contract, kustomize, yaml_files
+from tests.validators import kustomize, yaml_files
 
 TESTS = "tests/test_validators.py"
 FOLDER = ROOT / "tests/validators"
@@ -244,8 +244,6 @@ def _forget_findings() -> None:
         for value in vars(module).values():
             if hasattr(value, "cache_clear") and value is not yaml_files.load:
                 value.cache_clear()
-    for check in contract.CHECKS:
-        check._known = Known()
 
 
 def _function(owner: Any, name: str) -> FunctionType:

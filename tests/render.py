@@ -45,12 +45,15 @@ class Renderer:
     def __init__(self, template: Template, space: Space) -> None:
         self.template = template
         self.space = space
-        self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {
-            part: (picker(part.reads), {}) for source in self._everything() for part in source.parts
-        }
+        self._pieces: dict[Part, tuple[Callable[[Any], Any], dict[Any, bytes]]] = {}
+        self._known_pairs: dict[frozenset[str], list[tuple[Answers, Answers]]] = {}
         self._interned: dict[tuple[str, Parts], tuple[str, Parts]] = {}
         self._memos: dict[Source, tuple[Callable[[Any], Any], dict[Any, tuple[str, Parts] | None]]] = {
             source: (picker(sorted(source.reads)), {}) for source in self._everything()
+        }
+
+        self._paths: dict[Source, tuple[Callable[[Any], Any], dict[Any, str]]] = {
+            source: (picker(template.names_in(str(source.path))), {}) for source in template.sources
         }
 
     def context(self, answers: Answers) -> Mapping[str, Any]:
@@ -106,6 +109,19 @@ class Renderer:
             if not windows <= found:
                 found |= windows
                 yield rendered
+
+    def refuse_two_of_one_path(self) -> None:
+        """With any answers: Copier would silently keep one of them."""
+        making: dict[str, list[Source]] = {}
+        for source in self._everything():
+            for path in self.targets(source):
+                if path[-1] != "/":
+                    making.setdefault(path, []).append(source)
+        for path, sources in making.items():
+            names = frozenset(name for source in sources for name in self.template.names_in(str(source.path)))
+            for answers, context in self._combinations(names, awkward=True) if len(sources) > 1 else ():
+                if sum(self._path(source, context) == path for source in sources) > 1:
+                    raise ValueError(f"two files of template/ render {path} with {answers}")
 
     def alone(self, source: Source, *, awkward: bool = True) -> Iterator[Rendered]:
         """Every distinct rendering of one file."""
@@ -188,22 +204,28 @@ class Renderer:
         return self._interned.setdefault(file, file)
 
     def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
-        """Renders with the answers that a part is known to read; StrictUndefined refuses an overlooked one."""
         if not source.is_template:
             yield source.content or b""
         for part in source.parts:
-            pick, memo = self._pieces[part]
-            key = pick(context)
-            if key not in memo:
-                memo[key] = part.template.render({name: context[name] for name in part.reads}).encode()
-            yield memo[key]
+            yield self._piece(part, context)
+
+    def _piece(self, part: Part, context: Mapping[str, Any]) -> bytes:
+        """Renders with the answers that a part is known to read; StrictUndefined refuses an overlooked one."""
+        if part not in self._pieces:
+            self._pieces[part] = (picker(part.reads), {})
+        pick, memo = self._pieces[part]
+        key = pick(context)
+        if key not in memo:
+            memo[key] = part.template.render({name: context[name] for name in part.reads}).encode()
+        return memo[key]
 
     def _combinations(self, names: frozenset[str], *, awkward: bool) -> Iterable[tuple[Answers, Answers]]:
         return itertools.chain(self.space.combinations(names), self._pairs(names) if awkward else [])
 
-    @functools.cache  # noqa: B019
     def _pairs(self, names: frozenset[str]) -> list[tuple[Answers, Answers]]:
-        return self.space.pairs(names)
+        if names not in self._known_pairs:
+            self._known_pairs[names] = self.space.pairs(names)
+        return self._known_pairs[names]
 
     def _everything(self) -> Iterator[Source]:
         """All but the answers file, which reads every answer and is tested on its own."""
@@ -226,6 +248,13 @@ class Renderer:
         return self.template.env.get_template(self.template.name_of(source.path)).render(context).encode()
 
     def _path(self, source: Source, context: Mapping[str, Any]) -> str:
+        pick, memo = self._paths[source]
+        key = pick(context)
+        if key not in memo:
+            memo[key] = self._find_path(source, context)
+        return memo[key]
+
+    def _find_path(self, source: Source, context: Mapping[str, Any]) -> str:
         if source.path.name == f"{{{{_copier_conf.answers_file}}}}{SUFFIX}":
             return ANSWERS_FILE
         parts = str(source.path).removesuffix(SUFFIX).split("/")

@@ -182,7 +182,7 @@ class Space:
 
     def count(self) -> int:
         """How many combinations there are, without walking through each."""
-        questions = list(self.questions.values())
+        questions = self.closure(frozenset(self.asked))
         needed = [
             sorted({name for later in questions[i:] for name in later.reads} & {q.name for q in questions[:i]})
             for i in range(len(questions) + 1)
@@ -230,6 +230,31 @@ class Space:
         """Which usual and awkward values each question takes beside these answers."""
         given, context = self._with(answers)
         return {name: self._values(self.questions[name], context, awkward=True)[1] for name in given}
+
+    def complete(self, answers: Mapping[str, Value], names: Iterable[str] | None = None) -> tuple[Answers, Answers]:
+        """The combination of these answers with the defaults for all others, or for others that decide some names."""
+        given: Answers = {}
+        known: Answers = {}
+        for question in self.closure(frozenset(names if names is not None else self.questions)):
+            name = question.name
+            asked, values = self._values(question, known)
+            if not asked:
+                known[name] = values[0]
+                continue
+            if name in answers:
+                known[name] = answers[name]
+            else:
+                known[name] = values[0] if name in GIVEN else self._default(question, known)
+            given[name] = known[name]
+        return given, known
+
+    def _default(self, question: Question, context: Answers) -> Value:
+        known = tuple((name, context[name]) for name in question.reads if name in context)
+        key = (question.name, "default", known)
+        if key not in self._known:
+            self._known[key] = self._ask(question, dict(known)).get_default()
+        found: Value = self._known[key]
+        return found
 
     def _with(self, wanted: Answers, *, unusual: bool = False) -> tuple[Answers, Answers]:
         """One combination: the wanted answers where they are asked for, else the first possible ones or the last."""

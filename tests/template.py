@@ -169,7 +169,11 @@ class Template:
         """What Jinja calls a file below template/."""
         return str(PurePosixPath(self.settings["subdirectory"]) / path)
 
-    def _parts(self, text: str, name: str) -> Iterator[Part]:
+    def finely(self, source: Source) -> Iterator[Part]:
+        """The parts of a template, with each text between two expressions on its own."""
+        return self._parts((source.content or b"").decode(), self.name_of(source.path), finely=True)
+
+    def _parts(self, text: str, name: str, *, finely: bool = False) -> Iterator[Part]:
         """A README reads nearly every answer, but each of its paragraphs few."""
         body = self.env.parse(text).body
         settings = [node for node in body if isinstance(node, (nodes.Assign, nodes.Import, nodes.FromImport))]
@@ -183,7 +187,7 @@ class Template:
         ):
             yield self._part(body, name)
             return
-        for node in others:
+        for node in [one for other in others for one in (_output(other) if finely else [other])]:
             needed: list[nodes.Node] = [node]
             for setting in reversed(settings):
                 if any(_sets(setting) & self._uses(other) for other in needed):
@@ -236,6 +240,13 @@ def remember_compiled_templates(env: jinja2.Environment, places: Mapping[str, st
 
     env.from_string = from_string  # type: ignore[method-assign]
     env.auto_reload = False
+
+
+def _output(node: nodes.Node) -> list[nodes.Node]:
+    """What Jinja puts out at once, one by one."""
+    if not isinstance(node, nodes.Output):
+        return [node]
+    return [nodes.Output([item], lineno=item.lineno) for item in node.nodes]
 
 
 def _sets(node: nodes.Node) -> set[str]:

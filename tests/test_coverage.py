@@ -199,6 +199,9 @@ class _Few(Renderer):
     def _combinations(self, *_: object, **__: object) -> Iterable[tuple[Answers, Answers]]:
         return self.projects
 
+    def _pairs(self, *_: object) -> list[tuple[Answers, Answers]]:
+        return []
+
 
 class _Noted(dict[str, tuple[bytes, ...]]):
     """Parts of files that note whose content is read."""

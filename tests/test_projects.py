@@ -2,54 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 
-from tests.judge import Judge, findings
+from tests.judge import Judge
+from tests.reach import Reach
 from tests.render import Renderer
 from tests.template import Template
-from tests.validators import Check, Files, Finding, Once, contract, dockerfile, ignore, text
+from tests.validators import Check, Files, Finding, contract, derive, dockerfile, ignore, is_at, text
 
 
-def check_folders(files: Files) -> Iterable[Finding]:
+def check_folder(folder: str, files: Files) -> Iterable[Finding]:
     """No folder is empty."""
-    full = {path.rpartition("/")[0] for path in files if not path.endswith("/")}
-    above = {folder[: index + 1] for folder in full for index, letter in enumerate(f"{folder}/") if letter == "/"}
-    for path in files:
-        if path.endswith("/") and path != "./" and path not in above and path.rstrip("/") not in full:
-            yield Finding(path, "", "empty", "is an empty folder")
+    if folder in files and not is_at(files, folder.rstrip("/")):
+        yield Finding(folder, "", "empty", "is an empty folder")
 
 
-def check_ignored(files: Files) -> Iterable[Finding]:
+def check_ignored(path: str, files: Files) -> Iterable[Finding]:
     """Git ignores no rendered file that an update would overwrite."""
-    for path in ignore.git_ignored(files[".gitignore"], [path for path in files if not path.endswith("/")]):
+    if path in files and derive(files, ".gitignore", ignore.ignoring(path)):
         yield Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
 
 
-CHECKS: list[Check] = [
-    contract.check,
-    Once(text.check_documentation),
-    Once(dockerfile.check),
-    Once(check_folders),
-    Once(check_ignored),
-]
+def checks(paths: Iterable[str]) -> Iterator[Check]:
+    """Those of projects that hold some of these files and folders; the less each looks at, the less decides it."""
+    yield from contract.CHECKS
+    yield dockerfile.check
+    for path in paths:
+        if text.MARKDOWN.fullmatch(path):
+            yield partial(text.check_document, path)
+        if path != "./":
+            yield partial(check_folder if path.endswith("/") else check_ignored, path)
 
 
 def test_every_project_holds_together(renderer: Renderer, judge: Judge) -> None:
-    """In one walk through all combinations, which takes longer than most checks.
-
-    The renderer refuses two files of one path, of which Copier would silently keep one.
-    """
-    judge.found(
-        (one, [finding for check in CHECKS for finding in findings(check, one.files)])
-        for one in renderer.every("*", "*/")
-    )
+    renderer.refuse_two_of_one_path()
+    reach = Reach(renderer)
+    paths = sorted({path for source in renderer._everything() for path in renderer.targets(source)})
+    judge.found(result for check in checks(paths) for result in reach.every(check))
+    judge.count("different things that the checks of whole projects are told", reach.runs)
 
 
 def test_broken_folders() -> None:
     good = {"a/": b"", "a/b/": b"", "a/b/c.txt": b"", "./": b"", ".gitignore": b"*.log\n"}
-    assert list(check_folders(good)) == list(check_ignored(good)) == []
-    assert [finding.path for finding in check_folders({**good, "d/": b"", "a/e/": b""})] == ["d/", "a/e/"]
-    assert [finding.path for finding in check_ignored({**good, "a/b.log": b""})] == ["a/b.log"]
+    assert not [*check_folder("a/", good), *check_folder("a/b/", good), *check_ignored("a/b/c.txt", good)]
+    assert [finding.path for finding in check_folder("a/e/", {**good, "a/e/": b""})] == ["a/e/"]
+    assert [finding.path for finding in check_ignored("a/b.log", {**good, "a/b.log": b""})] == ["a/b.log"]
 
 
 def test_nothing_that_git_ignores_is_skipped_on_update(template: Template) -> None:

@@ -149,8 +149,22 @@ def test_two_sources_of_one_path_are_refused(template: Template, tmp_path: Path)
     subprocess.run(["cp", "-a", template.folder, folder], check=True)
     (folder / "template/Dockerfile").write_text("FROM scratch\n")
     broken = Template(folder)
+    renderer = Renderer(broken, Space(broken))
     with pytest.raises(ValueError, match="two files of template/ render Dockerfile"):
-        Renderer(broken, Space(broken)).distinct("Dockerfile", awkward=False)
+        renderer.distinct("Dockerfile", awkward=False)
+    with pytest.raises(ValueError, match="two files of template/ render Dockerfile"):
+        renderer.refuse_two_of_one_path()
+
+
+def test_two_sources_of_one_path_are_refused_if_any_answers_bring_both(template: Template, tmp_path: Path) -> None:
+    folder = tmp_path / "template"
+    subprocess.run(["cp", "-a", template.folder, folder], check=True)
+    for name in ("{{ kops }}", "{{ log_shipping }}"):
+        (folder / "template" / name).mkdir()
+        (folder / "template" / name / "a.txt").write_text("a\n")
+    broken = Template(folder)
+    with pytest.raises(ValueError, match=r"two files of template/ render a.txt with .*'kops'.*'log_agent': True"):
+        Renderer(broken, Space(broken)).refuse_two_of_one_path()
 
 
 def test_a_symbolic_link_is_refused(template: Template, tmp_path: Path) -> None:

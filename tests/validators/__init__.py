@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 Files = Mapping[str, bytes]
 
@@ -67,25 +68,72 @@ class Known(Generic[Question]):
         return findings
 
 
-class Once:
-    """A check that runs once for all files that are equal in what it reads of them."""
-
-    def __init__(self, check: Check) -> None:
-        self._check = check
-        self._known = Known[_FileQuestion]()
-
-    def __call__(self, files: Files) -> Iterable[Finding]:
-        parted = files if isinstance(files, PartedFiles) else PartedFiles({path: (files[path],) for path in files})
-        return self._known.find(parted.answer, lambda note: list(self._check(_Read(parted, note))))
-
-
-_FileQuestion = tuple[Any, str]  # "paths", "in", "content" or a function of the content, and the path
+# What is asked of a project, and the path: "in", "at" or "content", or a function of the content; with no path, a
+# function that chooses names.
+FileQuestion = tuple[Any, str]
 _Parts = tuple[bytes, ...]
+
+
+def named(files: Files, wanted: Callable[[str], object]) -> list[str]:
+    """The names that a function chooses: a check that needs no others does not depend on them."""
+    if isinstance(files, Read):
+        files.note((wanted, ""))
+        files = files.files
+    return [path for path in files if wanted(path)]
+
+
+def is_at(files: Files, path: str) -> bool:
+    """Whether there is a file of this name, or a folder that holds one."""
+    if isinstance(files, Read):
+        files.note(("at", path))
+        files = files.files
+    return any(holds(path, name) for name in files)
+
+
+def holds(path: str, name: str) -> bool:
+    """Whether a file has this path or is below it."""
+    return name[-1] != "/" and (name == path or name.startswith(path + "/"))
+
+
+class Piecewise(Generic[T]):
+    """A function of a file that looks at pieces of it, one by one: of a long file, each depends on few answers.
+
+    Args:
+        function: what is made of a piece, or of several that follow each other.
+        join: makes one answer of those for all pieces.
+        start: matches, without taking anything, where a piece starts that knows nothing of what stands before.
+        is_whole: whether a piece ends where the next starts, and not within something.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[bytes], T],
+        join: Callable[[Iterable[T]], T],
+        start: bytes = rb"(?<=\n)",
+        is_whole: Callable[[bytes], bool] = bool,
+    ) -> None:
+        self.function = function
+        self.join = join
+        self.start = re.compile(start, re.MULTILINE)
+        self.is_whole = is_whole
+
+    def __call__(self, content: bytes) -> T:
+        """What it makes of a whole file."""
+        return self.join([self.function(content)])
+
+
+def each_once(found: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(item for items in found for item in items))
+
+
+def by_line(function: Callable[[bytes], tuple[T, ...]]) -> Piecewise[tuple[T, ...]]:
+    """A function that finds something in single lines."""
+    return Piecewise(function, each_once)
 
 
 def derive(files: Files, path: str, function: Callable[[bytes], T]) -> T | None:
     """What a function makes of a file: a check that needs no more than that does not depend on all of the file."""
-    if isinstance(files, _Read):
+    if isinstance(files, Read):
         files.note((function, path))
         files = files.files
     if path not in files:
@@ -113,31 +161,8 @@ def _derived_of_equal(function: Callable[[bytes], object], parts: _Parts) -> obj
 class PartedFiles(Mapping[str, bytes]):
     """Files by path, each kept as the parts of which it is made: many files share most of theirs."""
 
-    _contents: ClassVar[dict[_Parts, int]] = {}
-    _alike: ClassVar[dict[int, tuple[_Parts, int]]] = {}
-    _sets_of_paths: ClassVar[dict[tuple[str, ...], int]] = {}
-
     def __init__(self, parts: dict[str, _Parts]) -> None:
         self.parts = parts
-        self._paths: int | None = None
-
-    def answer(self, question: _FileQuestion) -> object:
-        """What a check is told, or a number that stands for it: equal answers have one number."""
-        kind, path = question
-        if kind == "paths":
-            if self._paths is None:
-                self._paths = self._sets_of_paths.setdefault(tuple(self.parts), len(self._sets_of_paths))
-            return self._paths
-        if kind == "in":
-            return path in self.parts
-        parts = self.parts.get(path)
-        if parts is None:
-            return None
-        if kind != "content":
-            return _derived(kind, parts)
-        if id(parts) not in self._alike:
-            self._alike[id(parts)] = (parts, self._contents.setdefault(parts, len(self._contents)))
-        return self._alike[id(parts)][1]
 
     def __getitem__(self, path: str) -> bytes:
         parts = self.parts[path]
@@ -153,15 +178,20 @@ class PartedFiles(Mapping[str, bytes]):
         return len(self.parts)
 
 
+def every(_: str) -> bool:
+    """Chooses all names."""
+    return True
+
+
 def unread(files: Files) -> Mapping[str, bytes | _Parts]:
     """The contents to look up by, without putting them together from their parts."""
     return files.parts if isinstance(files, PartedFiles) else files
 
 
-class _Read(Mapping[str, bytes]):
+class Read(Mapping[str, bytes]):
     """Files that note what is read of them."""
 
-    def __init__(self, files: Files, note: Callable[[_FileQuestion], None]) -> None:
+    def __init__(self, files: Files, note: Callable[[FileQuestion], None]) -> None:
         self.files = files
         self.note = note
 
@@ -174,11 +204,11 @@ class _Read(Mapping[str, bytes]):
         return path in self.files
 
     def __iter__(self) -> Iterator[str]:
-        self.note(("paths", ""))
+        self.note((every, ""))
         return iter(self.files)
 
     def __len__(self) -> int:
-        self.note(("paths", ""))
+        self.note((every, ""))
         return len(self.files)
 
 

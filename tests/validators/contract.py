@@ -8,7 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.validators import Files, Finding, Once, derive, dockerfile, makefiles, pipelines, yaml_files
+from tests.validators import (
+    Files,
+    Finding,
+    Piecewise,
+    by_line,
+    derive,
+    dockerfile,
+    each_once,
+    makefiles,
+    named,
+    pipelines,
+    yaml_files,
+)
 from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
@@ -49,13 +61,14 @@ def told(files: Files, text: str) -> bool:
 
 @functools.cache
 def holding(text: str) -> Callable[[bytes], bool]:
-    return lambda content: text.encode() in content
+    """Finds a text that stands in one line."""
+    return Piecewise(lambda content: text.encode() in content, any)
 
 
 @functools.cache
 def matching(pattern: str) -> Callable[[bytes], tuple[str, ...]]:
-    """Finds what a file holds of a pattern."""
-    return lambda content: tuple(dict.fromkeys(re.findall(pattern, content.decode(), re.MULTILINE)))
+    """Finds what the lines of a file hold of a pattern."""
+    return by_line(lambda content: tuple(re.findall(pattern, content.decode(), re.MULTILINE)))
 
 
 def variable(files: Files, name: str) -> str:
@@ -133,6 +146,7 @@ def _name(content: bytes) -> str:
     return str(yaml_files.load(content)[0]["metadata"]["name"])
 
 
+_NAMED = re.compile(r"kubernetes/(base|database|monitoring|secrets)/(?!kustomization\.)[a-z-]+\.yaml")
 # What follows the service's name in the names of its parts.
 _PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
 
@@ -142,12 +156,7 @@ def _names(files: Files) -> Told:
         "Makefile SERVICE": variable(files, "SERVICE"),
         "docker-compose.yml name": document(files, "docker-compose.yml")["name"].removesuffix("-dev"),
         "prod.yml name": document(files, "prod.yml")["name"],
-        **{
-            f"{path} name": _PART.sub("", derive(files, path, _name) or "")
-            for path in files
-            if re.fullmatch(r"kubernetes/(base|database|monitoring|secrets)/[a-z-]+\.yaml", path)
-            and not path.endswith("kustomization.yaml")
-        },
+        **{f"{path} name": _PART.sub("", derive(files, path, _name) or "") for path in named(files, _NAMED.fullmatch)},
     }
 
 
@@ -272,39 +281,40 @@ def _namespace(content: bytes) -> str:
     return str(yaml_files.load(content)[0].get("namespace"))
 
 
+_OVERLAY = re.compile(r"kubernetes/overlays/[a-z]+/(namespace/)?kustomization\.yaml")
+
+
 def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
     """Each environment has the namespace into which `make` deploys."""
     prefix = variable(files, "NAMESPACE").removesuffix("-$(ENVIRONMENT)")
-    for path in files:
-        found = re.fullmatch(r"kubernetes/overlays/([a-z]+)/(namespace/)?kustomization\.yaml", path)
-        namespace = derive(files, path, _namespace) if found else None
-        if found and namespace != f"{prefix}-{found[1]}":
-            yield path, f"is for {namespace}, but `make deploy` goes to {prefix}-{found[1]}"
+    for path in named(files, _OVERLAY.fullmatch):
+        namespace, environment = derive(files, path, _namespace), path.split("/")[2]
+        if namespace != f"{prefix}-{environment}":
+            yield path, f"is for {namespace}, but `make deploy` goes to {prefix}-{environment}"
     if not told(files, f"{prefix}-production"):
         yield "README.md", f"does not name the namespace {prefix}-production"
 
 
 def _targets(files: Files) -> Iterator[tuple[str, str]]:
     """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
-    known = makefiles.targets(files).keys()
+    known = makefiles.documented(files)
     pipeline = pipelines.read(files)
     words = {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
     for job in pipeline.jobs if pipeline else ():
         words[job.path] = (*words.get(job.path, ()), *pipelines.made(job.commands))
-    for path, named in words.items():
-        for word in dict.fromkeys(named):
+    for path, told_to_make in words.items():
+        for word in dict.fromkeys(told_to_make):
             if word not in known:
                 yield path, f"there is no `make {word}`"
 
 
-def _told_to_make(content: bytes) -> tuple[str, ...]:
-    text = content.decode()
-    return _made("\n".join(re.findall(r"`(make[^`]*)`", text) + re.findall(r"^make .*$", text, re.MULTILINE)))
+def _find_told_to_make(content: bytes) -> tuple[str, ...]:
+    told = re.findall(r"`(make[^`]*)`|^(make .*)$", content.decode(), re.MULTILINE)
+    return tuple(pipelines.made("\n".join(map("".join, told))))
 
 
-def _made(text: str) -> tuple[str, ...]:
-    """The targets that commands make."""
-    return tuple(dict.fromkeys(pipelines.made(text)))
+# Paragraph by paragraph: what stands between backticks may go over several lines.
+_told_to_make = Piecewise(_find_told_to_make, each_once, rb"(?<=\n\n)|(?<=\n)(?=\n)")
 
 
 # Set by the machine, the shell or CI itself.
@@ -453,6 +463,6 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     **pipelines.RULES,
 }
 CHECKS = [
-    *(Once(functools.partial(_agree, name)) for name in SAME),
-    *(Once(functools.partial(_follow, name)) for name in RULES),
+    *(functools.partial(_agree, name) for name in SAME),
+    *(functools.partial(_follow, name) for name in RULES),
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.validators import Files, Finding
+from tests.validators import Files, Finding, named
 from tests.validators.ignore import docker_ignored
 from tests.validators.kustomize import tool
 
@@ -77,9 +78,7 @@ def check(files: Files) -> Iterator[Finding]:
 
 
 def _problems(files: Files, content: bytes, found: list[Stage]) -> Iterator[tuple[str, str, str]]:
-    paths = [
-        path for path in files if not path.endswith("/") and not docker_ignored(files.get(".dockerignore", b""), path)
-    ]
+    paths = named(files, _in_context(files.get(".dockerignore", b"")))
     known: list[str] = []
     arguments = _PREDEFINED | {
         item.text.partition("=")[0]
@@ -123,6 +122,11 @@ def _problems(files: Files, content: bytes, found: list[Stage]) -> Iterator[tupl
             command = item.text.removeprefix("CMD").strip() if item.name == "HEALTHCHECK" else item.text
             if item.name in ("ENTRYPOINT", "CMD", "HEALTHCHECK") and not command.startswith("["):
                 yield str(item.line), "entrypoint", f"{item.name} goes through a shell, which then is process 1"
+
+
+@functools.cache
+def _in_context(patterns: bytes) -> Callable[[str], bool]:
+    return lambda path: not path.endswith("/") and not docker_ignored(patterns, path)
 
 
 def _taken(stage: Stage) -> Iterator[str]:

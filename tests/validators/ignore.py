@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 
 import pathspec
 
 
 def git_ignored(patterns: bytes, paths: list[str]) -> list[str]:
-    spec = pathspec.GitIgnoreSpec.from_lines(patterns.decode().splitlines())
-    return [path for path in paths if spec.match_file(path)]
+    return [path for path in paths if _spec(patterns).match_file(path)]
+
+
+@functools.cache
+def ignoring(path: str) -> Callable[[bytes], bool]:
+    """Finds whether a .gitignore holds for a file, or a folder that ends in a slash."""
+    return lambda patterns: bool(git_ignored(patterns, [path]))
+
+
+@functools.cache
+def _spec(patterns: bytes) -> pathspec.GitIgnoreSpec:
+    return pathspec.GitIgnoreSpec.from_lines(patterns.decode().splitlines())
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.validators import Files, Finding, derive, unread
+from tests.validators import Files, Finding, by_line, derive, named, unread
 from tests.validators.kustomize import WORKERS, memory, tool
 from tests.verdicts import remember
 
@@ -20,6 +20,7 @@ MAY_BE_UNDEFINED = {
     "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "NODE", "REPLICAS", "REVISION",
     "RUN_ENVIRONMENT", "TEST_ENVIRONMENT", "VERSION",
 }  # fmt: skip
+_MAKEFILE = re.compile(r"Makefile|.*\.mk")
 _ENVIRONMENTS = ("staging", "", "local")
 _TARGETS = ".targets"
 _SHARE = 200  # sets that lie on the disk, or in memory, at once
@@ -40,7 +41,7 @@ _Input = tuple[tuple[str, bytes | tuple[bytes, ...]], ...]
 
 
 def paths(files: Files) -> list[str]:
-    return [path for path in files if path == "Makefile" or path.endswith(".mk")]
+    return named(files, _MAKEFILE.fullmatch)
 
 
 def targets(files: Files) -> dict[str, str]:
@@ -51,6 +52,17 @@ def targets(files: Files) -> dict[str, str]:
     return found
 
 
+def documented(files: Files) -> set[str]:
+    """The names of what `make help` lists."""
+    return {name for path in paths(files) for name in derive(files, path, _documented) or ()}
+
+
+@by_line
+def _documented(content: bytes) -> tuple[str, ...]:
+    return tuple(name for name, _ in _targets.function(content))
+
+
+@by_line
 def _targets(content: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(re.findall(r"^([a-z-]+):.*?## (.+)$", content.decode(), re.MULTILINE))
 
@@ -125,14 +137,17 @@ def _not_there(files: Files) -> Iterator[Finding]:
                 yield Finding("Makefile", path, "make", f"calls make {name}, which is no target")
 
 
+@by_line
 def _rules(content: bytes) -> tuple[str, ...]:
     return tuple(re.findall(r"^([a-z-]+):", content.decode(), re.MULTILINE))
 
 
+@by_line
 def _called(content: bytes) -> tuple[str, ...]:
     return tuple(re.findall(r"\$\(MAKE\) ([a-z-]+)", content.decode()))
 
 
+@by_line
 def _phony(content: bytes) -> tuple[str, ...]:
     return tuple(
         name for line in re.findall(r"^\.PHONY: (.*)$", content.decode(), re.MULTILINE) for name in line.split()

@@ -9,14 +9,14 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 
-from tests.validators import Files, Finding, derive, lines
-from tests.validators.ignore import git_ignored
+from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
+from tests.validators.ignore import ignoring
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
 _DEAD = {
@@ -62,6 +62,7 @@ def _problems(path: PurePosixPath, content: bytes) -> Iterator[tuple[str, str, s
             yield where, "dead", f"commented out: {line.strip()}"
 
 
+MARKDOWN = re.compile(r".*\.md")
 ALERTS = {"kubernetes/overlays/production/prometheusrule.yaml"}
 
 
@@ -110,18 +111,19 @@ def _read_mako(text: str) -> None:
 
 
 def check_documentation(files: Files) -> Iterator[Finding]:
-    """Links and paths in Markdown lead to files, and headings make one tree."""
-    there = _with_folders(tuple(files))
-    for path in files:
-        if path.endswith(".md"):
-            levels, named = derive(files, path, _outline) or ((), ())
-            if levels.count(1) != 1 or any(after > before + 1 for before, after in itertools.pairwise(levels)):
-                yield Finding(path, "1", "links", f"its headings have the levels {levels}")
-            for how, name in named:
-                target = str(PurePosixPath(path).parent / name) if how == "links to" else name
-                if not is_there(target, there, files):
-                    for line in _lines_of(how, name, files[path].decode()):
-                        yield Finding(path, str(line), "links", f"{how} {name}, which does not exist")
+    for path in named(files, MARKDOWN.fullmatch):
+        yield from check_document(path, files)
+
+
+def check_document(path: str, files: Files) -> Iterator[Finding]:
+    """Links and paths lead to files, and headings make one tree."""
+    unusual = derive(files, path, _unusual_headings) or ()
+    if len(unusual) != 1 or unusual[0][:1] != (1,) or unusual[0].count(1) != 1 or _leaps(unusual[0]):
+        yield Finding(path, "1", "links", f"not one section, the first, starts with its only title: {unusual}")
+    for how, name in derive(files, path, _names) or ():
+        if not _is_there(str(PurePosixPath(path).parent / name) if how == "links to" else name, files):
+            for line in _lines_of(how, name, files[path].decode()):
+                yield Finding(path, str(line), "links", f"{how} {name}, which does not exist")
 
 
 class _Section(NamedTuple):
@@ -130,11 +132,30 @@ class _Section(NamedTuple):
     length: int
 
 
-def _outline(content: bytes) -> tuple[tuple[int, ...], tuple[tuple[str, str], ...]]:
-    """The levels of the headings, and what is named, without the lines: many files have the same."""
-    found = list(map(_section, sections(content.decode())))
-    levels = tuple(level for section in found for level in section.levels)
-    return levels, tuple(dict.fromkeys((how, name) for section in found for _, how, name in section.names))
+def _leaps(levels: tuple[int, ...]) -> bool:
+    return any(after > before + 1 for before, after in itertools.pairwise(levels))
+
+
+def _by_section(
+    function: Callable[[_Section], Iterable[Any]], join: Callable[[Iterable[tuple[Any, ...]]], tuple[Any, ...]]
+) -> Piecewise[tuple[Any, ...]]:
+    return Piecewise(
+        lambda content: tuple(item for text in sections(content.decode()) for item in function(_section(text))),
+        join,
+        rb"(?<=\n)(?=## )",
+        lambda piece: piece.count(b"\n```") % 2 == 0,
+    )
+
+
+def _unusual(section: _Section) -> Iterator[tuple[int, ...]]:
+    """The levels of its headings, unless they are one of the second level, and others below it."""
+    if section.levels and (section.levels[0] != 2 or 1 in section.levels or _leaps(section.levels)):
+        yield section.levels
+
+
+_unusual_headings = _by_section(_unusual, lambda found: tuple(itertools.chain(*found)))
+# Without the lines: many files have the same.
+_names = _by_section(lambda section: (tuple(named) for _, *named in section.names), each_once)
 
 
 def _lines_of(how: str, name: str, text: str) -> Iterator[int]:
@@ -172,23 +193,11 @@ def _section(text: str) -> _Section:
     return _Section(levels, tuple(names), text.count("\n"))
 
 
-def is_there(path: str, there: frozenset[str], files: Files) -> bool:
+def _is_there(path: str, files: Files) -> bool:
     """Whether the project has a file or folder, or git ignores it, so that it may come to be there."""
     path = path.rstrip("/")
-    return path in there or _is_ignored(files.get(".gitignore", b""), path)
-
-
-@functools.lru_cache(maxsize=1000)
-def _with_folders(paths: tuple[str, ...]) -> frozenset[str]:
-    found = {".", *(path.rstrip("/") for path in paths)}
-    for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder and folder not in found:
-            found.add(folder)
-            folder = folder.rpartition("/")[0]
-    return frozenset(found)
-
-
-@functools.cache
-def _is_ignored(patterns: bytes, path: str) -> bool:
-    return bool(git_ignored(patterns, [path, path + "/"]))
+    return (
+        path in ("", ".")
+        or is_at(files, path)
+        or any(derive(files, ".gitignore", ignoring(path + end)) for end in ("", "/"))
+    )
