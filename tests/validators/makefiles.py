@@ -17,8 +17,8 @@ from tests.verdicts import remember
 
 # Given by people and CI, or by the Makefile in some projects only.
 MAY_BE_UNDEFINED = {
-    "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "NODE", "REPLICAS", "REVISION", "RUN_ENVIRONMENT",
-    "TEST_ENVIRONMENT", "VERSION",
+    "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "NODE", "REPLICAS", "REVISION",
+    "RUN_ENVIRONMENT", "TEST_ENVIRONMENT", "VERSION",
 }  # fmt: skip
 _ENVIRONMENTS = ("staging", "", "local")
 _TARGETS = ".targets"
