@@ -303,7 +303,7 @@ COMPOSE = [
     Row("extends + healthy + hardened", "a service that shares nothing", "docker-compose.yml", "  database:\n    extends:\n      file: common.yml\n      service: database\n", "  database:\n    image: x:1\n"),
     Row("ports", "a port published twice", "docker-compose.yml", "127.0.0.1:9090:9090", "127.0.0.1:8080:9090"),
     Row("healthy", "waiting for health that nobody checks", "common.yml", "    healthcheck:\n", "    x-healthcheck:\n"),
-    Row("stages", "a stage that does not exist", "docker-compose.yml", "target: test", "target: tests"),
+    Row("names", "a stage that does not exist", gitlab.PATH, "release:\n  extends: .registry\n  stage: build\n", "release:\n  extends: .registry\n  stage: builds\n"),
     Row("hardened", "a root file system that can be written", "common.yml", "read_only: true", "read_only: false"),
     Row("hardened", "capabilities", "common.yml", "cap_drop:\n      - ALL", "cap_drop:\n      - NET_RAW"),
     Row("hardened", "privileges", "common.yml", "no-new-privileges:true", "no-new-privileges:false"),

@@ -68,7 +68,7 @@ def _misfits(config: dict[str, Any]) -> Found:
 
 def _whole(config: dict[str, Any]) -> Found:
     """The schema looks into no part that jobs extend, so they are looked at with what they have of it."""
-    return _misfits(_jobs(config))
+    return _misfits(whole(config))
 
 
 def _extends(config: dict[str, Any]) -> Found:
@@ -87,7 +87,7 @@ def _extends(config: dict[str, Any]) -> Found:
 
 
 def _problems(config: dict[str, Any]) -> Found:
-    jobs = _jobs(config)
+    jobs = whole(config)
     stages = [".pre", *config.get("stages", ["build", "test", "deploy"]), ".post"]
     started = {name: _events(config, job) for name, job in jobs.items()}
     for name, job in jobs.items():
@@ -118,7 +118,7 @@ def _is_later(stages: list[str], one: str, other: str) -> bool:
 
 
 def _conditions(config: dict[str, Any]) -> Found:
-    places = {"workflow": config.get("workflow", {}), **_jobs(config)}
+    places = {"workflow": config.get("workflow", {}), **whole(config)}
     for where, entry in places.items():
         for rule in entry.get("rules", []):
             try:
@@ -129,7 +129,7 @@ def _conditions(config: dict[str, Any]) -> Found:
 
 def _surroundings(config: dict[str, Any]) -> Found:
     """What jobs take from GitLab is there, and what must not run twice at once does not."""
-    for name, job in _jobs(config).items():
+    for name, job in whole(config).items():
         yield from ((name, message) for message in _lacks(job, _events(config, job)))
 
 
@@ -172,18 +172,18 @@ def _entries(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: entry for name, entry in config.items() if name not in _NOT_JOBS}
 
 
-def _jobs(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def whole(config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The jobs with all that they extend, and with what holds by default."""
     entries = _entries(config)
 
-    def whole(name: str) -> dict[str, Any]:
+    def merged(name: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for other in _names(entries[name].get("extends")):
-            found |= _merged(found, whole(other))
+            found |= _merged(found, merged(other))
         found |= _merged(found, entries[name])
         return found
 
-    return {name: {"stage": "test", **config.get("default", {}), **whole(name)} for name in entries if name[0] != "."}
+    return {name: {"stage": "test", **config.get("default", {}), **merged(name)} for name in entries if name[0] != "."}
 
 
 def _merged(one: Any, other: Any) -> Any:
@@ -246,7 +246,7 @@ def scripts(files: Files) -> dict[str, bytes]:
     shebang = "#!/usr/bin/env bash\nset -eo pipefail\n"
     return {
         name: "\n".join([shebang, *_names(job.get("before_script")), *_names(job["script"]), ""]).encode()
-        for name, job in _jobs(config).items()
+        for name, job in whole(config).items()
     }
 
 
@@ -350,12 +350,6 @@ def _events(config: dict[str, Any], job: dict[str, Any]) -> frozenset[str]:
     )
 
 
-def started(files: Files) -> dict[str, list[str]]:
-    """The jobs of the pipeline that each event starts."""
-    config = yaml_files.load(files[PATH])[0]
-    return {event: [name for name, job in _jobs(config).items() if event in _events(config, job)] for event in EVENTS}
-
-
 _KINDS = {"KUBECONFIG": CLUSTER, "TEMPLATE_TOKEN": TEMPLATE}
 
 
@@ -367,7 +361,7 @@ def _scopes(content: bytes) -> tuple[tuple[str, str], ...]:
 
 def pipeline(files: Files) -> Pipeline:
     config = yaml_files.load(files[PATH])[0]
-    jobs = _jobs(config)
+    jobs = whole(config)
     events = {name: _events(config, job) for name, job in jobs.items()}
     held: dict[str, set[str]] = {}
     for variable, scope in derive(files, "README.md", _scopes) or ():
@@ -381,7 +375,7 @@ def pipeline(files: Files) -> Pipeline:
             name,
             _commands(job),
             events[name],
-            frozenset(_before(config, jobs, name) if needs is None else needs),
+            frozenset(_before(config["stages"], jobs, events, name) if needs is None else needs),
             frozenset(held.get(_environment(job), set()) | ({REGISTRY} if values & _LOGINS else set())),
             _deploys_to(job),
             approved=job.get("when") == "manual" and job.get("allow_failure") is False,
@@ -402,8 +396,10 @@ def _chain(name: str, jobs: dict[str, Job]) -> set[str]:
     return found
 
 
-def _before(config: dict[str, Any], jobs: dict[str, dict[str, Any]], name: str) -> list[str]:
+def _before(
+    stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[str]], name: str
+) -> Iterator[str]:
     """Without `needs`, a job waits for all of the stages before its own."""
-    stages = config["stages"]
-    own = stages.index(jobs[name]["stage"])
-    return [other for other, job in jobs.items() if stages.index(job["stage"]) < own]
+    for other, job in jobs.items():
+        if events[other] & events[name] and stages.index(job["stage"]) < stages.index(jobs[name]["stage"]):
+            yield other
