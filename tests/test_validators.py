@@ -25,6 +25,7 @@ from tests.validators import (
     compose,
     contract,
     dockerfile,
+    gitlab,
     kubernetes,
     kustomize,
     makefiles,
@@ -48,6 +49,14 @@ GOOD: list[dict[str, str | int | bool]] = [
         **DETAILS, "database": "postgres", "exposure": "nodeport", "image_repository": "docker.io/acme/shop",
         "customize": True, "database_hosting": "external", "secrets": "external-secrets", "monitoring": True,
         "log_agent": True, "cluster": "kops", "node_selector": "pool=web", "autoscaling": False,
+    },
+    {
+        **DETAILS, "ci_provider": "gitlab", "database": "mysql", "exposure": "loadbalancer",
+        "image_repository": "ghcr.io/acme/shop",
+    },
+    {
+        **DETAILS, "ci_provider": "gitlab", "database": "none", "exposure": "ingress", "replicas": 1,
+        "image_repository": "registry.gitlab.com/acme/shop", "customize": True, "tls": False,
     },
 ]  # fmt: skip
 
@@ -336,7 +345,7 @@ DOCKERFILE = [
     Row("left out", "an image without the migrations", "Dockerfile", "COPY migrations migrations\n", ""),
     Row("source", "a file that .dockerignore hides", ".dockerignore", "!app\n", ""),
     Row("source", "a bind mount of a file that is not there", "Dockerfile", "source=requirements.txt", "source=requirement.txt"),
-    Row("stage", "a stage that does not exist", "Dockerfile", "--from=source", "--from=sources"),
+    Row("names", "a stage that does not exist", gitlab.PATH, "release:\n  extends: .registry\n  stage: build\n", "release:\n  extends: .registry\n  stage: builds\n"),
     Row("user", "another user", "Dockerfile", "USER 65532:65532\nEXPOSE", "USER 1000:1000\nEXPOSE"),
     Row("user", "a user by name", "Dockerfile", "USER 65532:65532\nEXPOSE", "USER nobody\nEXPOSE"),
     Row("expose", "no port", "Dockerfile", "EXPOSE 8080 9090\n", ""),
@@ -378,6 +387,46 @@ CIRCLECI = [
     Row("names", "no value for a parameter", circleci.PATH, "          environment: staging\n", ""),
     Row("names", "a job of the workflow that does not exist", circleci.PATH, "      - lint\n", "      - lint\n      - lints\n"),
     Row("names", "a job that runs twice", circleci.PATH, "      - lint\n", "      - lint\n      - lint\n"),
+]  # fmt: skip
+
+GITLAB = [
+    Row("schema", "an unknown key of a job", gitlab.PATH, "  resource_group: publish\n", "  resource_groups: publish\n"),
+    Row("schema", "an unknown key of all jobs", gitlab.PATH, "  interruptible: true\n", "  interuptible: true\n"),
+    Row("schema", "a failure to retry that does not exist", gitlab.PATH, "when: runner_system_failure", "when: runner_failure"),
+    Row("schema of jobs", "a part with an unknown key", gitlab.PATH, ".docker:\n", ".docker:\n  volumes:\n    - /certs\n"),
+    Row("schema of jobs", "an action that does not exist", gitlab.PATH, "action: access", "action: acces"),
+    Row("parts", "a job that extends what does not exist", gitlab.PATH, "lint:\n  extends: .test\n", "lint:\n  extends: .tests\n"),
+    Row("parts", "jobs that extend each other", gitlab.PATH, ".test:\n  extends: .docker\n", ".test:\n  extends: .test\n"),
+    Row("parts", "a part that no job takes", gitlab.PATH, ".main:\n", ".other:\n  timeout: 1 hour\n\n.main:\n"),
+    Row("names", "a stage that does not exist", gitlab.PATH, ".test:\n  extends: .docker\n  stage: test\n", ".test:\n  extends: .docker\n  stage: tests\n"),
+    Row("names", "a stage that no job is in", gitlab.PATH, "  - production\n  - update\n", "  - production\n  - clean\n  - update\n"),
+    Row("names", "a job without a script", gitlab.PATH, "check:\n  extends: .test\n  script:\n    - make check\n", "check:\n  extends: .test\n"),
+    Row("names", "a job that nothing starts", gitlab.PATH, '    - if: $CI_PIPELINE_SOURCE == "schedule"\n', '    - if: $CI_PIPELINE_SOURCE == "scheduled"\n'),
+    Row("names", "a need that does not exist", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - publis\n"),
+    Row("names", "a need of a later stage", gitlab.PATH, "  - staging\n  - production\n", "  - production\n  - staging\n"),
+    Row("names", "a need that is not in the same pipeline", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - build\n"),
+    Row("names", "a job that needs itself", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - deploy-staging\n"),
+    Row("conditions", "a condition without its end", gitlab.PATH, '== "merge_request_event"\n      auto', '== "merge_request_event" &&\n      auto'),
+    Row("conditions", "a condition of two values", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAG $CI_COMMIT_TAG\n"),
+    Row("conditions", "a condition with an operator that does not exist", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAG ~ /v/\n"),
+    Row("conditions", "a pattern that is none", gitlab.PATH, "=~ /^v", "=~ /^(v"),
+    Row("conditions", "a condition on a variable that no pipeline has", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAGS\n"),
+    Row("surroundings", "a variable that GitLab does not set", gitlab.PATH, "RENOVATE_ENDPOINT: $CI_API_V4_URL", "RENOVATE_ENDPOINT: $CI_API_URL"),
+    Row("surroundings", "a variable of other pipelines", gitlab.PATH, 'VERSION="$CI_COMMIT_TAG"', 'VERSION="$CI_COMMIT_BRANCH"'),
+    Row("surroundings", "the environment of a job that has none", gitlab.PATH, "    - make ci-lint\n", '    - make ci-lint\n    - echo "$CI_ENVIRONMENT_NAME"\n'),
+    Row("surroundings", "no engine for Docker", gitlab.PATH, ".test:\n  extends: .docker\n", ".test:\n"),
+    Row("surroundings", "an engine under another name", gitlab.PATH, "      alias: docker\n", "      alias: engine\n"),
+    Row("surroundings", "an engine without certificates", gitlab.PATH, "DOCKER_TLS_CERTDIR: /certs", 'DOCKER_TLS_CERTDIR: ""'),
+    Row("surroundings", "deployments that overlap", gitlab.PATH, "  resource_group: production\n", ""),
+    Row("surroundings", "deployments that wait for those of the other environment", gitlab.PATH, "  resource_group: production\n", "  resource_group: staging\n"),
+    Row("surroundings", "pushes that overlap", gitlab.PATH, "  resource_group: publish\n", ""),
+    Row("names", "a second pipeline for every push", gitlab.PATH, "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n", "    - if: $CI_COMMIT_BRANCH\n"),
+    Row("names", "a release of any tag", gitlab.PATH, "    - if: $CI_COMMIT_TAG =~ /^v\\d+\\.\\d+\\.\\d+$/\n", "    - if: $CI_COMMIT_TAG\n"),
+    Row("names", "a pattern without its end", gitlab.PATH, "\\d+$/\n", "\\d+/\n"),
+]  # fmt: skip
+GITLAB_SCRIPTS = [
+    Row("shellcheck SC2086", "a name without quotes", gitlab.PATH, '"$CI_PROJECT_PATH"', "$CI_PROJECT_PATH"),
+    Row("shellcheck SC2046", "a name without quotes before the script", gitlab.PATH, "    - make login\n", "    - make login $(date)\n"),
 ]  # fmt: skip
 
 CONTRACT = [
@@ -454,6 +503,23 @@ CONTRACT = [
     Row("stages", "staging that waits for approval", circleci.PATH, "            - publish\n          serial-group: << pipeline.project.slug >>/staging\n", "            - publish\n            - agree\n          serial-group: << pipeline.project.slug >>/staging\n      - agree:\n          type: approval\n"),
     Row("stages", "a release of no tag", circleci.PATH, "            branches:\n              ignore: /.*/\n            tags:\n              only: /^v\\d+\\.\\d+\\.\\d+$/\n", "            branches:\n              only: main\n"),
     Row("stages + credentials", "updates that nobody proposes", circleci.PATH, "    when:\n      equal:\n        - scheduled_pipeline\n", "    when:\n      equal:\n        - webhook\n"),
+    Row("targets", "a target that GitLab wants and nobody has", gitlab.PATH, "make check\n", "make check everything\n"),
+    Row("variables", "a credential that no variable of GitLab holds", gitlab.PATH, "$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN"),
+    *(Row("stages", f"GitLab that never runs {command}", gitlab.PATH, command, instead) for command, instead in (("make ci-lint", "make lint"), ("make ci-test", "make test"), ("make check", "make lint"))),
+    Row("stages", "GitLab that scans no merge request", gitlab.PATH, "ref=ghcr.io/acme/shop:cache\n  script:\n    - make image scan\n", "ref=ghcr.io/acme/shop:cache\n  script:\n    - make image\n"),
+    Row("stages", "GitLab that pushes before the scan", gitlab.PATH, "    - make image scan\n    - make push\n", "    - make image push scan\n"),
+    Row("stages", "a push that waits for no test of GitLab", gitlab.PATH, "  needs:\n    - lint\n    - test\n", "  needs:\n    - lint\n"),
+    Row("stages", "production that anybody passes by", gitlab.PATH, "  allow_failure: false\n", ""),
+    Row("stages", "production that GitLab starts by itself", gitlab.PATH, "  when: manual\n  allow_failure: false\n", ""),
+    Row("stages", "staging that waits for a person", gitlab.PATH, "  stage: staging\n", "  stage: staging\n  when: manual\n  allow_failure: false\n"),
+    Row("stages", "production that does not wait for staging", gitlab.PATH, "    - deploy-staging\n", "    - publish\n"),
+    Row("stages + credentials", "updates that every push proposes", gitlab.PATH, '    - if: $CI_PIPELINE_SOURCE == "schedule"\n', "    - if: $CI_PIPELINE_SOURCE\n"),
+    Row("credentials", "a push without the scope of its login", gitlab.PATH, "    name: registry\n", "    name: registries\n"),
+    Row("credentials", "a job with a login that is not its own", gitlab.PATH, "check:\n", "check:\n  environment:\n    name: registry\n    action: access\n"),
+    Row("credentials", "a token of a job that pushes nothing", gitlab.PATH, "check:\n", "check:\n  variables:\n    REGISTRY_PASSWORD: $CI_REGISTRY_PASSWORD\n"),
+    Row("credentials", "a Renovate without its token", gitlab.PATH, "    name: template\n", "    name: templates\n"),
+    Row("credentials", "a pull secret without the deploy token", gitlab.PATH, "    REGISTRY_PASSWORD: $CI_DEPLOY_PASSWORD\n", ""),
+    Row("credentials", "a scope that the README leaves out", "README.md", "| `KUBECONFIG` | `staging`, `production` |", "| `KUBECONFIG` | `staging` |"),
     Row("claims", "one replica in the README, and two in the manifest", "kubernetes/README.md", "the others serve meanwhile", "the others serve meanwhile. With one replica"),
     Row("claims", "a README that leaves out what drains do", "kubernetes/README.md", "the others serve meanwhile", "others serve"),
     *(Row("alerts", f"an alert on a {label} that is not there", ALERTS, "deployment='", f"{label}='") for label in ("persistentvolumeclaim", "cronjob")),
@@ -687,8 +753,19 @@ def test_broken_dockerfiles(good: list[Files], tmp_path: Path) -> None:
 
 
 def test_broken_circleci_configurations(good: list[Files]) -> None:
-    assert [list(circleci.check(files)) for files in good] == [[]] * len(good)
-    expect(CIRCLECI, (list(circleci.check(broken(good, row))) for row in CIRCLECI))
+    own = [files for files in good if circleci.PATH in files]
+    assert [list(circleci.check(files)) for files in own] == [[]] * len(own)
+    expect(CIRCLECI, (list(circleci.check(broken(own, row))) for row in CIRCLECI))
+
+
+def test_broken_gitlab_pipelines(good: list[Files], tmp_path: Path) -> None:
+    own = [files for files in good if gitlab.PATH in files]
+    assert [list(gitlab.check(files)) for files in own] == [[]] * len(own)
+    expect(GITLAB, (list(gitlab.check(broken(own, row))) for row in GITLAB))
+    sets = [gitlab.scripts(files) for files in (*own, *(broken(own, row) for row in GITLAB_SCRIPTS))]
+    results = makefiles.check_scripts(sets, tmp_path)
+    assert results[: len(own)] == [[]] * len(own)
+    expect(GITLAB_SCRIPTS, results[len(own) :])
 
 
 def test_broken_contracts(good: list[Files]) -> None:
@@ -731,6 +808,7 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (compose,): COMPOSE,
     (dockerfile,): [*DOCKERFILE, *HADOLINT],
     (circleci,): CIRCLECI,
+    (gitlab,): [*GITLAB, *GITLAB_SCRIPTS],
     (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],
     (text, yaml_files, python_code): [*TEXT, *PYTHON],

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.validators import Files, circleci
+from tests.validators import Files, circleci, gitlab
 from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
 
 Problems = Iterator[tuple[str, str]]
 
-PROVIDERS = {circleci.PATH: circleci}
+PROVIDERS = {circleci.PATH: circleci, gitlab.PATH: gitlab}
 
 # What a job makes, and the credential that it takes.
 _WITH = {
     "login": REGISTRY, "registry-secret": REGISTRY, "push": REGISTRY, "release": REGISTRY, "deploy": CLUSTER,
 }  # fmt: skip
 _PROPOSE = "scripts/propose-update.sh"
+_PROPOSES = re.compile(rf"{re.escape(_PROPOSE)}|^renovate\b", re.MULTILINE)  # with a token that writes the repository
 _ORDER = {CHANGE: ["image", "scan"], MAIN: ["login", "image", "scan", "push"], TAG: ["login", "release"]}
 _PROOFS = ("ci-lint", "ci-test", "check")
 
@@ -88,7 +89,7 @@ def credentials(files: Files) -> Problems:
     for job in pipeline.jobs if pipeline else ():
         targets = set(made(job.commands))
         needed = {credential for target, credential in _WITH.items() if target in targets}
-        needed |= {TEMPLATE} if _PROPOSE in job.commands else set()
+        needed |= {TEMPLATE} if _PROPOSES.search(job.commands) else set()
         for credential in sorted(needed - job.credentials):
             yield job.path, f"{job.name} lacks the credential {credential}"
         for credential in sorted(job.credentials - needed):

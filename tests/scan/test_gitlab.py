@@ -1,0 +1,267 @@
+"""gitlab-ci-local, which evaluates and runs GitLab's pipelines, reads each as `tests.validators.gitlab` does."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from tests.render import Rendered, Renderer
+from tests.validators import Files, gitlab, yaml_files
+from tests.validators.jobs import MAIN, Job
+from tests.validators.kustomize import WORKERS
+
+OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMMIT_TAG")
+# What it does not know of a job, and where it fills in a default of GitLab's own.
+UNREAD = {"extends", "stage", "when", "allow_failure", "interruptible", "retry", "timeout", "id_tokens"}
+# Takes the place of a program: notes that a job has called it, and fails if it is told to.
+STAND_IN = """\
+#!/bin/bash
+said="${0##*/}${*:+ $*}"
+echo "$CI_JOB_NAME: $said" >> "$SAID"
+[[ $said != "${BROKEN:-}" ]]
+"""
+PROGRAMS = ("apk", "make", "renovate")
+QUICK = "--no-json-schema-validation"  # a preview validates
+GIVEN = {"AWS_ID_TOKEN": "a token"}
+
+
+class Listed(NamedTuple):
+    name: str
+    when: str
+    may_fail: str
+    needs: frozenset[str]
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository as it wants one: a commit, and a remote at GitLab whose main branch is known."""
+    folder = tmp_path_factory.mktemp("repository")
+    author = ("-c", "user.name=x", "-c", "user.email=x@localhost")
+    for command in (
+        ("init", "--quiet", "--initial-branch=main"),
+        (*author, "commit", "--quiet", "--allow-empty", "--message=First"),
+        ("remote", "add", "origin", "https://gitlab.com/acme/shop.git"),
+        ("update-ref", "refs/remotes/origin/main", "HEAD"),
+        ("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+def run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    scanners = Path(os.environ["SCANNERS"])
+    program = scanners.parent / "node_modules/gitlab-ci-local/dist/index.js"
+    return subprocess.run(
+        [scanners / "node", program, f"--ignore-predefined-vars={','.join(OURS)}", "--no-color", *options],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+    )
+
+
+def options(variables: Mapping[str, str]) -> list[str]:
+    """How it is told of a pipeline's variables."""
+    given = [f"--variable={name}={value}" for name, value in variables.items()]
+    return given + [f"--unset-variable={name}" for name in OURS if name not in variables]
+
+
+def copy(repository: Path, files: Files, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", repository, folder / "project"], check=True)
+    project = folder / "project"
+    for command in (
+        ("remote", "set-url", "origin", "https://gitlab.com/acme/shop.git"),
+        ("remote", "set-head", "origin", "main"),
+    ):
+        subprocess.run(["git", *command], cwd=project, check=True)
+    (project / gitlab.PATH).write_bytes(files[gitlab.PATH])
+    return project
+
+
+def listed(folder: Path, variables: Mapping[str, str]) -> set[Listed]:
+    done = run(folder, "--list-csv", QUICK, *options(variables))
+    assert done.returncode == 0, done.stderr
+    return {
+        Listed(
+            row["name"], row["when"], row["allowFailure"], frozenset(filter(None, row["needs"].strip("[]").split(",")))
+        )
+        for row in csv.DictReader(done.stdout.splitlines(), delimiter=";")
+    }
+
+
+def expected(jobs: Sequence[Job], event: str) -> set[Listed]:
+    manual = {job.name for job in jobs if job.approved}
+    return {
+        Listed(job.name, "manual" if job.name in manual else "on_success", "false", job.needs)
+        for job in jobs
+        if event in job.events
+    }
+
+
+def previewed(folder: Path) -> dict[str, dict[str, object]]:
+    """Each job with what it extends, as it is shown in a preview."""
+    done = run(folder, "--preview")
+    assert done.returncode == 0, done.stderr
+    return {name: job for name, job in yaml.safe_load(done.stdout).items() if isinstance(job, dict) and "script" in job}
+
+
+def as_shown(job: Mapping[str, object]) -> dict[str, object]:
+    """What both know of a job, each name of an image or of a need as it is written."""
+    found = {name: value for name, value in job.items() if name not in UNREAD}
+    if isinstance(image := found.get("image"), dict):
+        found["image"] = image["name"]
+    if isinstance(needs := found.get("needs"), list):
+        found["needs"] = re.findall(r"'job': '([a-z-]+)'", str(needs)) or needs
+    return found
+
+
+def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, tmp_path: Path) -> None:
+    """All but the rules of whole pipelines, which it does not look at."""
+
+    def differences(numbered: tuple[int, Rendered]) -> Iterator[str]:
+        number, rendered = numbered
+        folder = copy(repository, rendered.files, tmp_path / str(number))
+        jobs = gitlab.pipeline(rendered.files).jobs
+        for event, variables in gitlab.EVENTS.items():
+            theirs, ours = listed(folder, variables), expected(jobs, event)
+            if theirs != ours:
+                yield f"{rendered}: {event} starts {sorted(ours - theirs)} for us, {sorted(theirs - ours)} for it"
+            if (done := run(folder, "--validate-dependency-chain", QUICK, *options(variables))).returncode:
+                yield f"{rendered}: {done.stderr}"
+        shown = previewed(folder)
+        for name, job in gitlab.whole(yaml_files.load(rendered.files[gitlab.PATH])[0]).items():
+            if as_shown(job) != as_shown(shown.pop(name, {})):
+                yield f"{rendered}: {name} is another job for it"
+        yield from (f"{rendered}: {name} is a job for it alone" for name in shown)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        pipelines = list(enumerate(renderer.each(gitlab.PATH, awkward=False)))
+        found = [line for lines in pool.map(lambda one: list(differences(one)), pipelines) for line in lines]
+    assert pipelines
+    assert not found, "\n".join(found)
+
+
+@pytest.fixture(scope="module")
+def runs(renderer: Renderer) -> list[Rendered]:
+    """A project for each set of scripts that pipelines have."""
+    found: dict[str, Rendered] = {}
+    for answers, context in renderer.space.pairs(awkward=False):
+        one = renderer.one(answers, context, gitlab.PATH, "README.md")
+        if gitlab.PATH in one.files:
+            found.setdefault(json.dumps({name: text.decode() for name, text in gitlab.scripts(one.files).items()}), one)
+    return list(found.values())
+
+
+class Ran(NamedTuple):
+    succeeded: bool
+    said: list[tuple[str, str]]  # a job, and what it called
+
+    def by(self, job: str) -> list[str]:
+        return [command for name, command in self.said if name == job]
+
+
+class Runner:
+    """Runs the jobs of a pipeline with the shell of this machine, and with stand-ins for what they call."""
+
+    def __init__(self, repository: Path, files: Files, folder: Path) -> None:
+        self.project = copy(repository, files, folder)
+        self.programs = folder / "programs"
+        self.programs.mkdir()
+        # It would fill folders that no job is given here, and start services.
+        config = yaml_files.load(files[gitlab.PATH])[0]
+        config = {name: {**job, "services": []} if name == ".docker" else job for name, job in config.items()}
+        (self.project / gitlab.PATH).write_text(json.dumps(config))
+        (self.project / "scripts").mkdir()
+        for path in (
+            *(self.programs / name for name in PROGRAMS),
+            *(self.project / "scripts" / name for name in ("install-kubectl.sh", "propose-update.sh")),
+        ):
+            path.write_text(STAND_IN)
+            path.chmod(0o755)
+        (self.programs / "rsync").symlink_to("/bin/true")
+
+    def __call__(self, event: str, broken: str = "") -> Ran:
+        said = self.project.parent / "said"
+        said.unlink(missing_ok=True)
+        variables = {**gitlab.EVENTS[event], **GIVEN, "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.project.parent / "token")}
+        done = run(
+            self.project,
+            "--force-shell-executor",
+            "--manual=deploy-production",
+            *options(variables),
+            PATH=f"{self.programs}:{os.environ['PATH']}",
+            SAID=str(said),
+            BROKEN=broken,
+        )
+        lines = said.read_text().splitlines() if said.exists() else []
+        return Ran(
+            done.returncode == 0, [(name, command) for name, _, command in (line.partition(": ") for line in lines)]
+        )
+
+
+def calls(job: Job) -> list[str]:
+    """What a job calls, as the stand-ins note it."""
+    values = {**gitlab.EVENTS[next(iter(job.events))], "CI_PROJECT_PATH": "acme/shop"}
+    text = functools.reduce(lambda line, item: line.replace(f"${item[0]}", item[1]), values.items(), job.commands)
+    lines = [shlex.split(line) for line in text.splitlines()]
+    return [" ".join([words[0].rpartition("/")[2], *words[1:]]) for words in lines if words[0] != "printf"]
+
+
+def chain(job: Job, jobs: Mapping[str, Job]) -> set[str]:
+    """The jobs without which it does not run."""
+    return {name for need in job.needs for name in {need, *chain(jobs[need], jobs)}}
+
+
+def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
+    runs: list[Rendered], repository: Path, tmp_path: Path
+) -> None:
+    for number, rendered in enumerate(runs):
+        runner = Runner(repository, rendered.files, tmp_path / str(number))
+        jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs}
+        for event in gitlab.EVENTS:
+            ran = runner(event)
+            assert ran.succeeded, (rendered, event)
+            assert {name: ran.by(name) for name, _ in ran.said} == {
+                name: calls(job) for name, job in jobs.items() if event in job.events
+            }
+            order = [name for name, _ in ran.said]
+            for name in set(order):
+                before = [place for place, other in enumerate(order) if other in chain(jobs[name], jobs)]
+                assert not before or max(before) < order.index(name), (rendered, event, name)
+        if b"AWS_ID_TOKEN" in rendered.files[gitlab.PATH]:
+            assert (tmp_path / str(number) / "token").read_text() == GIVEN["AWS_ID_TOKEN"]
+
+
+def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
+    runs: list[Rendered], repository: Path, tmp_path: Path
+) -> None:
+    seen: set[str] = set()
+    for number, rendered in enumerate(runs):
+        runner = Runner(repository, rendered.files, tmp_path / str(number))
+        jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs if MAIN in job.events}
+        for broken in dict.fromkeys(command for job in jobs.values() for command in calls(job)):
+            if broken in seen:
+                continue
+            seen.add(broken)
+            ran = runner(MAIN, broken)
+            assert not ran.succeeded, (rendered, broken)
+            fails = {name for name, job in jobs.items() if broken in calls(job)}
+            for name, job in jobs.items():
+                if fails & chain(job, jobs):
+                    assert not ran.by(name), (rendered, broken, name)
+                elif name in fails:
+                    assert ran.by(name) == calls(job)[: calls(job).index(broken) + 1], (rendered, broken, name)
