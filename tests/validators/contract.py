@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.validators import Files, Finding, Once, derive, dockerfile, makefiles, pipelines, yaml_files
+from tests.validators import Files, Finding, Once, derive, dockerfile, github, makefiles, pipelines, yaml_files
 from tests.validators.ignore import docker_ignored
 
 Told = dict[str, object]  # what each place says
@@ -126,7 +126,7 @@ def _image(files: Files) -> Told:
     for name, item in document(files, "prod.yml")["services"].items():
         if name != "database":
             told[f"prod.yml {name}"] = item["image"].rsplit(":${TAG", 1)[0]
-    return told
+    return {**told, **github.attested(files)}
 
 
 def _name(content: bytes) -> str:
@@ -443,6 +443,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "targets": _targets,
     "variables": _variables,
     "logins": _logins,
+    "logins of CI": github.logins,
     "settings of the app": _settings_of_the_app,
     "claims": _claims,
     "alerts": _alerts,
