@@ -32,6 +32,14 @@ _CREDENTIALS = {"KUBECONFIG_BASE64": CLUSTER, "TEMPLATE_TOKEN": TEMPLATE}
 _DEPLOYED_TO = ("staging", "production")
 # The run of each pull request, or of one push: https://docs.github.com/actions/reference/workflows-and-actions/contexts
 _ONE_RUN = "${{ github.workflow }}-${{ github.event.number || github.run_id }}"
+# Of the actions that jactionlint does not know, what the workflows give and take:
+# https://github.com/actions/attest#inputs, https://github.com/docker/setup-buildx-action#outputs
+_INPUTS: dict[str, set[str]] = {
+    "actions/attest": {"sbom-path", "subject-digest", "subject-name"},
+    "crazy-max/ghaction-github-runtime": set(),
+    "docker/setup-buildx-action": set(),
+}
+_OUTPUTS = {"docker/setup-buildx-action": {"name"}}
 _REPORTS = {"ci-test": "reports/junit.xml", "scan": "reports/sbom.cdx.json"}
 
 
@@ -175,6 +183,23 @@ def _reports(workflow: Workflow) -> Found:
             yield f"jobs.{name}", "does not attest both its own run and what the scan lists"
 
 
+def _parameters(workflow: Workflow) -> Found:
+    """Every input is one of the action, and every output one that the step has."""
+    for name, job in workflow["jobs"].items():
+        outputs: dict[str, set[str]] = {}
+        for step in job["steps"]:
+            action = step.get("uses", "").partition("@")[0]
+            for given in step.get("with", {}):
+                if given not in _INPUTS.get(action, {given}):
+                    yield f"jobs.{name}", f"{action} has no input {given}"
+            if "id" in step:
+                written = set(re.findall(r'echo "([\w-]+)=.*>> "\$GITHUB_OUTPUT"', step.get("run", "")))
+                outputs[step["id"]] = _OUTPUTS.get(action, written)
+        for step_id, output in re.findall(r"\bsteps\.([\w-]+)\.outputs\.([\w-]+)", json.dumps(job)):
+            if output not in outputs.get(step_id, ()):
+                yield f"jobs.{name}", f"the step {step_id} has no output {output}"
+
+
 RULES: dict[str, Callable[[Workflow], Found]] = {
     "triggers": _triggers,
     "permissions": _permissions,
@@ -183,6 +208,7 @@ RULES: dict[str, Callable[[Workflow], Found]] = {
     "times": _times,
     "conditions": _conditions,
     "reports": _reports,
+    "parameters": _parameters,
 }
 
 
@@ -221,13 +247,14 @@ def _lint(inputs: list[list[list[Any]]], scratch: Path) -> list[list[Finding]]:
             index, _, name = str(Path(folder, path).relative_to(folder)).partition("/")
             found[int(index)].append(Finding(name, str(line), check, message))
 
-        options = ("--profile=default", "--no-online", "--format=json", f"--shellcheck={tool('shellcheck')}")
-        for item in _run(folder, (0, 1), tool("jactionlint"), *options, *paths):
-            # Behind the name of a rule of shellcheck stands what it found.
+        shellcheck = f"--shellcheck={tool('shellcheck')}"
+        command = (tool("jactionlint"), "--profile=default", "--no-online", shellcheck, "--format=json")
+        for item in _run(folder, (0, 1), *command, *paths):
+            # Of shellcheck's rules, the message has the name.
             rule = re.search(r"\bSC\d+\b", item["message"]) if item["kind"] == "shellcheck" else None
             add(item["filepath"], item["line"], f"jactionlint {rule[0] if rule else item['id']}", item["message"])
-        options = ("--offline", "--quiet", "--no-progress", "--persona=pedantic", "--no-exit-codes", "--format=json")
-        for item in _run(folder, (0,), tool("zizmor"), "--no-config", "--strict-collection", *options, *paths):
+        command = (tool("zizmor"), "--no-config", "--strict-collection", "--offline", "--persona=pedantic")
+        for item in _run(folder, (0,), *command, "--no-exit-codes", "--quiet", "--format=json", *paths):
             place = next(part for part in item["locations"] if part["symbolic"]["kind"] == "Primary")
             path = place["symbolic"]["key"]["Local"]["verbatim_path"]
             line = place["concrete"]["location"]["start_point"]["row"] + 1
@@ -306,7 +333,7 @@ def _job(
 
 def attested(files: Files) -> dict[str, object]:
     """The images that are attested, by place."""
-    return {f"{path} attested": image for path in PATHS for image in derive(files, path, _attested) or ()}
+    return {f"{path} {image}": image for path in PATHS for image in derive(files, path, _attested) or ()}
 
 
 def _attested(content: bytes) -> tuple[str, ...]:
