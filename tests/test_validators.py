@@ -768,10 +768,6 @@ def test_broken_circleci_configurations(good: list[Files]) -> None:
     expect(CIRCLECI, (list(circleci.check(broken(good, row))) for row in CIRCLECI))
 
 
-def workflows_of(files: Files) -> Files:
-    return {path: files[path] for path in files if path.startswith(github.FOLDER)}
-
-
 def test_broken_workflows(good: list[Files], template: Template) -> None:
     pins = template.table("versions", "github")
     assert [list(github.check(files, pins)) for files in good] == [[]] * len(good)
@@ -779,8 +775,7 @@ def test_broken_workflows(good: list[Files], template: Template) -> None:
 
 
 def test_linters_see_broken_workflows(good: list[Files], tmp_path: Path) -> None:
-    sets = [workflows_of(files) for files in (*good, *(broken(good, row) for row in WORKFLOW))]
-    results = github.lint(sets, tmp_path)
+    results = github.lint([*good, *(broken(good, row) for row in WORKFLOW)], tmp_path)
     assert results[: len(good)] == [[]] * len(good)
     expect(WORKFLOW, results[len(good) :])
 

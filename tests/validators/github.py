@@ -49,9 +49,13 @@ def _schema() -> jsonschema_rs.Draft7Validator:
     return jsonschema_rs.Draft7Validator(json.loads(text))
 
 
+def paths(files: Files) -> list[str]:
+    return [path for path in files if path.startswith(f"{FOLDER}/") and path[-1] != "/"]
+
+
 def check(files: Files, pins: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong with each workflow; the pins are those of the template's table."""
-    for path in (path for path in files if path.startswith(FOLDER)):
+    for path in paths(files):
         workflow = yaml_files.load(files[path])[0]
         broken = False
         for error in _schema().iter_errors(workflow):
@@ -228,7 +232,7 @@ def _commands(job: dict[str, Any]) -> str:
 
 def lint(sets: Sequence[Files], scratch: Path) -> list[list[Finding]]:
     """What jactionlint, shellcheck within it, and zizmor's pedantic persona say of workflows, each in one call."""
-    inputs = [[[path, files[path]] for path in files if path.startswith(FOLDER)] for files in sets]
+    inputs = [[[path, files[path]] for path in paths(files)] for files in sets]
     found = remember("workflows", "", inputs, lambda missing: _lint([inputs[index] for index in missing], scratch))
     return [[Finding(*finding) for finding in findings] for findings in found]
 
@@ -236,12 +240,12 @@ def lint(sets: Sequence[Files], scratch: Path) -> list[list[Finding]]:
 def _lint(inputs: list[list[list[Any]]], scratch: Path) -> list[list[Finding]]:
     found: list[list[Finding]] = [[] for _ in inputs]
     with tempfile.TemporaryDirectory(dir=memory(scratch)) as folder:
-        paths = []
+        places = []
         for index, files in enumerate(inputs):
             for path, content in files:
-                paths.append(Path(folder, str(index), path))
-                paths[-1].parent.mkdir(parents=True, exist_ok=True)
-                paths[-1].write_bytes(content)
+                places.append(Path(folder, str(index), path))
+                places[-1].parent.mkdir(parents=True, exist_ok=True)
+                places[-1].write_bytes(content)
 
         def add(path: str, line: int, check: str, message: str) -> None:
             index, _, name = str(Path(folder, path).relative_to(folder)).partition("/")
@@ -249,12 +253,12 @@ def _lint(inputs: list[list[list[Any]]], scratch: Path) -> list[list[Finding]]:
 
         shellcheck = f"--shellcheck={tool('shellcheck')}"
         command = (tool("jactionlint"), "--profile=default", "--no-online", shellcheck, "--format=json")
-        for item in _run(folder, (0, 1), *command, *paths):
+        for item in _run(folder, (0, 1), *command, *places):
             # Of shellcheck's rules, the message has the name.
             rule = re.search(r"\bSC\d+\b", item["message"]) if item["kind"] == "shellcheck" else None
             add(item["filepath"], item["line"], f"jactionlint {rule[0] if rule else item['id']}", item["message"])
         command = (tool("zizmor"), "--no-config", "--strict-collection", "--offline", "--persona=pedantic")
-        for item in _run(folder, (0,), *command, "--no-exit-codes", "--quiet", "--format=json", *paths):
+        for item in _run(folder, (0,), *command, "--no-exit-codes", "--quiet", "--format=json", *places):
             place = next(part for part in item["locations"] if part["symbolic"]["kind"] == "Primary")
             path = place["symbolic"]["key"]["Local"]["verbatim_path"]
             line = place["concrete"]["location"]["start_point"]["row"] + 1
