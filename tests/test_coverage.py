@@ -13,7 +13,7 @@ import jinja2
 import pytest
 
 from extensions.coverage import Branch, Coverage, Seen
-from tests import test_circleci, test_compose, test_dockerfile, test_files, test_gitlab, test_projects
+from tests import test_circleci, test_compose, test_dockerfile, test_files, test_github, test_gitlab, test_projects
 from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Answers, Question, Space
@@ -235,7 +235,7 @@ class _Reader(Judge):
 
 def _tests() -> Iterator[tuple[Callable[..., None], list[str]]]:
     """Those that judge rendered files, with what they want; without the few that want fixtures of their own."""
-    for module in (test_circleci, test_compose, test_dockerfile, test_files, test_gitlab, test_projects):
+    for module in (test_circleci, test_compose, test_dockerfile, test_files, test_github, test_gitlab, test_projects):
         for name, test in vars(module).items():
             wanted = list(inspect.signature(test).parameters) if name.startswith("test_") else []
             if {"renderer", "judge"} <= set(wanted) <= {"renderer", "judge", *FIXTURES}:

@@ -25,6 +25,7 @@ from tests.validators import (
     compose,
     contract,
     dockerfile,
+    github,
     gitlab,
     kubernetes,
     kustomize,
@@ -57,6 +58,10 @@ GOOD: list[dict[str, str | int | bool]] = [
     {
         **DETAILS, "ci_provider": "gitlab", "database": "none", "exposure": "ingress", "replicas": 1,
         "image_repository": "registry.gitlab.com/acme/shop", "customize": True, "tls": False,
+    },
+    {
+        **DETAILS, "database": "none", "exposure": "loadbalancer", "replicas": 1, "ci_provider": "github",
+        "image_repository": "ghcr.io/acme/shop",
     },
 ]  # fmt: skip
 
@@ -429,6 +434,57 @@ GITLAB_SCRIPTS = [
     Row("shellcheck SC2046", "a name without quotes before the script", gitlab.PATH, "    - make login\n", "    - make login $(date)\n"),
 ]  # fmt: skip
 
+RELEASE, UPDATES = f"{github.FOLDER}/release.yml", f"{github.FOLDER}/template.yml"
+GIVEN = "          KUBECONFIG_BASE64: ${{ secrets.KUBECONFIG_BASE64 }}\n"
+GITHUB = [
+    Row("schema", "an unknown key of a job", github.PATH, "timeout-minutes: 15", "timeout: 15"),
+    Row("pins", "another commit of an action", github.PATH, "actions/checkout@3d", "actions/checkout@4d"),
+    Row("pins", "an action at a tag", UPDATES, "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
+    Row("pins", "an action whose comment is of another version", RELEASE, "# v7.0.1", "# v7.0.0"),
+    Row("pins", "another machine", github.PATH, "runs-on: ubuntu-24.04", "runs-on: ubuntu-latest"),
+    Row("triggers", "a push to any branch", github.PATH, "      - main\n", "      - main\n      - wip\n"),
+    Row("triggers", "a release of any tag", RELEASE, "      - v[0-9]+.[0-9]+.[0-9]+\n", "      - v*\n"),
+    Row("triggers", "a comment that starts it", github.PATH, "on:\n", "on:\n  issue_comment:\n"),
+    Row("permissions", "permissions for every job", github.PATH, "permissions: {}\n", "permissions:\n  contents: read\n"),
+    Row("permissions", "a token that may write", github.PATH, "      contents: read\n", "      contents: write\n"),
+    Row("permissions", "a job with the token's defaults", UPDATES, "    permissions:\n      contents: read\n", ""),
+    Row("permissions", "a job that may not attest", github.PATH, "      attestations: write # keeps what is attested\n", ""),
+    Row("permissions", "a job that may sign nothing", github.PATH, "      id-token: write # signs what is attested\n", ""),
+    Row("permissions", "a job that may not push", RELEASE, "      packages: write # pushes the tag\n", ""),
+    Row("secrets", "a secret for every job", github.PATH, "\njobs:\n", "\nenv:\n  TOKEN: ${{ secrets.TOKEN }}\n\njobs:\n"),
+    Row("secrets", "a secret for every step", UPDATES, "    steps:\n", "    env:\n      TOKEN: ${{ secrets.TEMPLATE_TOKEN }}\n    steps:\n"),
+    Row("secrets", "a secret of no environment", github.PATH, "    environment: staging\n", ""),
+    Row("secrets", "an environment of which nothing is taken", github.PATH, "    name: Lint\n", "    name: Lint\n    environment: lint\n"),
+    Row("secrets", "a token that stays in the folder", github.PATH, "persist-credentials: false", "persist-credentials: true"),
+    Row("secrets", "a token that nobody removes from the folder", UPDATES, "        with:\n          persist-credentials: false\n", ""),
+    Row("concurrency", "a run of main that the next one cancels", github.PATH, "github.event.number || github.run_id", "github.ref"),
+    Row("concurrency", "runs of what a push has replaced", github.PATH, "cancel-in-progress: true", "cancel-in-progress: false"),
+    Row("concurrency", "two pushes at once", github.PATH, "    concurrency:\n      group: publish\n      cancel-in-progress: false\n      queue: max\n", ""),
+    Row("concurrency", "tests that wait for each other", github.PATH, "    name: Lint\n", "    name: Lint\n    concurrency:\n      group: lint\n"),
+    Row("concurrency", "a deployment that the next one stops", github.PATH, "group: production\n      cancel-in-progress: false\n", "group: production\n      cancel-in-progress: true\n"),
+    Row("concurrency", "two deployments of one environment at once", github.PATH, "group: staging", "group: staging-${{ github.sha }}"),
+    Row("concurrency", "a push that waits for deployments", github.PATH, "group: publish", "group: staging"),
+    Row("times", "a job that may take hours", github.PATH, "    timeout-minutes: 15\n", ""),
+    Row("times", "a deployment that is cut off", github.PATH, "    needs: publish\n    runs-on: ubuntu-24.04\n    timeout-minutes: 30\n", "    needs: publish\n    runs-on: ubuntu-24.04\n    timeout-minutes: 10\n"),
+    Row("conditions", "a condition that is not understood", github.PATH, "if: github.event_name == 'push'", "if: github.ref == 'refs/heads/main'"),
+    Row("conditions", "a job that never runs", github.PATH, "if: github.event_name == 'push'", "if: github.event_name == 'release'"),
+    Row("reports", "results that nobody keeps", github.PATH, "path: reports/junit.xml", "path: reports/tests.xml"),
+    Row("reports", "a list of packages that nobody makes", github.PATH, "make image scan", "make image"),
+    Row("parameters", "an input that the action does not have", github.PATH, "subject-digest:", "subject-digst:"),
+    Row("parameters", "an output that the builder does not have", github.PATH, "steps.buildx.outputs.name", "steps.buildx.outputs.builder"),
+    Row("parameters", "an output that nobody writes", github.PATH, 'echo "digest=', 'echo "sha256='),
+    Row("reports", "an image whose packages nobody attests", github.PATH, "          sbom-path: reports/sbom.cdx.json\n", ""),
+]  # fmt: skip
+WORKFLOW = [
+    Row("jactionlint undefined-property", "a step that does not exist", github.PATH, "steps.image.outputs", "steps.images.outputs"),
+    Row("jactionlint unknown-action-input", "an input that the action does not have", github.PATH, "if-no-files-found:", "if-no-file-found:"),
+    Row("jactionlint undefined-job-needs", "a job that does not exist", github.PATH, "needs: publish", "needs: publis"),
+    Row("jactionlint SC2086", "words that split", github.PATH, 'echo "digest=$digest"', "echo digest=$digest"),
+    Row("jactionlint template-injection + zizmor template-injection", "a tag's name that the shell would run", RELEASE, '"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
+    Row("zizmor undocumented-permissions", "a token's right that nobody explains", RELEASE, "packages: write # pushes the tag", "packages: write"),
+    Row("jactionlint dangerous-triggers + zizmor dangerous-triggers", "a pull request of a fork with secrets", github.PATH, "  pull_request:\n", "  pull_request:\n  pull_request_target:\n"),
+]  # fmt: skip
+
 CONTRACT = [
     Row("port", "another port in the Dockerfile", "Dockerfile", "EXPOSE 8080", "EXPOSE 8081"),
     Row("port", "another port in compose", "common.yml", 'PORT: "8080"', 'PORT: "8081"'),
@@ -524,10 +580,31 @@ CONTRACT = [
     Row("claims", "a README that leaves out what drains do", "kubernetes/README.md", "the others serve meanwhile", "others serve"),
     *(Row("alerts", f"an alert on a {label} that is not there", ALERTS, "deployment='", f"{label}='") for label in ("persistentvolumeclaim", "cronjob")),
     Row("host in README", "a host of the HTTPRoute that the README leaves out", "README.md", "The HTTPRoute serves shop.example.com in production and staging.shop.example.com", "The HTTPRoute serves"),
+    Row("targets", "a target that a workflow wants and nobody has", github.PATH, "$(make digest)", "$(make digests)"),
+    Row("image", "another image that is attested", github.PATH, "subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
+    Row("variables", "a secret of a workflow that the README leaves out", github.PATH, "secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"),
+    Row("logins of CI", "a login without a password", github.PATH, "          REGISTRY_PASSWORD: ${{ secrets.GITHUB_TOKEN }}\n", ""),
+    Row("logins of CI", "a Secret for pulling by an account without a name", github.PATH, "          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
+    Row("credentials", "a job whose token may not push", github.PATH, "      packages: write # pushes the image\n", ""),
+    Row("credentials", "a job without a kubeconfig", github.PATH, f"        env:\n{GIVEN}", ""),
+    Row("credentials", "a kubeconfig for a pull request", github.PATH, "      - run: make ci-lint\n", f"      - run: make ci-lint\n        env:\n{GIVEN}"),
+    Row("credentials", "a pull request whose token may push", github.PATH, "    name: Check\n    runs-on: ubuntu-24.04\n    timeout-minutes: 15\n    permissions:\n", "    name: Check\n    runs-on: ubuntu-24.04\n    timeout-minutes: 15\n    permissions:\n      packages: write\n"),
+    Row("credentials", "a proposal without a token", UPDATES, "        env:\n          TEMPLATE_TOKEN: ${{ secrets.TEMPLATE_TOKEN }}\n", ""),
+    Row("stages + credentials", "a push from pull requests", github.PATH, "if: github.event_name == 'push'", "if: github.event_name == 'pull_request'"),
+    Row("stages", "a build of main that pushes nothing", github.PATH, "  push:\n    branches:\n      - main\n", "  workflow_dispatch:\n"),
+    Row("stages", "a pull request that builds nothing", github.PATH, "if: github.event_name == 'pull_request'", "if: github.event_name == 'push'"),
+    Row("stages", "a workflow that waits for no lint", github.PATH, "    needs:\n      - lint\n", "    needs:\n"),
+    Row("stages + credentials", "staging that does not wait for the push", github.PATH, "    needs: publish\n", "    needs: test\n"),
+    Row("stages", "an environment that nobody protects", github.PATH, "    environment: production\n", "    environment: prod\n"),
+    Row("stages", "a release of every commit of main", RELEASE, "    tags:\n      - v[0-9]+.[0-9]+.[0-9]+\n", "    branches:\n      - main\n"),
+    Row("stages + credentials", "proposals on every push", UPDATES, "  workflow_dispatch:\n", "  workflow_dispatch:\n  push:\n"),
     *(Row("private files", f"an image with {path}", ".dockerignore", "*\n", f"*\n!{path}\n") for path in (".env", ".git", "secrets", ".copier-answers.yml")),
 ]  # fmt: skip
 
 TEXT = [
+    Row("marker", "what the template's language leaves in a workflow", github.PATH, "# A push replaces", "# A {{ push }} replaces"),
+    Row("marker", "an expression of GitHub outside its workflows", "Makefile", "# The commit, marked", "# The ${{ github.sha }}, marked"),
+    Row("yaml", "a branch that is a truth value to some", github.PATH, "      - main\n", "      - on\n"),
     Row("end", "no newline at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m"),
     Row("end + blank", "two newlines at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m\n\n"),
     Row("blank", "blanks at the end of a line", "common.yml", "services:\n", "services: \n"),
@@ -768,6 +845,18 @@ def test_broken_gitlab_pipelines(good: list[Files], tmp_path: Path) -> None:
     expect(GITLAB_SCRIPTS, results[len(own) :])
 
 
+def test_broken_workflows(good: list[Files], template: Template) -> None:
+    pins = template.table("versions", "github")
+    assert [list(github.check(files, pins)) for files in good] == [[]] * len(good)
+    expect(GITHUB, (list(github.check(broken(good, row), pins)) for row in GITHUB))
+
+
+def test_linters_see_broken_workflows(good: list[Files], tmp_path: Path) -> None:
+    results = github.lint([*good, *(broken(good, row) for row in WORKFLOW)], tmp_path)
+    assert results[: len(good)] == [[]] * len(good)
+    expect(WORKFLOW, results[len(good) :])
+
+
 def test_broken_contracts(good: list[Files]) -> None:
     assert [list(contract.check(files)) for files in good] == [[]] * len(good)
     expect(CONTRACT, (list(contract.check(broken(good, row))) for row in CONTRACT))
@@ -808,6 +897,7 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (compose,): COMPOSE,
     (dockerfile,): [*DOCKERFILE, *HADOLINT],
     (circleci,): CIRCLECI,
+    (github,): [*GITHUB, *WORKFLOW],
     (gitlab,): [*GITLAB, *GITLAB_SCRIPTS],
     (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],

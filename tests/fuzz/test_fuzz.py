@@ -18,7 +18,7 @@ from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Question
 from tests.template import ROOT
-from tests.validators import Check, circleci, compose, contract, dockerfile, gitlab, kubernetes, kustomize, text
+from tests.validators import Check, circleci, compose, contract, dockerfile, github, gitlab, kubernetes, kustomize, text
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
 
@@ -243,6 +243,7 @@ def test_what_the_longest_answers_make_is_valid(
         found = [finding for check in CHECKS for finding in check(files)]
         found += circleci.check(files) if circleci.PATH in files else []
         found += gitlab.check(files) if gitlab.PATH in files else []
+        found += github.check(files, renderer.template.table("versions", "github"))
         found += compose.check_all([files], tmp_path)[0]
         manifests = {
             path: content for path, content in files.items() if path.startswith("kubernetes/") and path[-1] != "/"

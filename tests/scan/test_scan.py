@@ -60,9 +60,9 @@ def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path
             }
         )
         sets[-1].pop("kubernetes/kops.yaml", None)
-        for path in ("Dockerfile", ".circleci/config.yml", ".gitlab-ci.yml"):
-            if path in files:
-                others[f"{abs(hash(files[path]))}/{path}"] = files[path]
+        for path, content in files.items():
+            if re.fullmatch(r"Dockerfile|\.gitlab-ci\.yml|\.(circleci|github)/.*[^/]", path):
+                others[f"{abs(hash(content))}/{path}"] = content
     for path, content in others.items():
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(content)
@@ -119,7 +119,7 @@ def _resource_at(path: Path, line: int) -> str:
 
 def checkov(folder: Path) -> Iterator[Found]:
     options = ("--skip-download", "--compact", "--quiet", "--output=json")
-    frameworks = ("--framework", "kubernetes", "dockerfile", "circleci_pipelines", "gitlab_ci")
+    frameworks = ("--framework", "kubernetes", "dockerfile", "circleci_pipelines", "github_actions", "gitlab_ci")
     reports = json.loads(run(program("checkov"), *options, "--directory", folder, *frameworks))
     reports = reports if isinstance(reports, list) else [reports]
     assert sum(report["summary"]["passed"] for report in reports) > 1000

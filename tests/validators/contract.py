@@ -16,6 +16,7 @@ from tests.validators import (
     derive,
     dockerfile,
     each_once,
+    github,
     makefiles,
     named,
     pipelines,
@@ -139,7 +140,7 @@ def _image(files: Files) -> Told:
     for name, item in document(files, "prod.yml")["services"].items():
         if name != "database":
             told[f"prod.yml {name}"] = item["image"].rsplit(":${TAG", 1)[0]
-    return told
+    return {**told, **github.attested(files)}
 
 
 def _name(content: bytes) -> str:
@@ -453,6 +454,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "targets": _targets,
     "variables": _variables,
     "logins": _logins,
+    "logins of CI": github.logins,
     "settings of the app": _settings_of_the_app,
     "claims": _claims,
     "alerts": _alerts,

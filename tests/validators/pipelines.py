@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.validators import Files, circleci, gitlab
+from tests.validators import Files, circleci, github, gitlab
 from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
 
 Problems = Iterator[tuple[str, str]]
 
-PROVIDERS = {circleci.PATH: circleci, gitlab.PATH: gitlab}
+PROVIDERS = {circleci.PATH: circleci, github.PATH: github, gitlab.PATH: gitlab}
 
 # What a job makes, and the credential that it takes.
 _WITH = {
@@ -29,7 +29,7 @@ def read(files: Files) -> Pipeline | None:
 
 def made(commands: str) -> list[str]:
     """The targets that commands make, in order."""
-    words = (word for line in re.findall(r"\bmake ([^;|&#\n]*)", commands) for word in line.split())
+    words = (word for line in re.findall(r"\bmake ([^;|&#)\n]*)", commands) for word in line.split())
     return [word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)]
 
 

@@ -28,7 +28,7 @@ _DEAD = {
 }
 # Text between backticks that names a file or folder of the project.
 _PATH = re.compile(
-    r"(\.circleci|app|cmd|internal|kubernetes|migrations|reports|scripts|secrets|src|tests)/[\w./-]*"
+    r"(\.circleci|\.github|app|cmd|internal|kubernetes|migrations|reports|scripts|secrets|src|tests)/[\w./-]*"
     r"|(?!\.copier-answers)[\w.-]+\.(md|mk|toml|txt|ya?ml)"
 )
 _DEAD |= {".yaml": _DEAD[".yml"], "Makefile": _DEAD[".mk"]}
@@ -72,6 +72,8 @@ def check_markers(files: Files) -> Iterator[Finding]:
         for where, line in lines(content):
             # Prometheus has a template language of its own for the texts of alerts.
             rest = re.sub(r"{{ \$(value|labels\.[a-z_]+)( \| [a-zA-Z]+)? }}", "", line) if path in ALERTS else line
+            if path.startswith(".github/"):
+                rest = re.sub(r"\${{ !?[a-z_]+(\.\w+)*(\(\))?( \|\| [a-z_]+(\.\w+)+)? }}", "", rest)
             if marker := re.search(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", rest):
                 yield Finding(path, where, "marker", f"{marker[0]} is left in: {line.strip()}")
 

@@ -29,6 +29,15 @@ class _Loader(yaml.CSafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# As in YAML 1.2: a workflow of GitHub has the key `on`. Who means a truth value by another word is refused below.
+_TRUTH = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    letter: [resolver for resolver in resolvers if resolver[0] != _TRUTH]
+    for letter, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_TRUTH, re.compile("true|false"), ["t", "f"])
+
+
 class _StrictLoader(_Loader):
     def construct_scalar(self, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode) and not node.style and _DISPUTED.fullmatch(node.value):
@@ -44,10 +53,19 @@ def load(content: bytes) -> list[Any]:
     return list(yaml.load_all(content, _Loader))
 
 
+class _WorkflowLoader(_StrictLoader):
+    """For GitHub, which has the key `on` at the top of every workflow, and reads it as text."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        if node.value == "on" and node.start_mark.column == 0:
+            return node.value
+        return super().construct_scalar(node)
+
+
 def check(files: Files) -> Iterator[Finding]:
     for path, content in files.items():
         try:
-            list(yaml.load_all(content, _StrictLoader))
+            list(yaml.load_all(content, _WorkflowLoader if path.startswith(".github/workflows/") else _StrictLoader))
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark
             yield Finding(path, str(mark.line + 1) if mark else "1", "yaml", error.problem or str(error))
