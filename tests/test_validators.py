@@ -32,6 +32,7 @@ from tests.validators import (
     makefiles,
     network,
     python_code,
+    renovate,
     text,
     yaml_files,
 )
@@ -485,6 +486,16 @@ WORKFLOW = [
     Row("jactionlint dangerous-triggers + zizmor dangerous-triggers", "a pull request of a fork with secrets", github.PATH, "  pull_request:\n", "  pull_request:\n  pull_request_target:\n"),
 ]  # fmt: skip
 
+RENOVATE = [
+    Row("schema", "a switch that is none", renovate.PATH, '"enabled": false', '"enabled": "no"'),
+    Row("keys", "an unknown key", renovate.PATH, '"extends"', '"extend"'),
+    Row("keys", "an unknown key of a manager", renovate.PATH, '"datasourceTemplate"', '"datasourceTemplates"'),
+    Row("patterns", "a pattern that names no file", renovate.PATH, '"/^(common|prod)\\\\.yml$/"', '"/^(common|prod)\\\\.yml$/", "/^compose/"'),
+    Row("images", "compose files that are not looked into", renovate.PATH, "common|prod", "prod"),
+    Row("images", "manifests that are not looked into", renovate.PATH, "/^kubernetes/.+", "/^kubernetes/base/.+"),
+    Row("images", "the image of a tool in a file that is not looked into", renovate.PATH, "scripts/.+", "scripts/c.+"),
+]  # fmt: skip
+
 CONTRACT = [
     Row("port", "another port in the Dockerfile", "Dockerfile", "EXPOSE 8080", "EXPOSE 8081"),
     Row("port", "another port in compose", "common.yml", 'PORT: "8080"', 'PORT: "8081"'),
@@ -857,6 +868,11 @@ def test_linters_see_broken_workflows(good: list[Files], tmp_path: Path) -> None
     expect(WORKFLOW, results[len(good) :])
 
 
+def test_broken_configurations_of_renovate(good: list[Files]) -> None:
+    assert [list(renovate.check(files)) for files in good] == [[]] * len(good)
+    expect(RENOVATE, (list(renovate.check(broken(good, row))) for row in RENOVATE))
+
+
 def test_broken_contracts(good: list[Files]) -> None:
     assert [list(contract.check(files)) for files in good] == [[]] * len(good)
     expect(CONTRACT, (list(contract.check(broken(good, row))) for row in CONTRACT))
@@ -899,6 +915,7 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (circleci,): CIRCLECI,
     (github,): [*GITHUB, *WORKFLOW],
     (gitlab,): [*GITLAB, *GITLAB_SCRIPTS],
+    (renovate,): RENOVATE,
     (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],
     (text, yaml_files, python_code): [*TEXT, *PYTHON],
