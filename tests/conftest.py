@@ -53,7 +53,15 @@ def _no_settings_of_the_person_who_runs_the_tests(monkeypatch: pytest.MonkeyPatc
 
 
 # The files with the longest tests start first, so that both workers end at about the same time.
-FIRST = ("test_kubernetes", "test_projects", "test_render", "test_files", "test_validators", "test_questions")
+FIRST = (
+    "test_kubernetes",
+    "test_files",
+    "test_render",
+    "test_compose",
+    "test_questions",
+    "test_validators",
+    "test_reach",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -308,5 +308,6 @@ def _together(files: list[tuple[str, Parts]]) -> PartedFiles:
     return PartedFiles(together)
 
 
+@functools.cache
 def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(path, pattern) and path.endswith("/") == pattern.endswith("/") for pattern in patterns)

@@ -180,26 +180,18 @@ class Space:
                     missing.remove(held)
         return rows
 
-    def count(self) -> int:
-        """How many combinations there are, without walking through each."""
-        questions = self.closure(frozenset(self.asked))
-        needed = [
-            sorted({name for later in questions[i:] for name in later.reads} & {q.name for q in questions[:i]})
-            for i in range(len(questions) + 1)
-        ]
+    def count(self, names: Iterable[str] | None = None) -> int:
+        """How many combinations there are, of all or of those that decide some names, without walking through each."""
+        return self._counting(frozenset(names if names is not None else self.asked)).total
 
-        @functools.cache
-        def count(index: int, state: tuple[Value, ...]) -> int:
-            if index == len(questions):
-                return 1
-            context = dict(zip(needed[index], state, strict=True))
-            total = 0
-            for value in self._values(questions[index], context)[1]:
-                after = {**context, questions[index].name: value}
-                total += count(index + 1, tuple(after[name] for name in needed[index + 1]))
-            return total
+    def some(self, number: int) -> list[tuple[Answers, Answers]]:
+        """As many combinations, at equal distances among all, without walking through those between."""
+        counting = self._counting(frozenset(self.asked))
+        return [self.complete(counting.nth(rank * counting.total // number)) for rank in range(number)]
 
-        return count(0, ())
+    @functools.cache  # noqa: B019
+    def _counting(self, names: frozenset[str]) -> _Counting:
+        return _Counting(self.closure(names), self._values)
 
     def extreme(self, *, most: bool) -> Answers:
         """The answers that switch on as much as possible, or as little: all booleans, then what chooses most files.
@@ -344,6 +336,46 @@ class Space:
             if asked:
                 found.update(dict.fromkeys(values))
         return list(found)
+
+
+class _Counting:
+    """Numbers the combinations of answers to some questions in the order in which `combinations` has them."""
+
+    def __init__(
+        self, questions: Sequence[Question], values: Callable[[Question, Answers], tuple[bool, list[Value]]]
+    ) -> None:
+        self._questions = questions
+        self._values = values
+        # Of the answers before each question, those that it or a later one reads: with these alike, all else is.
+        self._needed = [
+            sorted({name for later in questions[i:] for name in later.reads} & {q.name for q in questions[:i]})
+            for i in range(len(questions) + 1)
+        ]
+        self._known: dict[tuple[int, tuple[Value, ...]], int] = {}
+        self.total = self._after(0, {})
+
+    def nth(self, rank: int) -> Answers:
+        """The answers, asked or not, of the combination with this number."""
+        known: Answers = {}
+        for index, question in enumerate(self._questions):
+            for value in self._values(question, known)[1]:
+                following = self._after(index + 1, {**known, question.name: value})
+                if rank < following:
+                    known[question.name] = value
+                    break
+                rank -= following
+        return known
+
+    def _after(self, index: int, context: Answers) -> int:
+        """How many ways there are to answer the questions from this one on."""
+        if index == len(self._questions):
+            return 1
+        key = (index, tuple(context[name] for name in self._needed[index]))
+        if key not in self._known:
+            question, known = self._questions[index], {name: context[name] for name in self._needed[index]}
+            values = self._values(question, known)[1]
+            self._known[key] = sum(self._after(index + 1, {**known, question.name: value}) for value in values)
+        return self._known[key]
 
 
 class _Missing:

@@ -56,7 +56,7 @@ def test_every_project_is_known_for_what_a_look_at_it_finds(broken: Renderer) ->
     runs = reach.runs
     seen: set[Finding] = set()
     for answers, context in broken.space.pairs(awkward=False):
-        files = dict(broken.one(answers, context, "*", "*/").files)
+        files = broken.one(answers, context, "*", "*/").files
         for check in every:
             found = list(check(files))
             assert reach.find(check, answers, context) == found, (check, answers)

@@ -26,11 +26,26 @@ from tests.template import Source
 from tests.validators import Finding, text, yaml_files
 from tests.validators.kubernetes_schema import Schemas
 
+# What has a name of its own, or a login of its own.
+REGISTRIES = ("docker.io", "ghcr.io", "registry.gitlab.com")
+AMAZON = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/")
+
+
+def _registry(image: str) -> str:
+    host = image.partition("/")[0]
+    return host if host in REGISTRIES else "Amazon's" if AMAZON.match(image) else "another"
+
+
+def _written(image: str) -> list[str]:
+    amazon = AMAZON.match(image)
+    return [image, image.partition("/")[0], *([amazon[2]] if amazon else [])]
+
+
 # How a template writes an answer where it does not write it as it is.
 FORMS: dict[str, Callable[[Any], list[Any]]] = {
     "cluster_domain": lambda domain: [domain, domain.replace(".", "-")],
     "gateway": lambda gateway: [gateway, *gateway.split("/")],
-    "image_repository": lambda image: [image, image.split("/")[0]],
+    "image_repository": _written,
     "log_collector": lambda collector: [collector, *collector.split(":")],
     "max_replicas": lambda replicas: [replicas, 2 * replicas + 2],
     "node_selector": lambda label: [label, *label.split("=")],
@@ -44,7 +59,7 @@ SUMS = {
 }
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
 KINDS: dict[str, Callable[[Any], object]] = {
-    "image_repository": lambda image: image.startswith("docker.io/"),
+    "image_repository": _registry,
     "replicas": lambda replicas: replicas > 1,
 }
 
@@ -80,7 +95,8 @@ def plain(index: int, question: Question) -> Sequence[Value]:
         for step, word in enumerate(words)
         for form in (
             "{}", "{}.example.com", "{}/{}", "{}={}", "{}:4{number}", "docker.io/{}/{}", "{}.example.com/{}",
-            "qq-{}-1", "{number}Gi", "",
+            "qq-{}-1", "{number}Gi", "", "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}",
+            "123456{number}789.dkr.ecr.{}-1.amazonaws.com/{}",
         )
     ]  # fmt: skip
 

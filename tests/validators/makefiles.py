@@ -74,7 +74,7 @@ def check(files: Files, scratch: Path) -> list[Finding]:
 def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
     """What `make --dry-run` says of all targets at once, and what shellcheck says of the commands that it prints."""
     taken = list(sets)
-    read = [_read_by_make(files) for files in taken]
+    read = [read_by_make(files) for files in taken]
     environments = list(_environments(read))
     runs: list[list[_Run]] = remember(
         "make --dry-run",
@@ -100,7 +100,7 @@ def check_all(sets: Iterable[Files], scratch: Path) -> list[list[Finding]]:
     ]
 
 
-def _read_by_make(files: Files) -> _Input:
+def read_by_make(files: Files) -> _Input:
     """Make reads its own files, and of others whether they are there."""
     own = set(paths(files))
     return tuple((path, content if path in own else b"") for path, content in unread(files).items())
