@@ -35,7 +35,7 @@ _Loader.yaml_implicit_resolvers = {
     letter: [resolver for resolver in resolvers if resolver[0] != _TRUTH]
     for letter, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(_TRUTH, re.compile("true|false"), ["t", "f"])
+_Loader.add_implicit_resolver(_TRUTH, re.compile(r"(true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
 
 
 class _StrictLoader(_Loader):
