@@ -19,7 +19,7 @@ import yaml
 
 from tests.render import Rendered, Renderer
 from tests.validators import Files, gitlab, yaml_files
-from tests.validators.jobs import MAIN, Job
+from tests.validators.jobs import MAIN, Job, before
 from tests.validators.kustomize import WORKERS
 
 OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMMIT_TAG")
@@ -221,17 +221,13 @@ def calls(job: Job) -> list[str]:
     return [" ".join([words[0].rpartition("/")[2], *words[1:]]) for words in lines if words[0] != "printf"]
 
 
-def chain(job: Job, jobs: Mapping[str, Job]) -> set[str]:
-    """The jobs without which it does not run."""
-    return {name for need in job.needs for name in {need, *chain(jobs[need], jobs)}}
-
-
 def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
     runs: list[Rendered], repository: Path, tmp_path: Path
 ) -> None:
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))
         jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs}
+        needs = {name: job.needs for name, job in jobs.items()}
         for event in gitlab.EVENTS:
             ran = runner(event)
             assert ran.succeeded, (rendered, event)
@@ -240,8 +236,8 @@ def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
             }
             order = [name for name, _ in ran.said]
             for name in set(order):
-                before = [place for place, other in enumerate(order) if other in chain(jobs[name], jobs)]
-                assert not before or max(before) < order.index(name), (rendered, event, name)
+                awaited = [place for place, other in enumerate(order) if other in before(name, needs)]
+                assert not awaited or max(awaited) < order.index(name), (rendered, event, name)
         if b"AWS_ID_TOKEN" in rendered.files[gitlab.PATH]:
             assert (tmp_path / str(number) / "token").read_text() == GIVEN["AWS_ID_TOKEN"]
 
@@ -253,6 +249,7 @@ def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))
         jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs if MAIN in job.events}
+        needs = {name: job.needs for name, job in jobs.items()}
         for broken in dict.fromkeys(command for job in jobs.values() for command in calls(job)):
             if broken in seen:
                 continue
@@ -261,7 +258,7 @@ def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
             assert not ran.succeeded, (rendered, broken)
             fails = {name for name, job in jobs.items() if broken in calls(job)}
             for name, job in jobs.items():
-                if fails & chain(job, jobs):
+                if fails & before(name, needs):
                     assert not ran.by(name), (rendered, broken, name)
                 elif name in fails:
                     assert ran.by(name) == calls(job)[: calls(job).index(broken) + 1], (rendered, broken, name)

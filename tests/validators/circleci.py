@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
-import jsonschema_rs
-
-from tests.validators import Files, Finding, yaml_files
-from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
+from tests.validators import Files, Finding, published, yaml_files
+from tests.validators.jobs import (
+    CHANGE,
+    CLUSTER,
+    MAIN,
+    REGISTRY,
+    SCHEDULE,
+    TAG,
+    TEMPLATE,
+    Job,
+    Pipeline,
+    before,
+    settled,
+)
 
 PATH = ".circleci/config.yml"
 _TOP = {"version", "setup", "parameters", "executors", "commands", "jobs", "workflows"}
@@ -26,18 +34,12 @@ _OF_THE_WORKFLOW = {
 Found = Iterator[tuple[str, str]]
 
 
-@functools.cache
-def _schema() -> jsonschema_rs.Draft7Validator:
-    text = resources.files("check_jsonschema.builtin_schemas").joinpath("vendor/circle-ci.json").read_text()
-    return jsonschema_rs.Draft7Validator(json.loads(text))
-
-
 def check(files: Files) -> Iterator[Finding]:
     config = yaml_files.load(files[PATH])[0]
     broken = False
-    for error in _schema().iter_errors(config):
+    for where, message in published.misfits("circle-ci", config):
         broken = True
-        yield Finding(PATH, ".".join(map(str, error.instance_path)), "schema", error.message)
+        yield Finding(PATH, where, "schema", message)
     if not broken:
         for where, message in _problems(config):
             yield Finding(PATH, where, "names", message)
@@ -124,20 +126,8 @@ def _workflow(where: str, entries: list[Any], jobs: dict[str, Any], used: set[tu
             if other not in requires:
                 yield f"{where}.{alias}", f"requires {other}, which the workflow does not run"
     for alias in requires:
-        if _reaches(alias, alias, requires):
+        if alias in before(alias, requires):
             yield f"{where}.{alias}", "waits for itself"
-
-
-def _reaches(start: str, goal: str, requires: dict[str, list[str]]) -> bool:
-    seen, pending = set(), list(requires.get(start, []))
-    while pending:
-        name = pending.pop()
-        if name == goal:
-            return True
-        if name not in seen:
-            seen.add(name)
-            pending.extend(requires.get(name, []))
-    return False
 
 
 _CONTEXTS = {
@@ -151,50 +141,32 @@ def pipeline(files: Files) -> Pipeline:
     config = yaml_files.load(files[PATH])[0]
     found: list[Job] = []
     for workflow in config["workflows"].values():
-        found += _jobs(config, workflow)
+        found += settled(_jobs(config, workflow), together=True)
     commands = "\n".join(job.commands for job in found)
     read = set(re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", commands))
     return Pipeline(found, frozenset(name for name in read if not _GIVEN.fullmatch(name)))
 
 
-def _jobs(config: dict[str, Any], workflow: dict[str, Any]) -> list[Job]:
+def _jobs(config: dict[str, Any], workflow: dict[str, Any]) -> Iterator[Job]:
     scheduled = workflow.get("when", {}).get("equal", [""])[0] == "scheduled_pipeline"
-    items = [(item, {}) if isinstance(item, str) else next(iter(item.items())) for item in workflow["jobs"]]
-    approvals = {name for name, details in items if details.get("type") == "approval"}
-    found: dict[str, Job] = {}
-    for name, details in items:
-        if name in approvals:
-            continue
-        requires = set(details.get("requires", []))
-        contexts = details.get("context", [])
-        contexts = [contexts] if isinstance(contexts, str) else contexts
-        before = [found[job] for job in requires if job in found]
-        commands = "\n".join(_commands(config, config["jobs"][name]["steps"]))
-        for parameter in config["jobs"][name].get("parameters", {}):
+    for item in workflow["jobs"]:
+        name, details = (item, {}) if isinstance(item, str) else next(iter(item.items()))
+        is_approval = details.get("type") == "approval"
+        job = {} if is_approval else config["jobs"][name]
+        commands = "\n".join(_commands(config, job.get("steps", [])))
+        for parameter in job.get("parameters", {}):
             commands = commands.replace(f"<< parameters.{parameter} >>", str(details[parameter]))
-        events = _events(details.get("filters", {}))
-        alias = details.get("name", name)
-        found[alias] = Job(
+        contexts = details.get("context", [])
+        yield Job(
             PATH,
-            alias,
+            details.get("name", name),
             commands,
-            frozenset({SCHEDULE}) if scheduled else events.intersection(*(_started(requires, found, dict(items)))),
-            frozenset(requires - approvals | _before(requires & approvals, dict(items))),
-            frozenset(_CONTEXTS[context] for context in contexts),
+            frozenset({SCHEDULE}) if scheduled else _events(details.get("filters", {})),
+            frozenset(details.get("requires", [])),
+            frozenset(_CONTEXTS[context] for context in ([contexts] if isinstance(contexts, str) else contexts)),
             str(details.get("environment", "")),
-            approved=bool(requires & approvals) or any(job.approved for job in before),
+            approved=is_approval,
         )
-    return list(found.values())
-
-
-def _started(requires: set[str], found: dict[str, Job], items: dict[str, dict[str, Any]]) -> list[frozenset[str]]:
-    """What starts the jobs that a job waits for: without them it does not start."""
-    direct = {job for name in requires for job in (_before({name}, items) if name not in found else {name})}
-    return [found[name].events for name in direct if name in found]
-
-
-def _before(approvals: set[str], items: dict[str, dict[str, Any]]) -> set[str]:
-    return {job for name in approvals for job in items[name].get("requires", [])}
 
 
 def _events(filters: dict[str, Any]) -> frozenset[str]:

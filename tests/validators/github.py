@@ -8,14 +8,11 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
-from tests.validators import Files, Finding, derive, yaml_files
-from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
+from tests.validators import Files, Finding, derive, published, yaml_files
+from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline, settled
 from tests.validators.kustomize import memory, tool
 from tests.verdicts import remember
 
@@ -43,12 +40,6 @@ _OUTPUTS = {"docker/setup-buildx-action": {"name"}}
 _REPORTS = {"ci-test": "reports/junit.xml", "scan": "reports/sbom.cdx.json"}
 
 
-@functools.cache
-def _schema() -> jsonschema_rs.Draft7Validator:
-    text = resources.files("check_jsonschema.builtin_schemas").joinpath("vendor/github-workflows.json").read_text()
-    return jsonschema_rs.Draft7Validator(json.loads(text))
-
-
 def paths(files: Files) -> list[str]:
     return [path for path in files if path.startswith(f"{FOLDER}/") and path[-1] != "/"]
 
@@ -58,9 +49,9 @@ def check(files: Files, pins: Mapping[str, Any]) -> Iterator[Finding]:
     for path in paths(files):
         workflow = yaml_files.load(files[path])[0]
         broken = False
-        for error in _schema().iter_errors(workflow):
+        for where, message in published.misfits("github-workflows", workflow):
             broken = True
-            yield Finding(path, ".".join(map(str, error.instance_path)), "schema", error.message)
+            yield Finding(path, where, "schema", message)
         if not broken:
             for name, rule in RULES.items():
                 for where, message in rule(workflow):
@@ -287,12 +278,12 @@ def _pipeline(workflows: tuple[tuple[str, bytes], ...]) -> Pipeline:
     for path, content in workflows:
         workflow = yaml_files.load(content)[0]
         events = {name: _events(name, details) for name, details in workflow["on"].items()}
-        found: dict[str, Job] = {}
+        found = []
         for name, job in workflow["jobs"].items():
             held = _names(job, "secrets") - {_TOKEN} | _names(job, "vars")
             variables |= held
-            found[name] = _job(path, name, job, events, held, found)
-        jobs += found.values()
+            found.append(_job(path, name, job, events, held))
+        jobs += settled(found, together=True)
     return Pipeline(jobs, frozenset(variables))
 
 
@@ -306,14 +297,7 @@ def _events(name: str, details: dict[str, Any] | None) -> frozenset[str]:
     return frozenset({SCHEDULE} if name in ("schedule", "workflow_dispatch") else {CHANGE})
 
 
-def _job(
-    path: str,
-    name: str,
-    job: dict[str, Any],
-    events: Mapping[str, frozenset[str]],
-    held: set[str],
-    before: Mapping[str, Job],
-) -> Job:
+def _job(path: str, name: str, job: dict[str, Any], events: Mapping[str, frozenset[str]], held: set[str]) -> Job:
     needs = job.get("needs", [])
     needs = [needs] if isinstance(needs, str) else needs
     condition = _CONDITION.fullmatch(job.get("if", ""))
@@ -326,12 +310,12 @@ def _job(
         path,
         name,
         _commands(job),
-        started.intersection(*(before[other].events for other in needs if other in before)),
+        started,
         frozenset(needs),
         frozenset(credentials),
         environment if environment in _DEPLOYED_TO else "",
         # People protect this environment, as the README tells them: no file can say so.
-        approved=environment == "production" or any(before[other].approved for other in needs if other in before),
+        approved=environment == "production",
     )
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib import resources
 from typing import Any
 
-import jsonschema_rs
-
-from tests.validators import Files, Finding, derive, yaml_files
-from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
+from tests.validators import Files, Finding, derive, published, yaml_files
+from tests.validators.jobs import (
+    CHANGE,
+    CLUSTER,
+    MAIN,
+    REGISTRY,
+    SCHEDULE,
+    TAG,
+    TEMPLATE,
+    Job,
+    Pipeline,
+    before,
+    settled,
+)
 
 PATH = ".gitlab-ci.yml"
 Found = Iterator[tuple[str, str]]
@@ -46,12 +54,6 @@ _NOT_JOBS = {"default", "include", "stages", "variables", "workflow"}
 _NEEDS_DOCKER = re.compile(r"\bmake (ci-lint|ci-test|check|image|scan|login|push|release)\b")
 
 
-@functools.cache
-def _schema() -> jsonschema_rs.Draft7Validator:
-    text = resources.files("check_jsonschema.builtin_schemas").joinpath("vendor/gitlab-ci.json").read_text()
-    return jsonschema_rs.Draft7Validator(json.loads(text))
-
-
 def check(files: Files) -> Iterator[Finding]:
     config = yaml_files.load(files[PATH])[0]
     for name, step in CHECKS.items():
@@ -61,14 +63,9 @@ def check(files: Files) -> Iterator[Finding]:
             return
 
 
-def _misfits(config: dict[str, Any]) -> Found:
-    for error in _schema().iter_errors(config):
-        yield ".".join(map(str, error.instance_path)), error.message
-
-
 def _whole(config: dict[str, Any]) -> Found:
     """The schema looks into no part that jobs extend, so they are looked at with what they have of it."""
-    return _misfits(whole(config))
+    return published.misfits("gitlab-ci", whole(config))
 
 
 def _extends(config: dict[str, Any]) -> Found:
@@ -78,7 +75,7 @@ def _extends(config: dict[str, Any]) -> Found:
         for other in above:
             if other not in entries:
                 yield name, f"extends {other}, which does not exist"
-        if _reaches(name, entries):
+        if name in before(name, entries):
             yield name, "extends itself"
     used = {other for above in entries.values() for other in above}
     for name in sorted(entries.keys() - used):
@@ -105,7 +102,7 @@ def _problems(config: dict[str, Any]) -> Found:
             elif missing := sorted(started[name] - started[other]):
                 yield name, f"needs {other}, which {', '.join(missing)} does not start"
     needs = {name: _needs(job) or [] for name, job in jobs.items()}
-    yield from ((name, "needs itself") for name in jobs if _reaches(name, needs))
+    yield from ((name, "needs itself") for name in jobs if name in before(name, needs))
     used = {job["stage"] for job in jobs.values()}
     yield from ((f"stages.{stage}", "no job is in it") for stage in config.get("stages", []) if stage not in used)
     for event, variables in SILENT.items():
@@ -153,7 +150,7 @@ def _lacks(job: dict[str, Any], events: frozenset[str]) -> Iterator[str]:
 
 
 CHECKS: dict[str, Callable[[dict[str, Any]], Found]] = {
-    "schema": _misfits,
+    "schema": functools.partial(published.misfits, "gitlab-ci"),
     "parts": _extends,
     "schema of jobs": _whole,
     "conditions": _conditions,
@@ -201,18 +198,6 @@ def _needs(job: dict[str, Any]) -> list[str] | None:
     if "needs" not in job:
         return None
     return [need if isinstance(need, str) else need["job"] for need in job["needs"]]
-
-
-def _reaches(start: str, edges: Mapping[str, list[str]]) -> bool:
-    """Whether a way leads back."""
-    seen: set[str] = set()
-    pending = list(edges[start])
-    while pending:
-        name = pending.pop()
-        if name not in seen:
-            seen.add(name)
-            pending.extend(edges.get(name, []))
-    return start in seen
 
 
 def _commands(job: dict[str, Any]) -> str:
@@ -366,37 +351,27 @@ def pipeline(files: Files) -> Pipeline:
     held: dict[str, set[str]] = {}
     for variable, scope in derive(files, "README.md", _scopes) or ():
         held.setdefault(scope, set()).add(_KINDS.get(variable, REGISTRY))
-    found: dict[str, Job] = {}
+    found: list[Job] = []
     for name, job in jobs.items():
         needs = _needs(job)
         values = {str(value) for value in job.get("variables", {}).values()}
-        found[name] = Job(
-            PATH,
-            name,
-            _commands(job),
-            events[name],
-            frozenset(_before(config["stages"], jobs, events, name) if needs is None else needs),
-            frozenset(held.get(_environment(job), set()) | ({REGISTRY} if values & _LOGINS else set())),
-            _deploys_to(job),
-            approved=job.get("when") == "manual" and job.get("allow_failure") is False,
+        found.append(
+            Job(
+                PATH,
+                name,
+                _commands(job),
+                events[name],
+                frozenset(_earlier(config["stages"], jobs, events, name) if needs is None else needs),
+                frozenset(held.get(_environment(job), set()) | ({REGISTRY} if values & _LOGINS else set())),
+                _deploys_to(job),
+                approved=job.get("when") == "manual" and job.get("allow_failure") is False,
+            )
         )
-    # What waits for a job that waits for a person waits for that person too.
-    approved = {name for name in found if any(found[other].approved for other in _chain(name, found))}
-    done = [job._replace(approved=job.name in approved) for job in found.values()]
     read = {variable for job in jobs.values() for variable in _read(job)}
-    return Pipeline(done, frozenset(read - _GIVEN))
+    return Pipeline(settled(found, together=False), frozenset(read - _GIVEN))
 
 
-def _chain(name: str, jobs: dict[str, Job]) -> set[str]:
-    found, pending = {name}, [name]
-    while pending:
-        for other in jobs[pending.pop()].needs & jobs.keys() - found:
-            found.add(other)
-            pending.append(other)
-    return found
-
-
-def _before(
+def _earlier(
     stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[str]], name: str
 ) -> Iterator[str]:
     """Without `needs`, a job waits for all of the stages before its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 CHANGE, MAIN, TAG, SCHEDULE = "change", "main", "tag", "schedule"
@@ -21,6 +22,35 @@ class Job(NamedTuple):
     credentials: frozenset[str]
     environment: str  # to which it deploys, or none
     approved: bool  # a person has to agree, before it or before a job that it waits for
+
+
+def before(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:
+    """All that one waits for, directly or not; itself too if the way leads back. What does not exist needs nothing."""
+    found: set[str] = set()
+    pending = list(needs.get(name, ()))
+    while pending:
+        other = pending.pop()
+        if other not in found:
+            found.add(other)
+            pending.extend(needs.get(other, ()))
+    return found
+
+
+def settled(jobs: Iterable[Job], *, together: bool) -> list[Job]:
+    """Jobs as the others let them be: what waits for a job that waits for a person waits for that person too.
+
+    Args:
+        jobs: those of one workflow, each as it is by itself.
+        together: whether a job starts only with all that it waits for, or without those that nothing starts too.
+    """
+    known = {job.name: job for job in jobs}
+    needs = {name: job.needs for name, job in known.items()}
+    found = []
+    for job in known.values():
+        others = [known[name] for name in before(job.name, needs) if name in known]
+        events = job.events.intersection(*(other.events for other in others if together))
+        found.append(job._replace(events=events, approved=job.approved or any(other.approved for other in others)))
+    return found
 
 
 class Pipeline(NamedTuple):

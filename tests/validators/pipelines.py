@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from tests.validators import Files, circleci, github, gitlab
-from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline
+from tests.validators.jobs import CHANGE, CLUSTER, MAIN, REGISTRY, SCHEDULE, TAG, TEMPLATE, Job, Pipeline, before
 
 Problems = Iterator[tuple[str, str]]
 
@@ -38,7 +38,7 @@ def stages(files: Files) -> Problems:
     pipeline = read(files)
     if pipeline is None:
         return
-    jobs = {job.name: job for job in pipeline.jobs}
+    needs = {job.name: job.needs for job in pipeline.jobs}
     path = pipeline.jobs[0].path
     for event, order in _ORDER.items():
         started = [job for job in pipeline.jobs if event in job.events]
@@ -51,12 +51,12 @@ def stages(files: Files) -> Problems:
             continue
         for target in _PROOFS if event != TAG else ():
             proof = next((job for job in started if target in made(job.commands)), None)
-            if proof is None or proof.name not in _before(builds[0], jobs):
+            if proof is None or proof.name not in before(builds[0].name, needs):
                 yield path, f"{event} builds without {target}"
     publish = next((job for job in pipeline.jobs if "push" in made(job.commands)), None)
     for environment, first in (("staging", publish), ("production", _deploys(pipeline, "staging"))):
         job = _deploys(pipeline, environment)
-        if job is None or job.events != {MAIN} or first is None or first.name not in _before(job, jobs):
+        if job is None or job.events != {MAIN} or first is None or first.name not in before(job.name, needs):
             yield path, f"main does not deploy to {environment} after {first.name if first else 'the push'}"
         elif job.approved != (environment == "production"):
             yield path, f"{environment} {'needs' if job.approved else 'lacks'} an approval"
@@ -70,17 +70,6 @@ def stages(files: Files) -> Problems:
 def _deploys(pipeline: Pipeline, environment: str) -> Job | None:
     command = f"make deploy ENVIRONMENT={environment}"
     return next((j for j in pipeline.jobs if command in j.commands and j.environment == environment), None)
-
-
-def _before(job: Job, jobs: dict[str, Job]) -> set[str]:
-    found: set[str] = set()
-    pending = list(job.needs)
-    while pending:
-        name = pending.pop()
-        if name not in found and name in jobs:
-            found.add(name)
-            pending.extend(jobs[name].needs)
-    return found
 
 
 def credentials(files: Files) -> Problems:

@@ -6,12 +6,9 @@ import functools
 import json
 import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
-import jsonschema_rs
-
-from tests.validators import Files, Finding
+from tests.validators import Files, Finding, published
 
 PATH = "renovate.json"
 # What Renovate looks into unasked, of the files that name images: https://docs.renovatebot.com/modules/manager/
@@ -23,22 +20,10 @@ _READ = re.compile(r".+\.(sh|mk|ya?ml)|Dockerfile|Makefile")
 
 
 @functools.cache
-def _schema() -> dict[str, Any]:
-    text = resources.files("check_jsonschema.builtin_schemas").joinpath("vendor/renovate.json").read_text()
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-@functools.cache
-def _validator() -> jsonschema_rs.Draft7Validator:
-    return jsonschema_rs.Draft7Validator(_schema())
-
-
-@functools.cache
 def _options() -> set[str]:
     """Every name that the schema knows of, at any place."""
     found: set[str] = set()
-    pending: list[Any] = [_schema()]
+    pending: list[Any] = [published.schema("renovate")]
     while pending:
         part = pending.pop()
         if isinstance(part, dict):
@@ -51,8 +36,8 @@ def _options() -> set[str]:
 
 def check(files: Files) -> Iterator[Finding]:
     config = json.loads(files[PATH])
-    for error in _validator().iter_errors(config):
-        yield Finding(PATH, ".".join(map(str, error.instance_path)), "schema", error.message)
+    for where, message in published.misfits("renovate", config):
+        yield Finding(PATH, where, "schema", message)
     # The schema allows any other key, and Renovate only warns of one.
     for where, part in _parts(config):
         for key in part.keys() - _options() - {"$schema"}:
@@ -63,8 +48,9 @@ def check(files: Files) -> Iterator[Finding]:
             if not any(_matches(pattern, path) for path in paths):
                 yield Finding(PATH, where, "patterns", f"{pattern} is the name of no file")
     for path in paths:
-        for name, version in _IMAGE.findall(files[path].decode()) if _READ.fullmatch(path) else ():
-            if not _UNASKED.fullmatch(path) and (name, version) not in _found(config, path, files):
+        if _READ.fullmatch(path) and not _UNASKED.fullmatch(path):
+            text = files[path].decode()
+            for name, version in sorted(set(_IMAGE.findall(text)) - _found(config, path, text)):
                 yield Finding(PATH, "", "images", f"does not find {name}:{version} in {path}")
 
 
@@ -76,9 +62,8 @@ def _parts(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{key}.{index}", item
 
 
-def _found(config: dict[str, Any], path: str, files: Files) -> set[tuple[str, str]]:
+def _found(config: dict[str, Any], path: str, text: str) -> set[tuple[str, str]]:
     """The images of a file that is looked into because the configuration says so."""
-    text = files[path].decode()
     found: set[tuple[str, str]] = set()
     for where, part in _parts(config):
         if any(_matches(pattern, path) for pattern in part.get("managerFilePatterns", [])):
