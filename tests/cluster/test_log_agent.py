@@ -6,8 +6,6 @@ import gzip
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 from tests.cluster import programs
 from tests.cluster.control_plane import PATIENCE
 from tests.render import Renderer
+from tests.serving import serving
 from tests.space import Answers
 
 PATH = "kubernetes/cluster/logs/config.yaml"
@@ -55,20 +54,6 @@ class Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-@contextmanager
-def receiver() -> Iterator[Receiver]:
-    """A server on a free port."""
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def configuration(projects: Renderer, folder: Path, port: int) -> Path:
     """The rendered configuration with the folders and the port of this test, each of which it must name."""
     text = projects.project(ANSWERS)[PATH].content.decode()
@@ -97,7 +82,7 @@ def log_file(folder: Path, namespace: str) -> Path:
 def test_the_logs_arrive(projects: Renderer, tmp_path: Path, environment: str) -> None:
     log_file(tmp_path, f"shop-{environment}").write_text(LOGS)
     log_file(tmp_path, "payroll-production").write_text(LOGS.replace("It broke.", "Private."))
-    with receiver() as server:
+    with serving(Receiver()) as server:
         config = configuration(projects, tmp_path, server.server_port)
         with (tmp_path / "log").open("w") as log:
             agent = subprocess.Popen(

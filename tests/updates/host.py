@@ -8,9 +8,6 @@ import email.policy
 import json
 import os
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -114,17 +111,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-
-
-@contextmanager
-def serve(folder: Path) -> Iterator[Host]:
-    """A host that runs as long as the context."""
-    host = Host(folder)
-    thread = threading.Thread(target=host.serve_forever)
-    thread.start()
-    try:
-        yield host
-    finally:
-        host.shutdown()
-        thread.join()
-        host.server_close()

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import Template
+from tests.serving import serving
 from tests.test_render import git
-from tests.updates.host import TOKEN, Host, serve
+from tests.updates.host import TOKEN, Host
 from tests.updates.project import NOW, OLDER, History, change, commit, start
 
 BRANCH = f"template-v{NOW}"
+GITHUB = {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"}
 VARIABLES = {
-    "circleci": {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"},
-    "github": {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"},
+    "circleci": GITHUB,
+    "github": GITHUB,
     "gitlab": {
         "CI_SERVER_URL": "{host}",
         "CI_PROJECT_PATH": "acme/shop",
@@ -28,21 +29,17 @@ VARIABLES = {
     },
 }
 TITLE, TEXT, HEAD, BASE = range(4)
+OF_GITHUB = ("title", "body", "head", "base")
 FIELDS = {
-    "circleci": ("title", "body", "head", "base"),
-    "github": ("title", "body", "head", "base"),
+    "circleci": OF_GITHUB,
+    "github": OF_GITHUB,
     "gitlab": ("title", "description", "source_branch", "target_branch"),
 }
 
 
-@pytest.fixture(scope="module")
-def history(template: Template, tmp_path_factory: pytest.TempPathFactory) -> History:
-    return History(tmp_path_factory.mktemp("history"), template)
-
-
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    with serve(tmp_path / "host") as host:
+    with serving(Host(tmp_path / "host")) as host:
         yield host
 
 
@@ -54,6 +51,11 @@ class Checkout:
         self.host = host
         self.provider = provider
         start(history.repository, path, {"project_name": "Shop", "ci_provider": provider}, version)
+        self.push()
+
+    def work(self, file: str, old: str, new: str) -> None:
+        """Change a file on main."""
+        change(self.path / file, old, new)
         self.push()
 
     def push(self) -> None:
@@ -93,8 +95,7 @@ class Checkout:
 @pytest.mark.parametrize("provider", VARIABLES)
 def test_a_newer_version_is_proposed_once(history: History, host: Host, tmp_path: Path, provider: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", provider)
-    change(checkout.path / "Makefile", "SERVICE := shop", "SERVICE := shop\nTEAM := ours")
-    checkout.push()
+    checkout.work("Makefile", "SERVICE := shop", "SERVICE := shop\nTEAM := ours")
     status, printed = checkout.propose()
     assert status == 0, printed
     assert host.branches() == ["main", BRANCH]
@@ -117,8 +118,7 @@ def test_a_newer_version_is_proposed_once(history: History, host: Host, tmp_path
 @pytest.mark.parametrize("provider", VARIABLES)
 def test_conflicts_are_shown_and_are_no_success(history: History, host: Host, tmp_path: Path, provider: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", provider)
-    change(checkout.path / "README.md", "## Work on it", "## Hack on it")
-    checkout.push()
+    checkout.work("README.md", "## Work on it", "## Hack on it")
     status, printed = checkout.propose()
     assert status == 1, printed
     assert "It has conflicts" in printed

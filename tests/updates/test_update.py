@@ -9,7 +9,6 @@ import pytest
 
 from tests.render import Renderer
 from tests.space import Space
-from tests.template import Template
 from tests.updates.fast_copier import FastCopier
 from tests.updates.project import (
     CHANGED,
@@ -23,11 +22,6 @@ from tests.updates.project import (
     update_again,
     work,
 )
-
-
-@pytest.fixture(scope="module")
-def history(template: Template, tmp_path_factory: pytest.TempPathFactory) -> History:
-    return History(tmp_path_factory.mktemp("history"), template)
 
 
 @pytest.fixture(scope="module")
