@@ -41,7 +41,7 @@ def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory
         project = Project(working_tree, tmp_path_factory.mktemp(request.param), language, database)
     except MissingError as missing:
         give_up(missing)
-    project.make("lint")
+    project.make("build")
     return project
 
 

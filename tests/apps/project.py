@@ -25,7 +25,7 @@ PROGRAMS: Mapping[str, Sequence[str]] = {
     "typescript": ["node", "dist/main.js"],
     "go": ["bin/app"],
 }
-"""What runs the program of each language, from the project's root and after `make lint`."""
+"""What runs the program of each language, from the project's root and after `make build`."""
 
 
 class Project:

@@ -17,7 +17,7 @@ async def get_items(request: Request) -> Items:
     return Items(request.app.state.database)
 
 
-async def require_json(content_type: Annotated[str, Header()] = "") -> None:
+async def require_json(content_type: Annotated[str, Header(include_in_schema=False)] = "") -> None:
     """Refuse a body that does not call itself JSON."""
     header = Message()
     header["Content-Type"] = content_type
