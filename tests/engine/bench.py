@@ -62,7 +62,7 @@ def services(scratch: Path, say: Say) -> dict[str, str]:
         return {"services in containers": f"not measured: {missing}"}
     template = Template(copy_working_tree(scratch / "template"))
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = [language["image"] for language in languages.values()] + list(databases.values())
+    names = images.of_languages(languages) + list(databases.values())
     notes = images.provide(engine, names, say)
     renderer = Renderer(template, Space(template))
     figures: dict[str, str] = {}

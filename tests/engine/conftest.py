@@ -72,7 +72,7 @@ def projects(template: Template, space: Space) -> Renderer:
 def engine(template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = [language["image"] for language in languages.values()] + list(databases.values()) + [images.REGISTRY]
+    names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
     try:
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
         with judge.stage("base images"), alone(tmp_path_factory):
