@@ -60,7 +60,7 @@ async def get_item(id: ItemId, items: Repository) -> Item:
     return item
 
 
-@router.delete("/{id}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/{id}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
 async def delete_item(id: ItemId, items: Repository) -> None:
     """Delete an item."""
     if not await items.delete(id):
