@@ -27,6 +27,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one variant, or else of one file, on the worker that has made it."""
+    for item in items:
+        variant = (
+            item.callspec.params.get("project")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        item.add_marker(pytest.mark.xdist_group(variant or item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it is now."""

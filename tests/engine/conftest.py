@@ -27,20 +27,26 @@ from tests.template import Template
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
-"""The modules whose tests run for each variant: test_build.py and so on."""
+"""The modules whose tests run for variants: test_build.py and so on."""
 
-GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
+"""Each database and each language, for the modules whose tests ask little of a language and take long."""
+
+LONG = {"test_prod", "test_push", "test_swarm", "test_kubernetes"}
+
+GROUPS = {"test_build": "build", "test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
 """Which modules share a worker: an engine is in one Swarm, and one node is enough. All others do too."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each variant, or for those with a database that its `databases` marker names."""
+    """Run a test for each variant, or the chosen ones, with a database that its `databases` marker names."""
     if "project" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
         databases = marker.args if marker else DATABASES
-        variants = [variant for variant in VARIANTS if variant.partition("-")[2] in databases]
+        known = CHOSEN if metafunc.module.__name__.rpartition(".")[2] in LONG else VARIANTS
+        variants = [variant for variant in known if variant.partition("-")[2] in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
@@ -50,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
-    """Three workers, as much of the time is spent waiting, for deadlines and for what is to be stable."""
+    """Four workers, as much of the time is spent waiting, for deadlines and for what is to be stable."""
 
     def _split_scope(self, nodeid: str) -> str:
         return GROUPS.get(PurePosixPath(nodeid.partition("::")[0]).stem, "others")
@@ -163,18 +169,6 @@ def tag(project: Project) -> str:
     """The commit whose image is in the registry, pushed by the script that CI runs."""
     project.ci("publish")
     return project.git("rev-parse", "HEAD")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the notes of a worker to who prints them."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["notes"] = sorted(notes)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take the notes of a worker."""
-    notes.update(node.workeroutput.get("notes", []))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
