@@ -44,7 +44,7 @@ func (r *router) handle(path string, handlers methods) {
 
 // ServeHTTP looks before the mux does: that would tidy the path up and redirect to it.
 func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	if escaped := request.URL.EscapedPath(); path.Clean(escaped) != escaped {
+	if escaped := request.URL.EscapedPath(); path.Clean(escaped) != escaped || escaped[0] != '/' {
 		problems.NotFound().Answer(w)
 		return
 	}
