@@ -30,6 +30,6 @@ func Ready(getenv func(string) string) bool {
 	if err != nil {
 		return false
 	}
-	defer response.Body.Close() //nolint:errcheck // the process ends
+	defer response.Body.Close()
 	return response.StatusCode == http.StatusOK
 }

@@ -58,7 +58,7 @@ func (h handler) Handle(ctx context.Context, record slog.Record) error {
 		first.AddAttrs(attribute)
 		return true
 	})
-	return h.Handler.Handle(ctx, first) //nolint:wrapcheck // it has said all
+	return h.Handler.Handle(ctx, first)
 }
 
 func (h handler) WithAttrs(attributes []slog.Attr) slog.Handler {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 )
 
@@ -23,7 +24,7 @@ func newConnections(listener net.Listener) *connections {
 func (c *connections) Accept() (net.Conn, error) {
 	accepted, err := c.Listener.Accept()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // net/http compares it
+		return nil, err
 	}
 	return &connection{Conn: accepted, next: true}, nil
 }
@@ -67,7 +68,7 @@ func (c *connection) Read(buffer []byte) (int, error) {
 		c.next = false
 		n = mend(buffer, n)
 	}
-	return n, err //nolint:wrapcheck // net/http looks into it
+	return n, err
 }
 
 // mend escapes stray percent signs in the path of the request that begins the buffer, as far as there is room for it.
@@ -79,7 +80,7 @@ func mend(buffer []byte, n int) int {
 	start := bytes.IndexByte(line, ' ') + 1
 	length := bytes.IndexAny(line[start:], " ?")
 	for i := start; i < start+length && n+2 <= len(buffer); i++ {
-		if buffer[i] == '%' && !(i+2 < n && isHex(buffer[i+1]) && isHex(buffer[i+2])) {
+		if buffer[i] == '%' && (i+2 >= n || !isHex(buffer[i+1]) || !isHex(buffer[i+2])) {
 			copy(buffer[i+3:n+2], buffer[i+1:n])
 			copy(buffer[i+1:], "25")
 			n, length = n+2, length+2
@@ -89,5 +90,5 @@ func mend(buffer []byte, n int) int {
 }
 
 func isHex(character byte) bool {
-	return bytes.IndexByte([]byte("0123456789ABCDEFabcdef"), character) >= 0
+	return strings.IndexByte("0123456789ABCDEFabcdef", character) >= 0
 }

@@ -78,7 +78,7 @@ func (r *recorder) Write(body []byte) (int, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(body) //nolint:wrapcheck // it is only passed on
+	return r.ResponseWriter.Write(body)
 }
 
 // Unwrap lets http.ResponseController reach what is beneath.
