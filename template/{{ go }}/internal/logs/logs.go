@@ -19,13 +19,14 @@ func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestID{}, id)
 }
 
-// New returns a logger that writes what is at least of the level, as LOG_LEVEL spells it.
-func New(w io.Writer, level string) *slog.Logger {
+// New returns a logger that writes what is at least of the level, as LOG_LEVEL spells it, and what to call at the end.
+func New(w io.Writer, level string) (logger *slog.Logger, flush func()) {
 	least := slog.LevelDebug
 	for name(least) != level {
 		least++
 	}
-	return slog.New(&handler{level: least, output: &output{Writer: w}})
+	output := &output{writer: w}
+	return slog.New(&handler{level: least, output: output}), output.flush
 }
 
 // name spells a level as LOG_LEVEL does.
@@ -40,12 +41,6 @@ func name(level slog.Level) string {
 	default:
 		return "error"
 	}
-}
-
-// output is where loggers write that came of one another.
-type output struct {
-	io.Writer
-	sync.Mutex
 }
 
 // handler writes what slog's own would, with the names and the order of fields that every service has. Renaming them is
@@ -64,7 +59,8 @@ func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return lev
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	buffer, _ := lines.Get().(*[]byte)
 	defer lines.Put(buffer)
-	line := append((*buffer)[:0], `{"time":"`...)
+	line := (*buffer)[:0]
+	line = append(line, `{"time":"`...)
 	line = record.Time.UTC().AppendFormat(line, time.RFC3339Nano)
 	line = append(line, `","level":"`...)
 	line = append(line, name(record.Level)...)
@@ -81,10 +77,8 @@ func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	line = append(line, '}', '\n')
 	*buffer = line
 
-	h.output.Lock()
-	defer h.output.Unlock()
-	_, err := h.output.Write(line)
-	return err
+	h.output.write(line, record.Level >= slog.LevelWarn)
+	return nil
 }
 
 func (h *handler) WithAttrs(fields []slog.Attr) slog.Handler {
