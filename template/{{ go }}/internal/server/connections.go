@@ -35,7 +35,9 @@ func (c *connections) note(changed net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	noted.next = noted.next || state == http.StateIdle
+	if state == http.StateIdle {
+		noted.next = true
+	}
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	if state == http.StateNew {

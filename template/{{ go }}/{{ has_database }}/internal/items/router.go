@@ -128,11 +128,11 @@ func parseQuery(query string) (after int64, limit int, err error) {
 	if err != nil {
 		return 0, 0, problems.Unprocessable(problems.Error{Location: "query", Detail: "It must be well formed."})
 	}
-	var errors []problems.Error
+	var wrong []problems.Error
 	if values.Has("after") {
 		given, ok := number(values.Get("after"))
 		if !ok {
-			errors = append(errors, problems.Error{Location: "query.after", Detail: "It must be an id."})
+			wrong = append(wrong, problems.Error{Location: "query.after", Detail: "It must be an id."})
 		}
 		after = given
 	}
@@ -140,12 +140,12 @@ func parseQuery(query string) (after int64, limit int, err error) {
 	if values.Has("limit") {
 		given, ok := number(values.Get("limit"))
 		if !ok || given > maxLimit {
-			errors = append(errors, problems.Error{Location: "query.limit", Detail: "It must be a number from 1 to 100."})
+			wrong = append(wrong, problems.Error{Location: "query.limit", Detail: "It must be a number from 1 to 100."})
 		}
 		limit = int(given)
 	}
-	if errors != nil {
-		return 0, 0, problems.Unprocessable(errors...)
+	if wrong != nil {
+		return 0, 0, problems.Unprocessable(wrong...)
 	}
 	return after, limit, nil
 }

@@ -40,17 +40,17 @@ func parse(body []byte) (newItem, error) {
 	if !utf8.Valid(body) || json.Unmarshal(body, &members) != nil || members == nil || hasHalfSurrogate(body) {
 		return newItem{}, problems.Unprocessable(problems.Error{Location: "body", Detail: "It must be a JSON object."})
 	}
-	var errors []problems.Error
+	var wrong []problems.Error
 	name, detail := parseName(members["name"])
 	if detail != "" {
-		errors = append(errors, problems.Error{Location: "body.name", Detail: detail})
+		wrong = append(wrong, problems.Error{Location: "body.name", Detail: detail})
 	}
 	delete(members, "name")
 	for _, unknown := range slices.Sorted(maps.Keys(members)) {
-		errors = append(errors, problems.Error{Location: "body." + unknown, Detail: "There is no such member."})
+		wrong = append(wrong, problems.Error{Location: "body." + unknown, Detail: "There is no such member."})
 	}
-	if errors != nil {
-		return newItem{}, problems.Unprocessable(errors...)
+	if wrong != nil {
+		return newItem{}, problems.Unprocessable(wrong...)
 	}
 	return newItem{name}, nil
 }
