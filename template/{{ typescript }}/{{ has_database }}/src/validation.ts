@@ -1,0 +1,72 @@
+/** How requests are checked against the schemas of their routes. */
+
+import { Ajv, type ErrorObject } from "ajv";
+import type { FastifySchemaCompiler } from "fastify";
+import type { TInteger, TObject } from "typebox";
+import { type Errors, invalid, notFound } from "./problems.ts";
+
+const ajv = new Ajv({ allErrors: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Returns what a body holds, which must be JSON in UTF-8. */
+export function parseJson(body: Buffer): unknown {
+  try {
+    return JSON.parse(utf8.decode(body), (key, value) => {
+      if (!key.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) {
+        throw new TypeError("half a surrogate pair");
+      }
+      return value;
+    });
+  } catch {
+    throw invalid([{ location: "body", detail: "The body is not JSON." }]);
+  }
+}
+
+/** Compiles the schema of a body, a query or a path. */
+export const compileSchema: FastifySchemaCompiler<TObject> = ({ schema, httpPart }) =>
+  httpPart === "body" ? compileBody(schema) : compileIntegers(schema, httpPart === "params");
+
+function compileBody(schema: TObject) {
+  const validate = ajv.compile(schema);
+  return (body: unknown) => (validate(body) ? { value: body } : { error: invalid(errorsOf(validate.errors ?? [])) });
+}
+
+/** One error for each place, whatever the number of rules that it breaks. */
+function errorsOf(found: ErrorObject[]): Errors {
+  const details = new Map<string, string>();
+  for (const { instancePath, params, message } of found) {
+    const member: string | undefined = params["missingProperty"] ?? params["additionalProperty"];
+    const location = `body${instancePath.replaceAll("/", ".")}${member === undefined ? "" : `.${member}`}`;
+    details.set(location, details.get(location) ?? message ?? "is not valid");
+  }
+  return Array.from(details, ([location, detail]) => ({ location, detail }));
+}
+
+/**
+ * Compiles a schema of integers, which a URL holds as text.
+ *
+ * Coercion would also take "1e1", and would round what has more than 53 bits: a schema of such has no `maximum` but an
+ * `exclusiveMaximum`, and gives a bigint.
+ */
+function compileIntegers(schema: TObject, isPath: boolean) {
+  const properties = Object.entries(schema.properties as Record<string, TInteger>);
+  return (given: Record<string, unknown>) => {
+    const value: Record<string, unknown> = {};
+    const errors: Errors = [];
+    for (const [name, { minimum = 0, maximum, exclusiveMaximum, default: fallback }] of properties) {
+      const text = given[name];
+      const most = BigInt(maximum ?? Number(exclusiveMaximum)) - (maximum === undefined ? 1n : 0n);
+      if (text === undefined) {
+        value[name] = fallback;
+      } else if (typeof text !== "string" || !/^\d+$/.test(text) || !(BigInt(text) >= minimum && BigInt(text) <= most)) {
+        errors.push({ location: `query.${name}`, detail: `must be an integer from ${minimum} to ${most}` });
+      } else {
+        value[name] = maximum === undefined ? BigInt(text) : Number(text);
+      }
+    }
+    if (errors.length > 0) {
+      return { error: isPath ? notFound() : invalid(errors) };
+    }
+    return { value };
+  };
+}
