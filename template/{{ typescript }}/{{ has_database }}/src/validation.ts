@@ -2,7 +2,7 @@
 
 import { Ajv, type ErrorObject } from "ajv";
 import type { FastifySchemaCompiler } from "fastify";
-import type { TInteger, TObject } from "typebox";
+import type { TNumberOptions, TObject } from "typebox";
 import { type Errors, invalid, notFound } from "./problems.ts";
 
 const ajv = new Ajv({ allErrors: true });
@@ -49,19 +49,20 @@ function errorsOf(found: ErrorObject[]): Errors {
  * `exclusiveMaximum`, and gives a bigint.
  */
 function compileIntegers(schema: TObject, isPath: boolean) {
-  const properties = Object.entries(schema.properties as Record<string, TInteger>);
+  const properties = Object.entries(schema.properties as Record<string, TNumberOptions>);
   return (given: Record<string, unknown>) => {
     const value: Record<string, unknown> = {};
     const errors: Errors = [];
     for (const [name, { minimum = 0, maximum, exclusiveMaximum, default: fallback }] of properties) {
       const text = given[name];
+      const number = typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : -1n;
       const most = BigInt(maximum ?? Number(exclusiveMaximum)) - (maximum === undefined ? 1n : 0n);
       if (text === undefined) {
         value[name] = fallback;
-      } else if (typeof text !== "string" || !/^\d+$/.test(text) || !(BigInt(text) >= minimum && BigInt(text) <= most)) {
+      } else if (number < minimum || number > most) {
         errors.push({ location: `query.${name}`, detail: `must be an integer from ${minimum} to ${most}` });
       } else {
-        value[name] = maximum === undefined ? BigInt(text) : Number(text);
+        value[name] = maximum === undefined ? number : Number(number);
       }
     }
     if (errors.length > 0) {

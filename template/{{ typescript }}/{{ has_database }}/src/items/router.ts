@@ -57,7 +57,7 @@ export const items: FastifyPluginCallbackTypebox<{ database: Database }> = (app,
       if (!(await items.delete(request.params.id))) {
         throw noSuchItem();
       }
-      return reply.code(204).send();
+      return reply.code(204).send(null);
     },
   );
 
