@@ -53,13 +53,14 @@ function compileIntegers(schema: TObject, isPath: boolean) {
   return (given: Record<string, unknown>) => {
     const value: Record<string, unknown> = {};
     const errors: Errors = [];
-    for (const [name, { minimum = 0, maximum, exclusiveMaximum, default: fallback }] of properties) {
+    for (const [name, { minimum = 0, maximum, exclusiveMaximum }] of properties) {
       const text = given[name];
       const number = typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : -1n;
       const most = BigInt(maximum ?? Number(exclusiveMaximum)) - (maximum === undefined ? 1n : 0n);
       if (text === undefined) {
-        value[name] = fallback;
-      } else if (number < minimum || number > most) {
+        continue;
+      }
+      if (number < minimum || number > most) {
         errors.push({ location: `query.${name}`, detail: `must be an integer from ${minimum} to ${most}` });
       } else {
         value[name] = maximum === undefined ? number : Number(number);

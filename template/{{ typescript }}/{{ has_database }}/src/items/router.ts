@@ -8,11 +8,13 @@ import { Problem, Problems } from "../problems.ts";
 import { Items } from "./repository.ts";
 import { Id, Item, NewItem, Page } from "./schemas.ts";
 
+const DEFAULT_LIMIT = 20;
+
 const tags = ["items"];
 const Params = Type.Object({ id: Id });
 const Query = Type.Object({
   after: Type.Optional(Id),
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 20 }),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_LIMIT })),
 });
 
 /** Refuses a body that does not call itself JSON. */
@@ -36,7 +38,7 @@ export const items: FastifyPluginCallbackTypebox<{ database: Database }> = (app,
   );
 
   app.get("", { schema: { tags, querystring: Query, response: { 200: Page, ...Problems } } }, async (request) => {
-    const { after = 0n, limit } = request.query;
+    const { after = 0n, limit = DEFAULT_LIMIT } = request.query;
     const found = await items.page(after, limit + 1);
     const page = found.slice(0, limit);
     return { items: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null };
