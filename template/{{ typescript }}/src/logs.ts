@@ -1,12 +1,12 @@
 /** Logs: one JSON object a line on standard output. */
 
-import { destination, type Logger, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from "pino";
 import type { LogLevel } from "./settings.ts";
 
 const LEVELS: Readonly<Record<string, string>> = { warn: "warning", fatal: "error" };
 
 /** Returns what writes the lines of at least this level. */
-export function createLogger(level: LogLevel, stream = standardOutput()): Logger {
+export function createLogger(level: LogLevel, stream: DestinationStream = standardOutput()): Logger {
   return pino(
     {
       level: level === "warning" ? "warn" : level,
