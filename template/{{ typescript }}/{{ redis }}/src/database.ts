@@ -81,7 +81,7 @@ class Connection {
       timer = setTimeout(() => {
         reject(new Error(`no answer within ${this.#timeout} ms`));
         if (this.#client === client) {
-          client.destroy();
+          this.close();
           this.#client = this.#connect();
         }
       }, this.#timeout);
@@ -94,7 +94,10 @@ class Connection {
   }
 
   close(): void {
-    this.#client.destroy();
+    const client = this.#client;
+    client.destroy();
+    // One that is being made is not there yet to be destroyed.
+    client.on("connect", () => client.destroy());
   }
 
   #connect(): RedisClientType {
