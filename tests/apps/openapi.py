@@ -84,7 +84,7 @@ def _of(node: Any, document: Document) -> Any:
         if key == "properties"
         else _of(value, document)
         for key, value in node.items()
-        if key not in WORDS and not (key in {"maximum", "exclusiveMaximum"} and value > EXACT)
+        if key not in WORDS and not (key == "maximum" and value > EXACT)
     }
     if isinstance(found.get("required"), list):
         found["required"] = sorted(found["required"])

@@ -2,10 +2,10 @@
 
 import { Ajv, type ErrorObject } from "ajv";
 import type { FastifySchemaCompiler } from "fastify";
-import type { TNumberOptions, TObject } from "typebox";
 import { type Errors, invalid, notFound } from "./problems.ts";
 
 const ajv = new Ajv({ allErrors: true });
+const LARGEST = 2n ** 63n - 1n;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Returns what a body holds, which must be JSON in UTF-8. */
@@ -22,11 +22,22 @@ export function parseJson(body: Buffer): unknown {
   }
 }
 
+/** The schemas of this service's bodies, queries and paths. */
+interface Schema {
+  readonly properties: Readonly<Record<string, Integer>>;
+}
+
+interface Integer {
+  readonly format?: string;
+  readonly minimum: number;
+  readonly maximum?: number;
+}
+
 /** Compiles the schema of a body, a query or a path. */
-export const compileSchema: FastifySchemaCompiler<TObject> = ({ schema, httpPart }) =>
+export const compileSchema: FastifySchemaCompiler<Schema> = ({ schema, httpPart }) =>
   httpPart === "body" ? compileBody(schema) : compileIntegers(schema, httpPart === "params");
 
-function compileBody(schema: TObject) {
+function compileBody(schema: object) {
   const validate = ajv.compile(schema);
   return (body: unknown) => (validate(body) ? { value: body } : { error: invalid(errorsOf(validate.errors ?? [])) });
 }
@@ -45,25 +56,22 @@ function errorsOf(found: ErrorObject[]): Errors {
 /**
  * Compiles a schema of integers, which a URL holds as text.
  *
- * Coercion would also take "1e1", and would round what has more than 53 bits: a schema of such has no `maximum` but an
- * `exclusiveMaximum`, and gives a bigint.
+ * Coercion would also take "1e1", and would round what has more than 53 bits: those of the format int64 become bigints.
  */
-function compileIntegers(schema: TObject, isPath: boolean) {
-  const properties = Object.entries(schema.properties as Record<string, TNumberOptions>);
+function compileIntegers({ properties }: Schema, isPath: boolean) {
   return (given: Record<string, unknown>) => {
     const value: Record<string, unknown> = {};
     const errors: Errors = [];
-    for (const [name, { minimum = 0, maximum, exclusiveMaximum }] of properties) {
+    for (const [name, { format, minimum, maximum = LARGEST }] of Object.entries(properties)) {
       const text = given[name];
       const number = typeof text === "string" && /^\d+$/.test(text) ? BigInt(text) : -1n;
-      const most = BigInt(maximum ?? Number(exclusiveMaximum)) - (maximum === undefined ? 1n : 0n);
       if (text === undefined) {
         continue;
       }
-      if (number < minimum || number > most) {
-        errors.push({ location: `query.${name}`, detail: `must be an integer from ${minimum} to ${most}` });
+      if (number < minimum || number > maximum) {
+        errors.push({ location: `query.${name}`, detail: `must be an integer from ${minimum} to ${maximum}` });
       } else {
-        value[name] = maximum === undefined ? number : Number(number);
+        value[name] = format === "int64" ? number : Number(number);
       }
     }
     if (errors.length > 0) {

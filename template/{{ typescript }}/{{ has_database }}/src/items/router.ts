@@ -1,8 +1,7 @@
 /** The items API. */
 
-import type { FastifyPluginCallbackTypebox } from "@fastify/type-provider-typebox";
+import type { FastifyPluginCallbackJsonSchemaToTs } from "@fastify/type-provider-json-schema-to-ts";
 import type { onRequestHookHandler } from "fastify";
-import { Type } from "typebox";
 import type { Database } from "../database.ts";
 import { Problem, Problems } from "../problems.ts";
 import { Items } from "./repository.ts";
@@ -11,11 +10,18 @@ import { Id, Item, NewItem, Page } from "./schemas.ts";
 const DEFAULT_LIMIT = 20;
 
 const tags = ["items"];
-const Params = Type.Object({ id: Id });
-const Query = Type.Object({
-  after: Type.Optional(Id),
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: DEFAULT_LIMIT })),
-});
+const NoContent = { type: "null", description: "No content" } as const;
+const Params = { type: "object", properties: { id: Id }, required: ["id"] } as const;
+const Query = {
+  type: "object",
+  properties: { after: Id, limit: { type: "integer", minimum: 1, maximum: 100, default: DEFAULT_LIMIT } },
+} as const;
+
+/** A plug-in whose handlers get what `compileIntegers` makes of integers of 64 bits. */
+type Plugin = FastifyPluginCallbackJsonSchemaToTs<{
+  Options: { database: Database };
+  ValidatorSchemaOptions: { deserialize: [{ pattern: { type: "integer"; format: "int64" }; output: bigint }] };
+}>;
 
 /** Refuses a body that does not call itself JSON. */
 const requireJson: onRequestHookHandler = ({ headers }, _reply, done) => {
@@ -25,7 +31,7 @@ const requireJson: onRequestHookHandler = ({ headers }, _reply, done) => {
 
 const noSuchItem = () => new Problem(404, "There is no such item.");
 
-export const items: FastifyPluginCallbackTypebox<{ database: Database }> = (app, { database }, done) => {
+export const items: Plugin = (app, { database }, done) => {
   const items = new Items(database);
 
   app.post(
@@ -54,7 +60,7 @@ export const items: FastifyPluginCallbackTypebox<{ database: Database }> = (app,
 
   app.delete(
     "/:id",
-    { schema: { tags, params: Params, response: { 204: { type: "null", description: "No content" }, ...Problems } } },
+    { schema: { tags, params: Params, response: { 204: NoContent, ...Problems } } },
     async (request, reply) => {
       if (!(await items.delete(request.params.id))) {
         throw noSuchItem();
