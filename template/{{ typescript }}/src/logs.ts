@@ -22,7 +22,7 @@ export function createLogger(level: LogLevel, stream: DestinationStream = standa
 
 /** Standard output, written to many lines at a time: each call of the kernel costs as much as a request. */
 function standardOutput() {
-  const stream = destination({ dest: 1, sync: false, minLength: 4096, periodicFlush: 100 });
+  const stream = destination({ dest: 1, sync: true, minLength: 4096, periodicFlush: 100 });
   process.on("exit", () => stream.flushSync());
   return stream;
 }
