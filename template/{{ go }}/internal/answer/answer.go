@@ -9,22 +9,33 @@ import (
 	"strconv"
 )
 
+// MediaType is that of every answer but a problem.
+const MediaType = "application/json"
+
 // JSON answers with a value.
 func JSON(w http.ResponseWriter, status int, value any) error {
-	return As(w, "application/json", status, value)
+	body, err := Encode(value)
+	if err == nil {
+		Write(w, MediaType, status, body)
+	}
+	return err
 }
 
-// As answers with a value as JSON of a media type.
-func As(w http.ResponseWriter, mediaType string, status int, value any) error {
+// Encode returns a value as JSON.
+func Encode(value any) ([]byte, error) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode an answer: %w", err)
 	}
+	return body.Bytes(), nil
+}
+
+// Write answers with a body.
+func Write(w http.ResponseWriter, mediaType string, status int, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Content-Length", strconv.Itoa(body.Len()))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes()) // a client that has left misses nothing
-	return nil
+	_, _ = w.Write(body) // a client that has left misses nothing
 }

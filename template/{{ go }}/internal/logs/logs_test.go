@@ -1,7 +1,10 @@
 package logs_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"io"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -13,19 +16,24 @@ import (
 func TestALineIsAnObject(t *testing.T) {
 	var output strings.Builder
 	ctx := logs.WithRequestID(t.Context(), "one")
-	logs.New(&output, "info").With("legs", 4).WarnContext(ctx, "Beware of the\ndog", "teeth", 42)
+	logger, flush := logs.New(&output, "info")
+	logger.With("legs", 4).WithGroup("mouth").InfoContext(ctx, "Beware of the\n\"dog\"", "teeth", 42,
+		"word", "wüff", "sleeps", 1500*time.Millisecond, "error", io.EOF, "of", []string{"Zoë"},
+		slog.Group("tail", "wags", true))
+	flush()
 
 	var line map[string]any
 	if err := json.Unmarshal([]byte(output.String()), &line); err != nil {
-		t.Fatal(err)
+		t.Fatal(err, output.String())
 	}
-	text, ok := line["time"].(string)
-	if when, err := time.Parse(time.RFC3339, text); !ok || err != nil || when.Location() != time.UTC {
+	text, _ := line["time"].(string)
+	if when, err := time.Parse(time.RFC3339, text); err != nil || when.Location() != time.UTC {
 		t.Errorf("the time is %v", line["time"])
 	}
 	delete(line, "time")
 	want := map[string]any{
-		"level": "warning", "message": "Beware of the\ndog", "request_id": "one", "legs": 4.0, "teeth": 42.0,
+		"level": "info", "message": "Beware of the\n\"dog\"", "request_id": "one", "legs": 4.0, "mouth.teeth": 42.0,
+		"mouth.word": "wüff", "mouth.sleeps": 1.5, "mouth.error": "EOF", "mouth.of": []any{"Zoë"}, "mouth.tail.wags": true,
 	}
 	if !reflect.DeepEqual(line, want) {
 		t.Errorf("got %v", line)
@@ -33,18 +41,41 @@ func TestALineIsAnObject(t *testing.T) {
 }
 
 func TestTheLevelLeavesOutWhatIsLess(t *testing.T) {
-	for level, lines := range map[string]int{"debug": 4, "info": 3, "warning": 2, "error": 1} {
+	for level, want := range map[string]string{
+		"debug":   "debug info warning error ",
+		"info":    "info warning error ",
+		"warning": "warning error ",
+		"error":   "error ",
+	} {
 		var output strings.Builder
-		logger := logs.New(&output, level)
+		logger, _ := logs.New(&output, level)
 		logger.Debug("One.")
 		logger.Info("Two.")
 		logger.Warn("Three.")
 		logger.Error("Four.")
-		if got := strings.Count(output.String(), "\n"); got != lines {
-			t.Errorf("%s: %d lines", level, got)
+		var got strings.Builder
+		for text := range strings.Lines(output.String()) {
+			var line struct{ Level string }
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				t.Fatal(err)
+			}
+			got.WriteString(line.Level + " ")
 		}
-		if !strings.Contains(output.String(), `"level":"`+level+`"`) {
-			t.Errorf("%s is not among %s", level, output.String())
+		if got.String() != want {
+			t.Errorf("%s: got %s", level, got.String())
+		}
+	}
+}
+
+func TestLinesAreWrittenAMomentLater(t *testing.T) {
+	reader, writer := io.Pipe()
+	logger, _ := logs.New(writer, "info")
+	logger.Info("One.")
+	logger.Info("Two.")
+	lines := bufio.NewScanner(reader)
+	for range 2 {
+		if !lines.Scan() {
+			t.Fatal(lines.Err())
 		}
 	}
 }

@@ -57,7 +57,7 @@ func record(logger *slog.Logger, r *http.Request, status int, duration time.Dura
 		slog.String("route", route),
 		slog.String("path", r.URL.Path),
 		slog.Int("status", status),
-		slog.Float64("duration", duration.Seconds()),
+		slog.Duration("duration", duration),
 	)
 }
 

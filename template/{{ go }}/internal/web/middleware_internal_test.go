@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 func TestAFailureTellsNothingOfTheInside(t *testing.T) {
 	var output strings.Builder
-	logger := logs.New(&output, "info")
+	logger, _ := logs.New(&output, "info")
 	router := newRouter(logger)
 	router.handle("/panic", methods{http.MethodGet: func(http.ResponseWriter, *http.Request) error {
 		panic("the inside")
@@ -37,7 +38,8 @@ func TestAFailureTellsNothingOfTheInside(t *testing.T) {
 }
 
 func TestHalfAnAnswerIsCutOff(t *testing.T) {
-	handler := withRequests(logs.New(&strings.Builder{}, "error"), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	logger, _ := logs.New(io.Discard, "error")
+	handler := withRequests(logger, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("half"))
 		panic("the inside")
 	}))

@@ -30,11 +30,12 @@ type page struct {
 // TestMain refuses a database that tests may not empty.
 func TestMain(m *testing.M) {
 	loaded, err := settings.Load(os.Getenv)
-	if err == nil && !strings.HasSuffix(loaded.Database.Name, "test") {
-		err = fmt.Errorf("The tests empty their database: %s does not end in test.", loaded.Database.Name)
-	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if name := loaded.Database.Name; !strings.HasSuffix(name, "test") {
+		fmt.Fprintf(os.Stderr, "The tests empty their database: %s does not end in test.\n", name)
 		os.Exit(2)
 	}
 	os.Exit(m.Run())
@@ -130,9 +131,9 @@ func TestItemsComeInPages(t *testing.T) {
 	if got := list(t, service, ""); got.Items == nil || len(got.Items) != 0 || got.Next != nil {
 		t.Errorf("at first there is %v", got)
 	}
-	var items []item
-	for number := range 21 {
-		items = append(items, create(t, service, fmt.Sprintf("Item %d", number)))
+	items := make([]item, 21)
+	for i := range items {
+		items[i] = create(t, service, fmt.Sprintf("Item %d", i))
 	}
 	for _, test := range []struct {
 		query       string

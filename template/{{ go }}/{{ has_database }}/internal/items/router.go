@@ -153,5 +153,5 @@ func parseQuery(query string) (after int64, limit int, err error) {
 // number reads a positive integer of 64 bits.
 func number(text string) (int64, bool) {
 	parsed, err := strconv.ParseUint(text, 10, 63)
-	return int64(parsed), err == nil && parsed > 0 //nolint:gosec // it has 63 bits
+	return int64(parsed), err == nil && parsed > 0
 }

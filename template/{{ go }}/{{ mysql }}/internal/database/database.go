@@ -94,8 +94,7 @@ func (d *Database) Do(ctx context.Context, work func(context.Context, *sql.Conn)
 
 // isBroken tells whether the connection broke, or is about to.
 func isBroken(err error) bool {
-	var told *mysql.MySQLError
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return told.Number == serverShutdown
 	}
 	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)

@@ -15,7 +15,8 @@ import (
 // empty migrates the database and deletes the items.
 func empty(t *testing.T, database *database.Database) {
 	t.Helper()
-	if err := migrate.Up(t.Context(), webtest.Settings(t).Database, logs.New(t.Output(), "info")); err != nil {
+	logger, _ := logs.New(t.Output(), "error")
+	if err := migrate.Up(t.Context(), webtest.Settings(t).Database, logger); err != nil {
 		t.Fatal(err)
 	}
 	err := database.Do(t.Context(), func(ctx context.Context, connection *pgxpool.Conn) error {
