@@ -34,7 +34,7 @@ CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
 """Each database and each language, for tests that ask little of a language and take long: all but some of builds."""
 
 GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
-"""Which modules share a worker: an engine is in one Swarm, and one node is enough. Builds share one for each language."""
+"""Which modules share a worker: an engine is in one Swarm, and one node is enough. The builds of a language do too."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
