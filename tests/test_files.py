@@ -13,6 +13,13 @@ from tests.validators import go_code, makefiles, python_code, text, typescript_c
 LOCKS = ("pyproject.toml", "requirements*.txt", "package*.json", "*go.mod", "*go.sum")
 """What every language names its dependencies in."""
 
+LOCKED = {
+    "pyproject.toml": python_code.check_project,
+    "package.json": typescript_code.check_lock,
+    "go.mod": go_code.check_modules,
+}
+"""What looks whether the dependencies that such a file names are locked."""
+
 
 def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judge: Judge) -> None:
     judge(renderer.each("*.yml", "*.yaml"), yaml_files.check)
@@ -81,10 +88,6 @@ def test_gofmt_changes_no_go(renderer: Renderer, judge: Judge, tmp_path: Path) -
 
 def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
     distinct = list(renderer.distinct(*LOCKS))
-    for name, check in {
-        "pyproject.toml": python_code.check_project,
-        "package.json": typescript_code.check_lock,
-        "go.mod": go_code.check_modules,
-    }.items():
+    for name, check in LOCKED.items():
         judge([one for one in distinct if name in one.files], check)
     judge(renderer.each("requirements*.txt"), python_code.check_locks)

@@ -42,7 +42,8 @@ func program(t *testing.T, command string, variables map[string]string) (*exec.C
 func TestWrongSettingsEndIt(t *testing.T) {
 	started, output := program(t, "serve", map[string]string{"PORT": "80"})
 	_ = started.Run()
-	if got := output.String(); started.ProcessState.ExitCode() != 2 || got != "PORT: must be a number from 1024 to 65535\n" {
+	want := "PORT: must be a number from 1024 to 65535\n"
+	if got := output.String(); started.ProcessState.ExitCode() != 2 || got != want {
 		t.Errorf("exit %d: %s", started.ProcessState.ExitCode(), got)
 	}
 }

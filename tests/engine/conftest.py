@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,36 +31,37 @@ COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 """The modules whose tests run for variants: test_build.py and so on."""
 
 CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
-"""Each database and each language, for the modules whose tests ask little of a language and take long."""
+"""Each database and each language, for tests that ask little of a language and take long: all but some of builds."""
 
-LONG = {"test_prod", "test_push", "test_swarm", "test_kubernetes"}
-
-GROUPS = {"test_build": "build", "test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
-"""Which modules share a worker: an engine is in one Swarm, and one node is enough. All others do too."""
+GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+"""Which modules share a worker: an engine is in one Swarm, and one node is enough. The builds of a language do too."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each variant, or the chosen ones, with a database that its `databases` marker names."""
+    """Run a test for the chosen variants, or for all, with a database that its `databases` marker names."""
     if "project" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
         databases = marker.args if marker else DATABASES
-        known = CHOSEN if metafunc.module.__name__.rpartition(".")[2] in LONG else VARIANTS
+        known = VARIANTS if metafunc.definition.get_closest_marker("every_variant") else CHOSEN
         variants = [variant for variant in known if variant.partition("-")[2] in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker."""
+    """Know the markers."""
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
+    config.addinivalue_line("markers", "every_variant: run the test on every language with every database")
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
-    """Four workers, as much of the time is spent waiting, for deadlines and for what is to be stable."""
+    """More workers than cores, as much of the time is spent waiting, for deadlines and for what is to be stable."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return GROUPS.get(PurePosixPath(nodeid.partition("::")[0]).stem, "others")
+        module, _, test = nodeid.partition("::")
+        built = re.search(r"\[([a-z]+)-", test) if PurePosixPath(module).stem == "test_build" else None
+        return built[1] if built else GROUPS.get(PurePosixPath(module).stem, "others")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -43,6 +43,8 @@ def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None
         raise MissingError(
             "No image registry answers; .ci/in-debian .ci/with-docker make test-engine works with stand-ins"
         )
+    for host in {name.partition("/")[0] for name in missing} - {"docker.io"}:
+        _mirror(host)
     _import_debian(engine, progress)
     progress(f"Building stand-ins for {', '.join(map(short, missing))}: a minute, once.")
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -65,6 +67,14 @@ def _pulled(engine: Engine, name: str) -> bool:
         return False
     (image,) = engine.inspect(name)
     return LABEL not in (image["Config"]["Labels"] or {})
+
+
+def _mirror(host: str) -> None:
+    """Let a registry's name lead to ours: the engine asks one before it asks Docker Hub, and before no other."""
+    hosts = Path("/etc/hosts")  # a copy that with-docker has made
+    line = f"{os.environ['MIRROR']} {host}\n"
+    if line not in (told := hosts.read_text()):
+        hosts.write_text(told + line)
 
 
 def _stand_in(engine: Engine, name: str, mirror: str) -> str:

@@ -34,6 +34,7 @@ def test_both_tags_are_one_image(project: Project, engine: Engine, image: str) -
     assert tagged["Id"] == latest["Id"]
 
 
+@pytest.mark.every_variant
 def test_the_image_says_how_it_runs(project: Project, engine: Engine, image: str) -> None:
     (found,) = engine.inspect(image)
     config = found["Config"]
@@ -45,6 +46,7 @@ def test_the_image_says_how_it_runs(project: Project, engine: Engine, image: str
     assert f"SERVICE_VERSION={image.rpartition(':')[2]}" in config["Env"]
 
 
+@pytest.mark.every_variant
 def test_no_file_of_the_image_belongs_to_its_user(engine: Engine, image: str, tmp_path: Path) -> None:
     """Whatever the user could change is lost with the container, and could be planted there."""
     archive = tmp_path / "image.tar"
@@ -59,6 +61,7 @@ def test_no_file_of_the_image_belongs_to_its_user(engine: Engine, image: str, tm
     assert [name for name in owned if name.strip("/") != "home/nonroot"] == []
 
 
+@pytest.mark.every_variant
 def test_a_changed_line_of_source_reuses_the_dependencies(project: Project, engine: Engine, image: str) -> None:
     source, lock = SOURCES[project.language]
     changed = project.path / source
@@ -83,6 +86,7 @@ def _steps(output: str) -> dict[str, bool]:
     return {step: bool(re.search(rf"^#{number} CACHED$", output, re.MULTILINE)) for number, step in steps.items()}
 
 
+@pytest.mark.every_variant
 def test_the_tests_run_in_the_container_as_ci_runs_them(project: Project) -> None:
     reports = project.path / "reports"
     output = project.ci("test")

@@ -355,10 +355,8 @@ SETTINGS = ("app/settings.py", "src/settings.ts", "internal/settings/settings.go
 def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
     """The app reads what it is told of its database, and wants nothing else."""
     path = next(path for path in SETTINGS if path in files)
-    fields = {
-        name.upper()
-        for name in derive(files, path, matching(r"""\b(database_[a-z]+): |["'](DATABASE_[A-Z]+)["']""")) or ()
-    }
+    named_there = derive(files, path, matching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")) or ()
+    fields = {name.upper() for name in named_there}
     read = {f"{name}_FILE" if name == "DATABASE_PASSWORD" else name for name in fields}
     for name in sorted(read ^ {name for name in settings(files) if name.startswith("DATABASE_")}):
         yield path, f"reads {name}, which nothing sets" if name in read else f"does not read {name}"

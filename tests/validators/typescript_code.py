@@ -50,7 +50,7 @@ def _lint(files: Files, programs: Path, folder: Path) -> Iterator[Finding]:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
     done = subprocess.run(
-        [programs / "biome", "ci", "--reporter=json", "--max-diagnostics=none", "."],
+        [programs / "biome", "ci", "--colors=off", "--reporter=json", "--max-diagnostics=none", "."],
         cwd=folder,
         env=os.environ | {"PATH": toolchains.path()},
         capture_output=True,

@@ -24,7 +24,8 @@ func TestAStoppingServiceIsAliveButNotReady(t *testing.T) {
 	if answer := service.Get(t, "/livez"); answer.Status != http.StatusOK {
 		t.Errorf("got %d", answer.Status)
 	}
-	if detail, _ := service.Get(t, "/readyz").Problem(t, http.StatusServiceUnavailable); detail != "The service is stopping." {
+	detail, _ := service.Get(t, "/readyz").Problem(t, http.StatusServiceUnavailable)
+	if detail != "The service is stopping." {
 		t.Errorf("got %q", detail)
 	}
 }

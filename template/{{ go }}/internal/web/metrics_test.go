@@ -15,7 +15,8 @@ import (
 func count(t *testing.T, method, route string, status int) int {
 	t.Helper()
 	scraped := httptest.NewRecorder()
-	metrics.Handler().ServeHTTP(scraped, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	metrics.Handler().ServeHTTP(scraped, request)
 	line := regexp.MustCompile(regexp.QuoteMeta(fmt.Sprintf(
 		`http_request_duration_seconds_count{method=%q,route=%q,status="%d"} `, method, route, status,
 	)) + `(\d+)`).FindStringSubmatch(scraped.Body.String())

@@ -22,11 +22,13 @@ func TestAFailureTellsNothingOfTheInside(t *testing.T) {
 	}})
 	for _, path := range []string{"/panic", "/error"} {
 		answer := httptest.NewRecorder()
-		withRequests(logger, router).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		withRequests(logger, router).ServeHTTP(answer, request)
 		if answer.Code != http.StatusInternalServerError || answer.Header().Get("X-Request-ID") == "" {
 			t.Errorf("%s: %d %v", path, answer.Code, answer.Header())
 		}
-		if got := answer.Body.String(); !strings.Contains(got, `"The service failed to answer."`) || strings.Contains(got, "inside") {
+		got := answer.Body.String()
+		if !strings.Contains(got, `"The service failed to answer."`) || strings.Contains(got, "inside") {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
@@ -48,5 +50,6 @@ func TestHalfAnAnswerIsCutOff(t *testing.T) {
 			t.Errorf("the server is told %v", failure)
 		}
 	}()
-	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	handler.ServeHTTP(httptest.NewRecorder(), request)
 }

@@ -12,7 +12,7 @@ import (
 	"app/internal/database"
 )
 
-// repository is the items: a sorted set of JSON documents whose scores are the ids, so that one command does each thing.
+// repository is the items: a sorted set of JSON documents whose scores are the ids, so that a command does each thing.
 type repository struct {
 	database *database.Database
 }

@@ -1,0 +1,28 @@
+/** Metrics for Prometheus, on a port of their own. */
+
+import { createServer, type Server } from "node:http";
+import { collectDefaultMetrics, Histogram, register } from "prom-client";
+
+collectDefaultMetrics();
+
+export const requestDuration = new Histogram({
+  name: "http_request_duration_seconds",
+  help: "How long requests took.",
+  labelNames: ["method", "route", "status"],
+});
+
+/** Returns the server of the metrics, which listens on all interfaces. */
+export function serveMetrics(port: number): Promise<Server> {
+  const server = createServer(async (request, response) => {
+    if (request.url !== "/metrics") {
+      response.writeHead(404).end();
+      return;
+    }
+    response.setHeader("Content-Type", register.contentType);
+    response.end(await register.metrics());
+  });
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, () => resolve(server));
+  });
+}
