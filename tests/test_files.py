@@ -91,3 +91,16 @@ def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
     for name, check in LOCKED.items():
         judge([one for one in distinct if name in one.files], check)
     judge(renderer.each("requirements*.txt"), python_code.check_locks)
+
+
+def test_every_project_wants_the_oldest_version_that_it_says(renderer: Renderer, template: Template) -> None:
+    oldest = {name: language["oldest"] for name, language in template.table("versions", "languages").items()}
+    wanted = {
+        "package.json": f'"node": ">={oldest["typescript"]}"',
+        "*go.mod": f"\ngo {oldest['go']}.0\n",
+        "pyproject.toml": f'requires-python = ">={oldest["python"]}"',
+    }
+    for pattern, line in wanted.items():
+        for one in renderer.each(pattern):
+            for path, content in one.files.items():
+                assert line in content.decode(), f"{path} with {one}"
