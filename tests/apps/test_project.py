@@ -9,7 +9,7 @@ from tests.apps.project import Project
 from tests.apps.servers import Server
 
 PASSED = {
-    "python": r"^\d{2,} passed",
+    "python": r"^=+ \d{2,} passed",
     "typescript": r"^. pass \d{2,}$",
     "go": r"^DONE \d{2,} tests",
 }
