@@ -132,9 +132,6 @@ function connection(settings: Settings): mysql.ConnectionOptions {
     password: settings.databasePassword,
     charset: "utf8mb4",
     timezone: "Z",
-    // As strings: a number would lose the last digits of an integer of 64 bits.
-    supportBigNumbers: true,
-    bigNumberStrings: true,
     connectTimeout: TIMEOUT,
     ...tlsOptions(settings),
   };

@@ -12,9 +12,6 @@ const PING_TIMEOUT = 1000;
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNAVAILABLE = /^(08|28|3D|40|53|55|57|58)/;
 
-// By itself the driver leaves an integer of 64 bits a string.
-pg.types.setTypeParser(pg.types.builtins.INT8, BigInt);
-
 /** The database does not answer. */
 export class DatabaseUnavailableError extends Error {
   constructor(cause: unknown) {

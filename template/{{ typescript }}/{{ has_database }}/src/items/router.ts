@@ -5,7 +5,7 @@ import type { onRequestHookHandler } from "fastify";
 import type { Database } from "../database.ts";
 import { Problem, Problems } from "../problems.ts";
 import { Items } from "./repository.ts";
-import { Id, type Int64, Item, NewItem, Page } from "./schemas.ts";
+import { Id, Item, NewItem, Page } from "./schemas.ts";
 
 const DEFAULT_LIMIT = 20;
 
@@ -17,11 +17,10 @@ const Query = {
   properties: { after: Id, limit: { type: "integer", minimum: 1, maximum: 100, default: DEFAULT_LIMIT } },
 } as const;
 
-/** A plug-in whose handlers take and return integers of 64 bits as bigints, as `compileIntegers` makes them. */
+/** A plug-in whose handlers get what `compileIntegers` makes of integers of 64 bits. */
 type Plugin = FastifyPluginCallbackJsonSchemaToTs<{
   Options: { database: Database };
-  ValidatorSchemaOptions: { deserialize: [Int64] };
-  SerializerSchemaOptions: { deserialize: [Int64] };
+  ValidatorSchemaOptions: { deserialize: [{ pattern: { type: "integer"; format: "int64" }; output: bigint }] };
 }>;
 
 /** Refuses a body that does not call itself JSON. */

@@ -5,14 +5,8 @@ import type { FromSchema } from "json-schema-to-ts";
 // Something other than white space; and no NUL, which not every database can store.
 const NAME_PATTERN = "^[^\\x00]*[^\\x00\\p{White_Space}][^\\x00]*$";
 
-/** An integer of 64 bits, of which a number would lose the last digits. */
-const Int64 = { type: "integer", format: "int64" } as const;
-
-/** What an integer of 64 bits is in this program. */
-export type Int64 = { pattern: typeof Int64; output: bigint };
-
 /** A positive integer of 64 bits. */
-export const Id = { ...Int64, minimum: 1 } as const;
+export const Id = { type: "integer", format: "int64", minimum: 1 } as const;
 
 /** What a client gives. */
 export const NewItem = {
@@ -25,15 +19,15 @@ export const NewItem = {
 /** What it gets. */
 export const Item = {
   type: "object",
-  properties: { id: Int64, name: { type: "string" }, created_at: { type: "string" } },
+  properties: { id: { type: "integer" }, name: { type: "string" }, created_at: { type: "string" } },
   required: ["id", "name", "created_at"],
 } as const;
 
-export type Item = FromSchema<typeof Item, { deserialize: [Int64] }>;
+export type Item = FromSchema<typeof Item>;
 
 /** Some items, and the id to ask on after: null at the end. */
 export const Page = {
   type: "object",
-  properties: { items: { type: "array", items: Item }, next: { anyOf: [Int64, { type: "null" }] } },
+  properties: { items: { type: "array", items: Item }, next: { type: ["integer", "null"] } },
   required: ["items", "next"],
 } as const;

@@ -5,7 +5,7 @@ import type { Database } from "../database.ts";
 import type { Item } from "./schemas.ts";
 
 interface Row extends RowDataPacket {
-  readonly id: string;
+  readonly id: number;
   readonly name: string;
   readonly created_at: Date;
 }
@@ -25,7 +25,7 @@ export class Items {
       "INSERT INTO items (name, created_at) VALUES (?, ?)",
       [name, createdAt],
     );
-    return { id: BigInt(insertId), name, created_at: createdAt.toISOString() };
+    return { id: insertId, name, created_at: createdAt.toISOString() };
   }
 
   /** Returns the first items with a greater id. */
@@ -51,5 +51,5 @@ export class Items {
 }
 
 function toItem({ id, name, created_at }: Row): Item {
-  return { id: BigInt(id), name, created_at: created_at.toISOString() };
+  return { id, name, created_at: created_at.toISOString() };
 }

@@ -4,7 +4,7 @@ import type { Database } from "../database.ts";
 import type { Item } from "./schemas.ts";
 
 interface Row {
-  readonly id: bigint;
+  readonly id: string;
   readonly name: string;
   readonly created_at: Date;
 }
@@ -49,5 +49,5 @@ export class Items {
 }
 
 function toItem({ id, name, created_at }: Row): Item {
-  return { id, name, created_at: created_at.toISOString() };
+  return { id: Number(id), name, created_at: created_at.toISOString() };
 }

@@ -3,12 +3,6 @@
 import type { Database } from "../database.ts";
 import type { Item } from "./schemas.ts";
 
-interface Stored {
-  readonly id: number;
-  readonly name: string;
-  readonly created_at: string;
-}
-
 /** The items: a sorted set of JSON documents whose scores are the ids, so that one command does each thing. */
 export class Items {
   readonly #database: Database;
@@ -23,9 +17,9 @@ export class Items {
   create(name: string): Promise<Item> {
     return this.#database.run(async (redis) => {
       const id = await redis.incr(`${this.#key}:last-id`);
-      const item = { id, name, created_at: new Date().toISOString() };
+      const item: Item = { id, name, created_at: new Date().toISOString() };
       await redis.zAdd(this.#key, { score: id, value: JSON.stringify(item) });
-      return toItem(item);
+      return item;
     });
   }
 
@@ -50,10 +44,6 @@ export class Items {
     const found = await this.#database.run((redis) =>
       redis.zRange(this.#key, first, last, { BY: "SCORE", LIMIT: { offset: 0, count } }),
     );
-    return found.map((text) => toItem(JSON.parse(text)));
+    return found.map((text) => JSON.parse(text));
   }
-}
-
-function toItem({ id, name, created_at }: Stored): Item {
-  return { id: BigInt(id), name, created_at };
 }
