@@ -16,6 +16,7 @@ declare module "fastify" {
 
 export const BODY_LIMIT = 64 * 1024;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+const STANDARD = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]);
 const PROBES = new Set(["/livez", "/readyz"]);
 
 /** Returns the client's id of a request, or another if that is none. */
@@ -81,7 +82,8 @@ export function handleRequests(app: FastifyInstance, state: State): Methods {
 function record(request: FastifyRequest, status: number, duration: number): void {
   const { method, originalUrl } = request;
   const route = request.routeOptions.config.route ?? "unmatched";
-  requestDuration.observe({ method, route, status }, duration);
+  // What HTTP does not define, clients choose, and every new label value would stay in memory.
+  requestDuration.observe({ method: STANDARD.has(method) ? method : "other", route, status }, duration);
 
   let level: "debug" | "info" | "error" = "info";
   if (status >= 500) {

@@ -28,6 +28,12 @@ test("clients cannot add routes", async (context) => {
   assert.equal(await count("GET", "unmatched", 404), 2);
 });
 
+test("clients cannot add methods", async (context) => {
+  const { app } = createService(context);
+  await app.inject({ method: "PROPFIND" as "GET", url: "/livez" });
+  assert.equal(await count("other", "/livez", 405), 1);
+});
+
 test("metrics are served at their path alone", async (context) => {
   const server = await serveMetrics(0);
   context.after(() => server.close());
