@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"crypto/rand"
 	"log/slog"
 	"net/http"
@@ -35,7 +36,7 @@ func withRequests(logger *slog.Logger, next http.Handler) http.Handler {
 					problems.Failure().Answer(answer)
 				}
 			}
-			record(logger, r, answer.status, time.Since(start))
+			record(logger, r, cmp.Or(answer.status, http.StatusOK), time.Since(start))
 		}()
 		next.ServeHTTP(answer, r)
 	})
@@ -43,7 +44,7 @@ func withRequests(logger *slog.Logger, next http.Handler) http.Handler {
 
 // record measures and logs one request.
 func record(logger *slog.Logger, r *http.Request, status int, duration time.Duration) {
-	route := route(r.Pattern)
+	route := routeOf(r.Pattern)
 	metrics.Observe(r.Method, route, status, duration)
 
 	level := slog.LevelInfo

@@ -27,18 +27,18 @@ func newRouter(logger *slog.Logger) *router {
 }
 
 // handle adds a path. Where there is GET, the mux takes HEAD for it too.
-func (r *router) handle(path string, handlers methods) {
+func (r *router) handle(pattern string, handlers methods) {
 	allowed := slices.Collect(maps.Keys(handlers))
 	if handlers[http.MethodGet] != nil {
 		allowed = append(allowed, http.MethodHead)
 	}
 	allow := strings.Join(slices.Sorted(slices.Values(allowed)), ", ")
-	r.mux.Handle(path, problems.Handle(r.logger, func(w http.ResponseWriter, _ *http.Request) error {
+	r.mux.Handle(pattern, problems.Handle(r.logger, func(w http.ResponseWriter, _ *http.Request) error {
 		w.Header().Set("Allow", allow)
 		return problems.New(http.StatusMethodNotAllowed, "The path does not have this method.")
 	}))
 	for method, handler := range handlers {
-		r.mux.Handle(method+" "+path, problems.Handle(r.logger, handler))
+		r.mux.Handle(method+" "+pattern, problems.Handle(r.logger, handler))
 	}
 }
 
@@ -56,14 +56,14 @@ func notFound(http.ResponseWriter, *http.Request) error { return problems.NotFou
 // unmatched is the pattern of every path that has no other.
 const unmatched = "/"
 
-// route names the path of a request by its template.
-func route(pattern string) string {
-	switch path := pattern[strings.IndexByte(pattern, ' ')+1:]; path {
+// routeOf names the path of a request by its template.
+func routeOf(pattern string) string {
+	switch template := pattern[strings.IndexByte(pattern, ' ')+1:]; template {
 	case "", unmatched:
 		return "unmatched"
 	case "/{$}":
 		return "/"
 	default:
-		return path
+		return template
 	}
 }
