@@ -21,7 +21,7 @@ DATABASE_FOLDERS = {"none": "{{ no_database }}"}
 LOCKS = {
     "requirements*.txt": r"^(\S+)==(\S+)",
     "package-lock.json": r'^    "(node_modules/\S+)": \{\n      "version": "(\S+)"',
-    "go.mod": r"^\t(\S+) (v\S+)",
+    "go.mod": r"^\t(\S+) (v\S+)$",  # others are chosen for each variant
     "go.sum": r"(?!)",  # go.mod has told
 }
 """How the files of each kind tell a dependency and its version."""
