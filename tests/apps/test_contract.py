@@ -326,7 +326,7 @@ def test_every_request_is_a_line_of_json(service: Service) -> None:
 
 
 def test_every_line_has_time_level_and_message(service: Service) -> None:
-    lines = service.logs()
+    lines = eventually(service.logs)
     assert lines
     for line in lines:
         assert datetime.fromisoformat(line["time"]).tzinfo is not None
