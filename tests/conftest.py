@@ -72,6 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fresh") or os.environ.get("CI"):
         verdicts.forget()
+    passed.look()
     # Millions of objects live to the end: to look through them for garbage took a third of the time.
     gc.set_threshold(1_000_000, 50, 50)
 
