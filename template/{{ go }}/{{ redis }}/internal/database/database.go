@@ -20,6 +20,7 @@ import (
 
 const (
 	maxConnections = 10
+	idleTime       = 10 * time.Second
 	timeout        = 5 * time.Second
 	pingTimeout    = time.Second
 )
@@ -33,23 +34,21 @@ type Database struct {
 	Prefix string
 
 	client *redis.Client
-	// A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-	pings  *redis.Client
-	logger *slog.Logger
+	// A busy pool is no reason to be sent no requests, so those that work leave the ping a connection. It is one of the
+	// same pool, which may go on refusing to connect for a second after the server is back.
+	working chan struct{}
+	logger  *slog.Logger
 }
 
-// New sets up pools of connections; none is opened before it is needed.
+// New sets up a pool of connections; none is opened before it is needed.
 func New(settings settings.Database, logger *slog.Logger) (*Database, error) {
 	logging.Disable() // it would log to standard error what it returns as errors too
-	return &Database{settings.Name, newClient(settings, maxConnections), newClient(settings, 1), logger}, nil
-}
-
-func newClient(settings settings.Database, size int) *redis.Client {
-	return redis.NewClient(&redis.Options{
+	client := redis.NewClient(&redis.Options{
 		Addr:                  net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port)),
 		Password:              settings.Password.Reveal(),
 		TLSConfig:             tlsConfig(settings),
-		PoolSize:              size,
+		PoolSize:              maxConnections,
+		ConnMaxIdleTime:       idleTime,
 		PoolTimeout:           timeout,
 		DialTimeout:           timeout,
 		ReadTimeout:           timeout,
@@ -59,6 +58,7 @@ func newClient(settings settings.Database, size int) *redis.Client {
 		MaxRetries:               1,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
+	return &Database{settings.Name, client, make(chan struct{}, maxConnections-1), logger}, nil
 }
 
 // Do lends a client, and gives up on a database that does not answer. A client that leaves meanwhile is no reason to
@@ -66,6 +66,12 @@ func newClient(settings settings.Database, size int) *redis.Client {
 func (d *Database) Do(ctx context.Context, work func(context.Context, *redis.Client) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	select {
+	case d.working <- struct{}{}:
+		defer func() { <-d.working }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
+	}
 	err := work(ctx, d.client)
 	if err != nil && !isAnswer(err) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -88,7 +94,7 @@ func isAnswer(err error) bool {
 func (d *Database) Ping(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
-	if err := d.pings.Ping(ctx).Err(); err != nil {
+	if err := d.client.Ping(ctx).Err(); err != nil {
 		d.logger.WarnContext(ctx, "The database does not answer.", "error", err)
 		return false
 	}
@@ -97,6 +103,5 @@ func (d *Database) Ping(ctx context.Context) bool {
 
 // Close closes every connection.
 func (d *Database) Close() {
-	_ = d.pings.Close()
 	_ = d.client.Close()
 }
