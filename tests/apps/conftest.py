@@ -10,20 +10,21 @@ from tests.apps.servers import SERVERS, MissingError, Server
 from tests.lacking import give_up, notes, tell
 from tests.template import copy_working_tree
 
-VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker."""
+    """Know the markers."""
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
+    config.addinivalue_line("markers", "languages(*names): run the test on these languages only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on every project, or on those that its `databases` marker names."""
+    """Run each test on every project, or on those that its markers name."""
     if "project" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("databases")
-        databases = marker.args if marker else DATABASES
-        variants = [variant for variant in VARIANTS if variant.partition("-")[2] in databases]
+        named = [metafunc.definition.get_closest_marker(name) for name in ("languages", "databases")]
+        languages, databases = (
+            marker.args if marker else every for marker, every in zip(named, (LANGUAGES, DATABASES), strict=True)
+        )
+        variants = [f"{language}-{database}" for language in languages for database in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 

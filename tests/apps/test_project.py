@@ -1,6 +1,8 @@
 """What a developer does in a rendered project."""
 
+import copy
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,17 @@ PASSED = {
 
 TOOLS = {".venv", "node_modules", "dist", "bin"}
 """Folders that hold no source of the project's, beside caches."""
+
+OFFLINE = {"typescript": {"npm_config_offline": "true"}, "go": {"GOPROXY": "off"}}
+"""What keeps each language's packager from the network; Python's has no such mode."""
+
+
+@pytest.mark.languages(*OFFLINE)
+def test_it_builds_of_what_was_downloaded_once(project: Project, tmp_path: Path) -> None:
+    again = copy.copy(project)
+    again.path = tmp_path / "again"
+    shutil.copytree(project.path, again.path, ignore=shutil.ignore_patterns(*TOOLS))
+    again.make("build", OFFLINE[project.language])
 
 
 def test_lint_finds_nothing(project: Project) -> None:
