@@ -129,7 +129,7 @@ function connection(settings: Settings): mysql.ConnectionOptions {
     port: settings.databasePort,
     database: settings.databaseName,
     user: settings.databaseUser,
-    password: settings.databasePassword,
+    password: settings.databasePassword.reveal(),
     charset: "utf8mb4",
     timezone: "Z",
     connectTimeout: TIMEOUT,

@@ -95,7 +95,7 @@ function connection(settings: Settings): pg.ClientConfig {
     port: settings.databasePort,
     database: settings.databaseName,
     user: settings.databaseUser,
-    password: settings.databasePassword,
+    password: settings.databasePassword.reveal(),
     application_name: NAME,
     ssl: tlsOptions(settings),
   };

@@ -102,7 +102,7 @@ class Connection {
 
   #connect(): RedisClientType {
     const client: RedisClientType = createClient({
-      password: this.#settings.databasePassword,
+      password: this.#settings.databasePassword.reveal(),
       socket: socketOptions(this.#settings),
     });
     // Whoever waits for a command is told of what happens to it; the client itself tries on.
