@@ -2,6 +2,7 @@
 
 import { createServer, type Server } from "node:http";
 import { collectDefaultMetrics, Histogram, register } from "prom-client";
+import { listen } from "./listen.ts";
 
 collectDefaultMetrics();
 
@@ -12,7 +13,7 @@ export const requestDuration = new Histogram({
 });
 
 /** Returns the server of the metrics, which listens on all interfaces. */
-export function serveMetrics(port: number): Promise<Server> {
+export async function serveMetrics(port: number): Promise<Server> {
   const server = createServer(async (request, response) => {
     if (request.url !== "/metrics") {
       response.writeHead(404).end();
@@ -21,8 +22,6 @@ export function serveMetrics(port: number): Promise<Server> {
     response.setHeader("Content-Type", register.contentType);
     response.end(await register.metrics());
   });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, () => resolve(server));
-  });
+  await listen(server, port);
+  return server;
 }
