@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +32,8 @@ COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
 """Each database and each language, for tests that ask little of a language and take long: all but some of builds."""
 
-GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
-"""Which modules share a worker: an engine is in one Swarm, and one node is enough. The builds of a language do too."""
+GROUPS = {"test_build": "build", "test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+"""Which modules share a worker: an engine is in one Swarm, one node is enough, and builds use what they have built."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
@@ -59,9 +58,7 @@ class Groups(LoadScopeScheduling):  # type: ignore[misc]
     """More workers than cores, as much of the time is spent waiting, for deadlines and for what is to be stable."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module, _, test = nodeid.partition("::")
-        built = re.search(r"\[([a-z]+)-", test) if PurePosixPath(module).stem == "test_build" else None
-        return built[1] if built else GROUPS.get(PurePosixPath(module).stem, "others")
+        return GROUPS.get(PurePosixPath(nodeid.partition("::")[0]).stem, "others")
 
 
 @pytest.hookimpl(optionalhook=True)
