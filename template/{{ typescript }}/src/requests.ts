@@ -92,7 +92,7 @@ function record(request: FastifyRequest, status: number, duration: number): void
     level = "debug";
   }
   const path = originalUrl.split("?", 1)[0];
-  request.log[level]({ request_id: request.id, method, route, path, status, duration }, `${method} ${path}`);
+  request.log[level]({ method, route, path, status, duration }, `${method} ${path}`);
 }
 
 /** Answers the methods that a path has not, which Fastify takes for unknown paths. */

@@ -41,6 +41,14 @@ test("a request is a line", async (context) => {
   });
 });
 
+test("what a handler logs has the id of its request", async (context) => {
+  const { app, lines } = createService(context);
+  app.get("/wonder", async (request) => request.log.info("Curious."));
+  await app.inject({ url: "/wonder", headers: { "x-request-id": "one" } });
+  const [{ time, ...line } = {}] = lines;
+  assert.deepEqual(line, { level: "info", message: "Curious.", request_id: "one" });
+});
+
 test("good probes are debug", async (context) => {
   const { app, lines } = createService(context);
   await app.inject("/livez");
