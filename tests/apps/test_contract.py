@@ -700,6 +700,8 @@ def refuses(service: Service) -> bool:
             socket.create_connection(("127.0.0.1", service.port), timeout=5).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:
+            pass  # set up in the moment in which nobody listens any more
         time.sleep(0.05)
     return False
 
