@@ -31,11 +31,11 @@ test-updates: $(INSTALLED) ## Update projects of every release that a team has c
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
-	@$(VENV)/bin/pytest tests/apps $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/apps --numprocesses=4 --dist=loadgroup $(PYTEST_FLAGS)
 
 .PHONY: test-engine
 test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them
-	@$(VENV)/bin/pytest tests/engine --numprocesses=3 --dist=loadscope $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/engine --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
 
 .PHONY: programs
 programs: $(INSTALLED) ## Build the Kubernetes of test-cluster and test-engine: a quarter of an hour, once

@@ -11,6 +11,7 @@ import pytest
 
 from tests import passed, verdicts
 from tests.judge import Judge
+from tests.lacking import notes
 from tests.render import Renderer
 from tests.space import Space, describe
 from tests.template import Template, copy_working_tree
@@ -71,6 +72,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fresh") or os.environ.get("CI"):
         verdicts.forget()
+    passed.look()
     # Millions of objects live to the end: to look through them for garbage took a third of the time.
     gc.set_threshold(1_000_000, 50, 50)
 
@@ -96,7 +98,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput.update(counts=_counts, seconds=_seconds, before=sorted(_before))
+        session.config.workeroutput.update(
+            counts=_counts, seconds=_seconds, before=sorted(_before), notes=sorted(notes)
+        )
         return
     well = [test for test, outcomes in _outcomes.items() if outcomes == {"passed"} and _is_decided_by_files(test)]
     verdicts.note_passed(map(passed.key, well))
@@ -111,9 +115,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take what a worker counted."""
+    """Take what a worker counted and noted."""
     _counts.update(node.workeroutput.get("counts", {}))
     _before.update(node.workeroutput.get("before", []))
+    notes.update(node.workeroutput.get("notes", []))
     for name, seconds in node.workeroutput.get("seconds", {}).items():
         _seconds[name] = _seconds.get(name, 0) + seconds
 

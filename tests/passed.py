@@ -41,6 +41,11 @@ def _files(module: str | None = None) -> str:
     )
 
 
+def look() -> None:
+    """Read the files now: what passes later has passed with these, though they may change meanwhile."""
+    _known()
+
+
 @functools.cache
 def _known() -> dict[str, str]:
     """The content and mode of each file that git knows, or would, by path."""

@@ -8,7 +8,17 @@ from pathlib import Path
 from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.template import Template
-from tests.validators import makefiles, python_code, text, yaml_files
+from tests.validators import go_code, makefiles, python_code, text, typescript_code, yaml_files
+
+LOCKS = ("pyproject.toml", "requirements*.txt", "package*.json", "*go.mod", "*go.sum")
+"""What every language names its dependencies in."""
+
+LOCKED = {
+    "pyproject.toml": python_code.check_project,
+    "package.json": typescript_code.check_lock,
+    "go.mod": go_code.check_modules,
+}
+"""What looks whether the dependencies that such a file names are locked."""
 
 
 def test_every_yaml_file_means_the_same_to_every_reader(renderer: Renderer, judge: Judge) -> None:
@@ -25,11 +35,11 @@ def test_nothing_of_the_template_is_left(renderer: Renderer, judge: Judge) -> No
 
 
 def test_every_file_of_another_format_parses(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.each("*.json", "*.toml", "*.ini", "*.cfg", "*.env", "*.mako"), text.check_formats)
+    judge(renderer.each(*text.FORMATS), text.check_formats)
 
 
 def test_every_target_of_the_makefile_can_be_made(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
-    distinct = renderer.distinct("Makefile", "*.mk", "requirements*.txt", "scripts/*")
+    distinct = renderer.distinct("Makefile", "*.mk", *LOCKS, "scripts/*")
     sets = list({makefiles.read_by_make(one.files): one for one in distinct}.values())
     judge.count("sets of Makefiles", len(sets))
     judge.found(zip(sets, makefiles.check_all((one.files for one in sets), tmp_path), strict=True))
@@ -60,6 +70,37 @@ def test_the_projects_own_linter_and_formatter_change_no_python(
     judge.found(zip(sets, python_code.lint([one.files for one in sets], tmp_path), strict=True))
 
 
+def test_the_projects_own_linter_and_formatter_change_no_typescript(
+    renderer: Renderer, judge: Judge, tmp_path: Path
+) -> None:
+    sets = list(renderer.distinct("*.ts", "*.json", "*.jsonc"))
+    sets = [one for one in sets if "package.json" in one.files]
+    judge.count("sets of TypeScript files", len(sets))
+    found = typescript_code.lint([one.files for one in sets], typescript_code.install(sets[0].files), tmp_path)
+    judge.found(zip(sets, found, strict=True))
+
+
+def test_gofmt_changes_no_go(renderer: Renderer, judge: Judge, tmp_path: Path) -> None:
+    sets = list(renderer.distinct("*.go"))
+    judge.count("sets of Go files", len(sets))
+    judge.found(zip(sets, go_code.lint([one.files for one in sets], tmp_path), strict=True))
+
+
 def test_every_dependency_is_locked(renderer: Renderer, judge: Judge) -> None:
-    judge(renderer.distinct("pyproject.toml", "requirements*.txt"), python_code.check_project)
+    distinct = list(renderer.distinct(*LOCKS))
+    for name, check in LOCKED.items():
+        judge([one for one in distinct if name in one.files], check)
     judge(renderer.each("requirements*.txt"), python_code.check_locks)
+
+
+def test_every_project_wants_the_oldest_version_that_it_says(renderer: Renderer, template: Template) -> None:
+    oldest = {name: language["oldest"] for name, language in template.table("versions", "languages").items()}
+    wanted = {
+        "package.json": f'"node": ">={oldest["typescript"]}"',
+        "*go.mod": f"\ngo {oldest['go']}.0\n",
+        "pyproject.toml": f'requires-python = ">={oldest["python"]}"',
+    }
+    for pattern, line in wanted.items():
+        for one in renderer.each(pattern):
+            for path, content in one.files.items():
+                assert line in content.decode(), f"{path} with {one}"

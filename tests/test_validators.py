@@ -18,6 +18,7 @@ import yaml
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.template import Template
+from tests.test_files import LOCKED
 from tests.validators import (
     Files,
     Finding,
@@ -27,6 +28,7 @@ from tests.validators import (
     dockerfile,
     github,
     gitlab,
+    go_code,
     kubernetes,
     kustomize,
     makefiles,
@@ -34,6 +36,7 @@ from tests.validators import (
     python_code,
     renovate,
     text,
+    typescript_code,
     yaml_files,
 )
 from tests.validators.fragments import Fragments
@@ -64,6 +67,8 @@ GOOD: list[dict[str, str | int | bool]] = [
         **DETAILS, "database": "none", "exposure": "loadbalancer", "replicas": 1, "ci_provider": "github",
         "image_repository": "ghcr.io/acme/shop",
     },
+    {**DETAILS, "language": "typescript", "database": "mysql", "image_repository": "docker.io/acme/shop"},
+    {**DETAILS, "language": "go", "database": "postgres", "image_repository": "docker.io/acme/shop"},
 ]  # fmt: skip
 
 
@@ -362,6 +367,8 @@ DOCKERFILE = [
     Row("stages", "no stage for tests", "Dockerfile", " AS test\n", " AS tests\n"),
     Row("argument", "an argument that does not exist", "Dockerfile", "python:3.14-slim-trixie AS", "python:${PYTHON}-3-slim-trixie AS"),
     Row("base", "a base image without a version", "Dockerfile", "python:3.14-slim-trixie AS", "python AS"),
+    Row("base", "a runtime without a version", "Dockerfile", "FROM gcr.io/distroless/static-debian13:", "FROM gcr.io/distroless/static:"),
+    Row("base", "whatever is the latest", "Dockerfile", "FROM gcr.io/distroless/static-debian13:nonroot", "FROM gcr.io/distroless/static-debian13:latest"),
 ]  # fmt: skip
 
 CIRCLECI = [
@@ -636,6 +643,10 @@ TEXT = [
     Row("format", "a setting twice", f"{BASE}/config.env", "LOG_LEVEL=info", "PORT=1"),
     Row("format", "a template of migrations that is no Python", "migrations/script.py.mako", "def upgrade()", "def upgrade("),
     Row("format", "an expression that is no Python", "migrations/script.py.mako", "${repr(up_revision)}", "${repr(up_revision}"),
+    Row("format", "settings of editors that do not parse", ".editorconfig", "[*]", "[*"),
+    Row("format", "settings of npm that stand twice", ".npmrc", "engine-strict=true", "engine-strict=true\nengine-strict=true"),
+    Row("format", "SQL that does not parse", "migrations/0001.do.create-items.sql", "CREATE TABLE", "CREATED TABLE"),
+    Row("format", "SQL that changes no schema", "migrations/0001.do.create-items.sql", "CREATE TABLE", "SELECT 1; CREATE TABLE"),
     Row("links", "a link to nothing", "README.md", "## Run", "[a](docs/a.md)\n\n## Run"),
     Row("links", "a file that does not exist", "README.md", "`common.yml`", "`commons.yml`"),
     Row("links", "a heading two levels down", "README.md", "## Run", "#### Run"),
@@ -653,6 +664,13 @@ TEXT = [
     Row("yaml", "a letter that YAML does not take", "common.yml", "services:\n", "# \x07\nservices:\n"),
     Row("lock", "a lock without a dependency", "requirements.txt", "\nfastapi==", "\nfastapis=="),
     Row("lock", "a lock without a tool", "requirements-dev.txt", "\npytest==", "\npytests=="),
+    Row("lock", "a lock of other packages", "package.json", '"fastify": "^5', '"fastify": "^4'),
+    Row("lock", "a package without a hash", "package-lock.json", '"integrity": "sha512-', '"integrity": "sha1-'),
+    Row("lock", "a package with an address", "package-lock.json", '      "integrity"', '      "resolved": "https://example.com",\n      "integrity"'),
+    Row("module", "a module whose files have no hash", "go.mod", "jackc/pgx/v5 v5.", "jackc/pgx/v5 v9."),
+    Row("module", "a module whose go.mod has no hash", "go.sum", "github.com/jackc/pgx/v5 v5.12.0/go.mod h1", "github.com/jackc/pgx/v5 v5.12.0/go.mod h2"),
+    Row("module", "a tool that has no hash", "tools/go.mod", "gotest.tools/gotestsum v1.", "gotest.tools/gotestsum v9."),
+    Row("module", "any version of Go", "go.mod", "\ngo 1.", "\n// go 1."),
 ]  # fmt: skip
 
 MAKEFILE = [
@@ -670,6 +688,27 @@ PYTHON = [
     Row("unformatted", "code that the formatter changes", "app/metrics.py", " = ", "  =  "),
     Row("F841", "a variable that nothing uses", "app/metrics.py", "    return ", "    unused = 1\n    return "),
     Row("invalid-syntax", "code that does not parse", "app/metrics.py", "import ", "imports "),
+]
+TYPESCRIPT = [
+    Row("biome format", "code that the formatter changes", "src/metrics.ts", " = ", "  =  "),
+    Row(
+        "biome lint/correctness/noUnusedVariables",
+        "a variable that nothing uses",
+        "src/metrics.ts",
+        "  return ",
+        "  const unused = 1;\n  return ",
+    ),
+    Row(
+        "biome parse + biome format",
+        "code that does not parse",
+        "src/metrics.ts",
+        "collectDefaultMetrics();",
+        "collectDefaultMetrics(;",
+    ),
+]
+GO = [
+    Row("gofmt", "code that the formatter changes", "internal/metrics/metrics.go", "\treturn ", "\t  return "),
+    Row("go syntax", "code that does not parse", "internal/metrics/metrics.go", "\treturn ", "\t)return "),
 ]
 HADOLINT = [
     Row("hadolint DL3007", "latest", "Dockerfile", "python:3.14-slim-trixie AS", "python:latest AS"),
@@ -743,13 +782,13 @@ def check_text(files: Files) -> list[Finding]:
     ]
     findings += yaml_files.check({path: content for path, content in files.items() if path.endswith((".yml", ".yaml"))})
     if not any(finding.check == "format" for finding in findings):
-        findings += python_code.check_project(files)
+        findings += (finding for name, check in LOCKED.items() if name in files for finding in check(files))
     locks = {path: content for path, content in files.items() if path.startswith("requirements")}
     return [*findings, *python_code.check_locks(locks)]
 
 
 def makefiles_of(files: Files) -> Files:
-    return {path: files[path] for path in files if path == "Makefile" or path.endswith((".mk", ".txt"))}
+    return {path: files[path] for path in files if path.endswith(("Makefile", ".mk", ".txt", ".json", ".mod", ".sum"))}
 
 
 def expect(rows: list[Row], results: Iterable[list[Finding]]) -> None:
@@ -898,13 +937,36 @@ def test_broken_scripts(good: list[Files], tmp_path: Path) -> None:
 
 
 def test_broken_python(good: list[Files], tmp_path: Path) -> None:
+    own = [files for files in good if "pyproject.toml" in files]
     sets = [
         {path: files[path] for path in files if path.endswith(".py") or path == "pyproject.toml"}
-        for files in (*good, *(broken(good, row) for row in PYTHON))
+        for files in (*own, *(broken(own, row) for row in PYTHON))
     ]
     results = python_code.lint(sets, tmp_path)
-    assert results[: len(good)] == [[]] * len(good)
-    expect(PYTHON, results[len(good) :])
+    assert results[: len(own)] == [[]] * len(own)
+    expect(PYTHON, results[len(own) :])
+
+
+def test_broken_typescript(good: list[Files], tmp_path: Path) -> None:
+    own = [files for files in good if "package.json" in files]
+    sets = [
+        {path: files[path] for path in files if path.endswith((".ts", ".json"))}
+        for files in (*own, *(broken(own, row) for row in TYPESCRIPT))
+    ]
+    results = typescript_code.lint(sets, typescript_code.install(own[0]), tmp_path)
+    assert results[: len(own)] == [[]] * len(own)
+    expect(TYPESCRIPT, results[len(own) :])
+
+
+def test_broken_go(good: list[Files], tmp_path: Path) -> None:
+    own = [files for files in good if "go.mod" in files]
+    sets = [
+        {path: files[path] for path in files if path.endswith(".go")}
+        for files in (*own, *(broken(own, row) for row in GO))
+    ]
+    results = go_code.lint(sets, tmp_path)
+    assert results[: len(own)] == [[]] * len(own)
+    expect(GO, results[len(own) :])
 
 
 CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
@@ -918,7 +980,7 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (renovate,): RENOVATE,
     (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],
-    (text, yaml_files, python_code): [*TEXT, *PYTHON],
+    (text, yaml_files, python_code, typescript_code, go_code): [*TEXT, *PYTHON, *TYPESCRIPT, *GO],
 }
 
 

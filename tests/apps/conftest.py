@@ -10,21 +10,33 @@ from tests.apps.servers import SERVERS, MissingError, Server
 from tests.lacking import give_up, notes, tell
 from tests.template import copy_working_tree
 
-VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker."""
+    """Know the markers."""
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
+    config.addinivalue_line("markers", "languages(*names): run the test on these languages only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test on every project, or on those that its `databases` marker names."""
+    """Run each test on every project, or on those that its markers name."""
     if "project" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("databases")
-        databases = marker.args if marker else DATABASES
-        variants = [variant for variant in VARIANTS if variant.partition("-")[2] in databases]
+        named = [metafunc.definition.get_closest_marker(name) for name in ("languages", "databases")]
+        languages, databases = (
+            marker.args if marker else every for marker, every in zip(named, (LANGUAGES, DATABASES), strict=True)
+        )
+        variants = [f"{language}-{database}" for language in languages for database in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one variant, or else of one file, on the worker that has made it."""
+    for item in items:
+        variant = (
+            item.callspec.params.get("project")
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else None
+        )
+        item.add_marker(pytest.mark.xdist_group(variant or item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +53,7 @@ def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory
         project = Project(working_tree, tmp_path_factory.mktemp(request.param), language, database)
     except MissingError as missing:
         give_up(missing)
-    project.make("lint")
+    project.make("build")
     return project
 
 

@@ -13,16 +13,19 @@ from typing import Any, Self
 import copier
 import httpx
 
+from tests import toolchains
 from tests.apps.servers import MissingError, free_port
 
-LANGUAGES = ("python",)
+LANGUAGES = ("python", "typescript", "go")
 DATABASES = ("postgres", "mysql", "redis", "none")
 OLDEST_PYTHON = (3, 13)
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
     "python": [".venv/bin/python", "-m", "app"],
+    "typescript": ["node", "dist/main.js"],
+    "go": ["bin/app"],
 }
-"""What runs the program of each language, from the project's root and after `make lint`."""
+"""What runs the program of each language, from the project's root and after `make build`."""
 
 
 class Project:
@@ -79,9 +82,10 @@ Program = subprocess.Popen[str]
 
 
 def clean_environment() -> dict[str, str]:
-    """Return our environment without what would configure the program or its `make`."""
+    """Return our environment without what would configure the program or its `make`, with every toolchain."""
     ours = ("DATABASE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PORT", "METRICS_PORT", "LOG_LEVEL", "SERVICE_VERSION")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"PATH": toolchains.path()}
 
 
 def find_python() -> str:

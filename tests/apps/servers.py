@@ -204,8 +204,11 @@ class Server:
         self.process = None
 
     def pause(self) -> None:
-        """Let the server hang: connections stay, but nothing is answered."""
+        """Let the server hang: connections stay, but nothing is answered, from when this returns."""
         self.signal(signal.SIGSTOP)
+        # On a busy machine a thread takes a moment to notice.
+        while self.process is not None and not all(map(is_stopped, (self.process.pid, *children(self.process.pid)))):
+            time.sleep(0.01)
 
     def resume(self) -> None:
         """Let it go on."""
@@ -222,6 +225,14 @@ class Server:
 def children(parent: int) -> list[int]:
     """Return the processes that a process has started."""
     return [int(child) for child in Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()]
+
+
+def is_stopped(process: int) -> bool:
+    """Tell whether no thread of a process runs: each has stopped, or the process is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        states = (stat.read_text(encoding="utf-8") for stat in Path(f"/proc/{process}/task").glob("*/stat"))
+        return all(state.rpartition(")")[2].split()[0] in {"T", "Z"} for state in states)
+    return True
 
 
 class Postgres(Server):

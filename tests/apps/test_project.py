@@ -1,11 +1,35 @@
 """What a developer does in a rendered project."""
 
+import copy
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.apps.project import Project
 from tests.apps.servers import Server
+
+PASSED = {
+    "python": r"^=+ \d{2,} passed",
+    "typescript": r"^. pass \d{2,}$",
+    "go": r"^DONE \d{2,} tests",
+}
+"""How the runner of each language's tests says that they passed."""
+
+TOOLS = {".venv", "node_modules", "dist", "bin"}
+"""Folders that hold no source of the project's, beside caches."""
+
+OFFLINE = {"typescript": {"npm_config_offline": "true"}, "go": {"GOPROXY": "off"}}
+"""What keeps each language's packager from the network; Python's has no such mode."""
+
+
+@pytest.mark.languages(*OFFLINE)
+def test_it_builds_of_what_was_downloaded_once(project: Project, tmp_path: Path) -> None:
+    again = copy.copy(project)
+    again.path = tmp_path / "again"
+    shutil.copytree(project.path, again.path, ignore=shutil.ignore_patterns(*TOOLS))
+    again.make("build", OFFLINE[project.language])
 
 
 def test_lint_finds_nothing(project: Project) -> None:
@@ -23,7 +47,8 @@ def test_the_tests_pass(project: Project, server: Server | None) -> None:
     if server is not None:
         server.create_database("app_test")
         environment = server.environment("app_test")
-    assert " passed" in project.make("test", environment)
+    output = project.make("test", environment)
+    assert re.search(PASSED[project.language], output, re.MULTILINE), output
 
 
 @pytest.mark.databases("postgres", "mysql", "redis")
@@ -38,5 +63,5 @@ def sources(folder: Path) -> dict[Path, bytes]:
     return {
         path: path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and not any(part == ".venv" or "cache" in part for part in path.relative_to(folder).parts)
+        if path.is_file() and not any(part in TOOLS or "cache" in part for part in path.relative_to(folder).parts)
     }

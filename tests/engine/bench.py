@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import subprocess
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import httpx
 
+from tests import toolchains
 from tests.apps.project import DATABASES, LANGUAGES
 from tests.apps.servers import MissingError, find
 from tests.engine import images
 from tests.engine.engine import Engine
 from tests.engine.project import Client, Project, wait_for_answer
+from tests.engine.test_build import SOURCES
 from tests.render import Renderer
 from tests.space import Space
 from tests.template import ROOT, Template, copy_working_tree
@@ -28,11 +31,7 @@ SECONDS = 5
 CONNECTIONS = 16
 MEGABYTE = 1_000_000
 
-HELLO = {
-    "python": [
-        "python",
-        "-c",
-        """
+PYTHON = """
 import uvicorn
 from fastapi import FastAPI
 
@@ -45,8 +44,39 @@ async def hello() -> dict[str, str]:
 
 
 uvicorn.run(app, host="0.0.0.0", port=8080, log_level="warning")
-""",
-    ],
+"""
+
+TYPESCRIPT = """
+import Fastify from "fastify";
+
+const app = Fastify();
+
+app.get("/", async () => ({ hello: "world" }));
+
+await app.listen({ host: "0.0.0.0", port: 8080 });
+"""
+
+GO = """
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+func main() {
+	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]string{"hello": "world"})
+	})
+	panic(http.ListenAndServe(":8080", nil))
+}
+"""
+
+HELLO = {
+    "python": ["python", "-c", PYTHON],
+    "typescript": ["/nodejs/bin/node", "--input-type=module", "--eval", TYPESCRIPT],
+    "go": ["/hello"],
 }
 """What runs the framework's smallest service of each language on port 8080, in the service's own image."""
 
@@ -62,12 +92,13 @@ def services(scratch: Path, say: Say) -> dict[str, str]:
         return {"services in containers": f"not measured: {missing}"}
     template = Template(copy_working_tree(scratch / "template"))
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = [language["image"] for language in languages.values()] + list(databases.values())
+    names = images.of_languages(languages) + list(databases.values())
     notes = images.provide(engine, names, say)
     renderer = Renderer(template, Space(template))
     figures: dict[str, str] = {}
     for language in LANGUAGES:
-        bases = size(engine, languages[language]["image"])
+        found = languages[language]
+        bases = size(engine, found.get("runtime", found["image"]))
         for database in DATABASES:
             variant = f"{language}-{database}"
             say(f"  {variant} …")
@@ -88,7 +119,7 @@ def builds(project: Project, base: float) -> dict[str, str]:
     engine, name = project.engine, f"{project.language}, {project.database}"
     engine.docker("builder", "prune", "--all", "--force")
     cold = seconds(lambda: project.make("image", TAG="bench"))
-    source = next(path for path in sorted((project.path / "app").glob("*.py")))
+    source = project.path / SOURCES[project.language][0]
     source.write_bytes(source.read_bytes() + b"\n")
     warm = seconds(lambda: project.make("image", TAG="bench"))
     whole = size(engine, f"{project.image}:bench")
@@ -151,15 +182,24 @@ def ip(engine: Engine, container: str) -> str:
 def smallest(project: Project) -> Iterator[str]:
     """The framework's smallest service, in the image of the rendered one."""
     engine, (program, *arguments) = project.engine, HELLO[project.language]
-    container = engine.docker(
-        "run", "--detach", f"--entrypoint={program}", f"{project.image}:bench", *arguments
-    ).stdout.strip()
+    container = engine.docker("create", f"--entrypoint={program}", f"{project.image}:bench", *arguments).stdout.strip()
+    if project.language == "go":
+        engine.docker("cp", str(compiled(project.path.parent)), f"{container}:{program}")
+    engine.docker("start", container)
     try:
         address = f"http://{ip(engine, container)}:8080/"
         wait_for_answer(address)
         yield address
     finally:
         engine.docker("rm", "--force", container)
+
+
+def compiled(scratch: Path) -> Path:
+    """Go's smallest service, a static program."""
+    (scratch / "hello.go").write_text(GO)
+    environment = os.environ | {"PATH": toolchains.path(), "CGO_ENABLED": "0"}
+    subprocess.run(["go", "build", "-o", "hello", "hello.go"], cwd=scratch, env=environment, check=True)
+    return scratch / "hello"
 
 
 def requests(wrk: str, address: str) -> float:

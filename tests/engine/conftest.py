@@ -27,30 +27,35 @@ from tests.template import Template
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
-"""The modules whose tests run for each variant: test_build.py and so on."""
+"""The modules whose tests run for variants: test_build.py and so on."""
 
-GROUPS = {"test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
-"""Which modules share a worker: an engine is in one Swarm, and one node is enough. All others do too."""
+CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
+"""Each database and each language, for tests that ask little of a language and take long: all but some of builds."""
+
+GROUPS = {"test_build": "build", "test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+"""Which modules share a worker: an engine is in one Swarm, one node is enough, and builds use what they have built."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each variant, or for those with a database that its `databases` marker names."""
+    """Run a test for the chosen variants, or for all, with a database that its `databases` marker names."""
     if "project" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("databases")
         databases = marker.args if marker else DATABASES
-        variants = [variant for variant in VARIANTS if variant.partition("-")[2] in databases]
+        known = VARIANTS if metafunc.definition.get_closest_marker("every_variant") else CHOSEN
+        variants = [variant for variant in known if variant.partition("-")[2] in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Know the marker."""
+    """Know the markers."""
     config.addinivalue_line("markers", "databases(*names): run the test on these databases only")
+    config.addinivalue_line("markers", "every_variant: run the test on every language with every database")
 
 
 class Groups(LoadScopeScheduling):  # type: ignore[misc]
-    """Three workers, as much of the time is spent waiting, for deadlines and for what is to be stable."""
+    """More workers than cores, as much of the time is spent waiting, for deadlines and for what is to be stable."""
 
     def _split_scope(self, nodeid: str) -> str:
         return GROUPS.get(PurePosixPath(nodeid.partition("::")[0]).stem, "others")
@@ -72,7 +77,7 @@ def projects(template: Template, space: Space) -> Renderer:
 def engine(template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = [language["image"] for language in languages.values()] + list(databases.values()) + [images.REGISTRY]
+    names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
     try:
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
         with judge.stage("base images"), alone(tmp_path_factory):
@@ -163,18 +168,6 @@ def tag(project: Project) -> str:
     """The commit whose image is in the registry, pushed by the script that CI runs."""
     project.ci("publish")
     return project.git("rev-parse", "HEAD")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell the notes of a worker to who prints them."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["notes"] = sorted(notes)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take the notes of a worker."""
-    notes.update(node.workeroutput.get("notes", []))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

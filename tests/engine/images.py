@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +20,15 @@ LABEL = "stand-in"
 BASE = "stand-in:debian"
 VERSIONS = {
     "python": ("python", "--version"),
+    "golang": ("go", "version"),
+    "node": ("node", "--version"),
+    "nodejs26-debian13": ("/nodejs/bin/node", "--version"),
     "postgres": ("postgres", "--version"),
     "mysql": ("mysqld", "--version"),
     "redis": ("redis-server", "--version"),
     "registry": ("docker-registry", "--version"),
 }
-"""How each stand-in says what it is."""
+"""How each stand-in says what it is; that of a static image has nothing to run."""
 
 REGISTRY = "docker.io/library/registry:3"
 
@@ -40,10 +43,17 @@ def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None
         raise MissingError(
             "No image registry answers; .ci/in-debian .ci/with-docker make test-engine works with stand-ins"
         )
+    for host in {name.partition("/")[0] for name in missing} - {"docker.io"}:
+        _mirror(host)
     _import_debian(engine, progress)
     progress(f"Building stand-ins for {', '.join(map(short, missing))}: a minute, once.")
     with ThreadPoolExecutor(max_workers=2) as pool:
         return list(pool.map(lambda name: _stand_in(engine, name, mirror), missing))
+
+
+def of_languages(languages: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The images that Dockerfiles name: what builds, and what runs where that is another."""
+    return [language[kind] for language in languages.values() for kind in ("image", "runtime") if kind in language]
 
 
 def short(name: str) -> str:
@@ -59,14 +69,25 @@ def _pulled(engine: Engine, name: str) -> bool:
     return LABEL not in (image["Config"]["Labels"] or {})
 
 
+def _mirror(host: str) -> None:
+    """Let a registry's name lead to ours: the engine asks one before it asks Docker Hub, and before no other."""
+    hosts = Path("/etc/hosts")  # a copy that with-docker has made
+    line = f"{os.environ['MIRROR']} {host}\n"
+    if line not in (told := hosts.read_text()):
+        hosts.write_text(told + line)
+
+
 def _stand_in(engine: Engine, name: str, mirror: str) -> str:
     week = f"--build-arg=WEEK={datetime.now(UTC):%G-%V}"  # packages of an older list may be gone
     engine.docker("build", "--quiet", week, f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
     path = name.partition("/")[2]
     engine.docker("tag", name, f"{mirror}/{path}")
     engine.docker("push", "--quiet", f"{mirror}/{path}")
-    told = engine.docker("run", "--rm", f"--entrypoint={VERSIONS[short(name)][0]}", name, *VERSIONS[short(name)][1:])
-    return f"{path} is a stand-in made of Debian's packages: {told.stdout.strip().splitlines()[0]}"
+    if short(name) not in VERSIONS:
+        return f"{path} is a stand-in made of Debian's files"
+    program, *arguments = VERSIONS[short(name)]
+    told = engine.docker("run", "--rm", f"--entrypoint={program}", name, *arguments)
+    return f"{path} is a stand-in: {told.stdout.strip().splitlines()[0]}"
 
 
 def _import_debian(engine: Engine, progress: Callable[[str], None]) -> None:

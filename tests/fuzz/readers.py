@@ -68,12 +68,22 @@ def _logical_lines(text: str) -> Tree:
     return text.replace("\\\n", "\0").split("\n")
 
 
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\w+|\S')
+
+
+def _tokens(text: str) -> Tree:
+    """What compilers of Go and TypeScript take apart, with the text that quotation marks hold."""
+    return [json.loads(token) if token[0] == '"' else token for token in _TOKEN.findall(text)]
+
+
 READERS: dict[str, Callable[[str], Tree]] = {
     ".env": _settings,
+    ".go": _tokens,
     ".json": lambda text: tree(json.loads(text)),
     ".md": _markdown,
     ".mk": _logical_lines,
     ".py": lambda text: tree(ast.parse(text)),
+    ".ts": _tokens,
     ".toml": lambda text: tree(tomllib.loads(text)),
     ".yaml": lambda text: tree(yaml_files.load(text.encode())),
     ".yml": lambda text: tree(yaml_files.load(text.encode())),

@@ -348,10 +348,15 @@ def _logins(files: Files) -> Iterator[tuple[str, str]]:
                     yield path, f"logs in to {found or 'Docker Hub'}, but the image is at {host}"
 
 
+SETTINGS = ("app/settings.py", "src/settings.ts", "internal/settings/settings.go")
+"""Where each language reads the environment."""
+
+
 def _settings_of_the_app(files: Files) -> Iterator[tuple[str, str]]:
     """The app reads what it is told of its database, and wants nothing else."""
-    path = "app/settings.py"
-    fields = {name.upper() for name in derive(files, path, matching(r"^    (database_\w+): ")) or ()}
+    path = next(path for path in SETTINGS if path in files)
+    named_there = derive(files, path, matching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")) or ()
+    fields = {name.upper() for name in named_there}
     read = {f"{name}_FILE" if name == "DATABASE_PASSWORD" else name for name in fields}
     for name in sorted(read ^ {name for name in settings(files) if name.startswith("DATABASE_")}):
         yield path, f"reads {name}, which nothing sets" if name in read else f"does not read {name}"

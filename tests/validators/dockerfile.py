@@ -92,7 +92,7 @@ def _problems(files: Files, content: bytes, found: list[Stage]) -> Iterator[tupl
                 yield str(origin.line), "argument", f"FROM reads the argument {name}, which no ARG before it declares"
         if (
             stage.image not in known
-            and not re.search(r":[^/]*[0-9]|@sha256:", stage.image)
+            and not re.search(r"[0-9][^/]*:(?!latest)[^/]+$|:[^/]*[0-9]|@sha256:", stage.image)
             and stage.image != "scratch"
         ):
             yield str(origin.line), "base", f"{stage.image} names no version"

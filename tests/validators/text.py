@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+import sqlglot
 from markdown_it import MarkdownIt
+from sqlglot.errors import SqlglotError
+from sqlglot.expressions import Alter, Create, Drop
 
 from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
 from tests.validators.ignore import ignoring
@@ -78,21 +81,31 @@ def check_markers(files: Files) -> Iterator[Finding]:
                 yield Finding(path, where, "marker", f"{marker[0]} is left in: {line.strip()}")
 
 
+FORMATS = (
+    "*.json", "*.toml", "*.ini", "*.cfg", "*.env", "*.mako", "*.sql", ".editorconfig", ".npmrc",
+)  # fmt: skip
+"""The files that `check_formats` reads."""
+
+
 def check_formats(files: Files) -> Iterator[Finding]:
     for path, content in files.items():
         try:
-            match PurePosixPath(path).suffix:
+            match PurePosixPath(path).suffix or path:
                 case ".json":
                     json.loads(content)
                 case ".toml":
                     tomllib.loads(content.decode())
                 case ".ini" | ".cfg":
                     configparser.ConfigParser(strict=True).read_string(content.decode())
+                case ".editorconfig" | ".npmrc":
+                    configparser.ConfigParser(strict=True).read_string(f"[top]\n{content.decode()}")
                 case ".env":
                     _read_env(content)
                 case ".mako":
                     _read_mako(content.decode())
-        except (ValueError, SyntaxError, configparser.Error) as error:
+                case ".sql":
+                    _read_sql(content.decode())
+        except (ValueError, SyntaxError, configparser.Error, SqlglotError) as error:
             yield Finding(path, "", "format", str(error))
 
 
@@ -110,6 +123,12 @@ def _read_mako(text: str) -> None:
     for expression in re.findall(r"\$\{(.*?)\}", text):
         ast.parse(expression, mode="eval")
     ast.parse(re.sub(r"\$\{.*?\}", "None", text))
+
+
+def _read_sql(text: str) -> None:
+    """Statements that any reader of SQL knows; the servers read them when the applications are tested."""
+    if others := [str(found) for found in sqlglot.parse(text) if not isinstance(found, (Create, Drop, Alter))]:
+        raise ValueError(f"{others[0]} changes no schema")
 
 
 def check_documentation(files: Files) -> Iterator[Finding]:

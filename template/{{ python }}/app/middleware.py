@@ -37,6 +37,8 @@ class RequestMiddleware:
         given = headers.get("X-Request-ID", "")
         identifier = given if REQUEST_ID.fullmatch(given) else str(uuid4())
         token = request_id.set(identifier)
+        # As GET, of whose answer the server sends no body.
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         body_size = 0
         status = None
         start = time.perf_counter()
@@ -61,7 +63,7 @@ class RequestMiddleware:
             await send(message)
 
         try:
-            await self.app(scope, limited_receive, marked_send)
+            await self.app(inner, limited_receive, marked_send)
         except Exception:
             logger.exception("The request failed.")
             if status is not None:
@@ -69,13 +71,13 @@ class RequestMiddleware:
             problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer.")
             await problem(scope, receive, marked_send)
         finally:
-            record(scope, status or HTTPStatus.INTERNAL_SERVER_ERROR, time.perf_counter() - start)
+            duration = time.perf_counter() - start
+            record(scope["method"], inner, status or HTTPStatus.INTERNAL_SERVER_ERROR, duration)
             request_id.reset(token)
 
 
-def record(scope: Scope, status: int, duration: float) -> None:
+def record(method: str, scope: Scope, status: int, duration: float) -> None:
     """Measure and log one request."""
-    method = scope["method"]
     route = getattr(scope.get("route"), "path", "unmatched")
     # A client may invent methods, and every new label value would stay in memory.
     REQUEST_DURATION.labels(method if method in METHODS else "other", route, status).observe(duration)

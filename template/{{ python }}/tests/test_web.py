@@ -15,14 +15,25 @@ async def test_an_unknown_path_is_a_problem(client: AsyncClient) -> None:
     response = await client.get("/nowhere")
     assert response.status_code == 404
     assert response.headers["Content-Type"] == "application/problem+json"
-    assert response.json() == {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "Not Found"}
+    assert response.json() == {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "There is nothing at this path.",
+    }
 
 
 async def test_a_wrong_method_is_answered_with_the_right_ones(client: AsyncClient) -> None:
     response = await client.post("/livez")
     assert response.status_code == 405
-    assert response.headers["Allow"] == "GET"
+    assert response.headers["Allow"] == "GET, HEAD"
     assert response.json()["title"] == "Method Not Allowed"
+
+
+async def test_head_is_answered_like_get(client: AsyncClient) -> None:
+    got, head = await client.get("/"), await client.head("/")
+    assert head.status_code == 200
+    assert head.headers["Content-Length"] == got.headers["Content-Length"]
 
 
 async def test_a_failure_tells_nothing_of_the_inside(app: FastAPI, client: AsyncClient) -> None:

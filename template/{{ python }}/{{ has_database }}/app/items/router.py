@@ -17,7 +17,7 @@ async def get_items(request: Request) -> Items:
     return Items(request.app.state.database)
 
 
-async def require_json(content_type: Annotated[str, Header()] = "") -> None:
+async def require_json(content_type: Annotated[str, Header(include_in_schema=False)] = "") -> None:
     """Refuse a body that does not call itself JSON."""
     header = Message()
     header["Content-Type"] = content_type
@@ -60,7 +60,7 @@ async def get_item(id: ItemId, items: Repository) -> Item:
     return item
 
 
-@router.delete("/{id}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/{id}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
 async def delete_item(id: ItemId, items: Repository) -> None:
     """Delete an item."""
     if not await items.delete(id):

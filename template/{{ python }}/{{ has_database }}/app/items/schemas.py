@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 # Something other than white space; and no NUL, which not every database can store.
-NAME_PATTERN = r"^[^\x00]*[^\x00\s][^\x00]*$"
+NAME_PATTERN = r"^[^\x00]*[^\x00\p{White_Space}][^\x00]*$"
 
 
 class NewItem(BaseModel):

@@ -150,5 +150,5 @@ async def test_a_body_of_unknown_length_has_the_same_limit(client: AsyncClient) 
 
 
 async def test_the_methods_of_a_path_are_all_allowed(client: AsyncClient) -> None:
-    assert (await client.put("/items")).headers["Allow"] == "GET, POST"
-    assert (await client.put("/items/1")).headers["Allow"] == "DELETE, GET"
+    assert (await client.put("/items")).headers["Allow"] == "GET, HEAD, POST"
+    assert (await client.put("/items/1")).headers["Allow"] == "DELETE, GET, HEAD"

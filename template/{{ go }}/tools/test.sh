@@ -1,0 +1,7 @@
+#!/bin/sh
+# Runs the tests that the Dockerfile has compiled, and tells of them as `go test -json` does.
+status=0
+for test in /tests/*.test; do
+  test2json -t -p "$(basename "$test" .test)" "$test" -test.v=test2json || status=1
+done
+exit $status
