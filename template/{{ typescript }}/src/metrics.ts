@@ -1,8 +1,8 @@
 /** Metrics for Prometheus, on a port of their own. */
 
+import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import { collectDefaultMetrics, Histogram, register } from "prom-client";
-import { listen } from "./listen.ts";
 
 collectDefaultMetrics();
 
@@ -22,6 +22,6 @@ export async function serveMetrics(port: number): Promise<Server> {
     response.setHeader("Content-Type", register.contentType);
     response.end(await register.metrics());
   });
-  await listen(server, port);
+  await once(server.listen(port), "listening");
   return server;
 }

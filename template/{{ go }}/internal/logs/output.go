@@ -11,8 +11,8 @@ const (
 	limit = 64 * 1024
 )
 
-// output writes lines a moment later, many at once: to wake whoever reads them for each is a fifth of what a small request
-// costs. Loggers that came of one another share it.
+// output writes lines a moment later, many at once: to wake whoever reads them for each is a fifth of what a small
+// request costs. Loggers that came of one another share it.
 type output struct {
 	mutex   sync.Mutex
 	writer  io.Writer

@@ -20,9 +20,10 @@ import (
 
 const (
 	maxConnections = 10
-	idleTime       = 10 * time.Second
-	timeout        = 5 * time.Second
-	pingTimeout    = time.Second
+	// Short, so that the ping does not meet many whose end nobody has told.
+	idleTime    = 10 * time.Second
+	timeout     = 5 * time.Second
+	pingTimeout = time.Second
 )
 
 // ErrUnavailable says that the database does not answer.
