@@ -79,7 +79,7 @@ def reader(name: str) -> Path:
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(f".{os.getpid()}")
-        _go(name, "build", f"-o={part}", ".")
+        _go(name, "build", "-ldflags=-s -w", f"-o={part}", ".")
         part.rename(target)
     return target
 

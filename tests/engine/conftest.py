@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from tests.alone import alone, together
 from tests.apps.project import DATABASES, LANGUAGES
 from tests.apps.servers import MissingError
 from tests.cluster import programs
@@ -74,13 +73,25 @@ def projects(template: Template, space: Space) -> Renderer:
 
 
 @pytest.fixture(scope="session")
-def engine(template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def wait_for_others() -> Iterator[Callable[[], None]]:
+    """What returns when no other worker uses the engine any more."""
+    with together("engine") as wait:
+        yield wait
+
+
+@pytest.fixture(scope="session")
+def engine(
+    template: Template,
+    judge: Judge,
+    tmp_path_factory: pytest.TempPathFactory,
+    wait_for_others: Callable[[], None],  # noqa: ARG001 -- says that this worker uses it
+) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
     try:
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
-        with judge.stage("base images"), alone(tmp_path_factory):
+        with judge.stage("base images"), alone("images"):
             notes.update(images.provide(engine, names, say))
     except MissingError as missing:
         give_up(missing)
@@ -90,14 +101,6 @@ def engine(template: Template, judge: Judge, tmp_path_factory: pytest.TempPathFa
 def say(line: str) -> None:
     """Tell what takes a while: what workers print elsewhere is kept from people."""
     print(line, file=sys.__stderr__, flush=True)
-
-
-@contextmanager
-def alone(folders: pytest.TempPathFactory) -> Iterator[None]:
-    """Let one worker after the other do this; the folders of all have one parent."""
-    with (folders.getbasetemp().parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @pytest.fixture(scope="session")

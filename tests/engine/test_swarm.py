@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ sys.exit(subprocess.run(docker, input=yaml.safe_dump(stack), text=True).returnco
 
 
 @pytest.fixture(scope="session")
-def balances(engine: Engine) -> Iterator[bool]:
+def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bool]:
     """Make the engine a Swarm, and tell whether its kernel balances connections."""
     if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
         give_up(MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it"))
@@ -43,6 +43,8 @@ def balances(engine: Engine) -> Iterator[bool]:
     if not balances:
         notes.add("Swarm without published ports and virtual addresses: this kernel has no IPVS.")
     yield balances
+    # A Docker that leaves a Swarm forgets the names of all containers, also of those that have nothing to do with it.
+    wait_for_others()
     engine.docker("swarm", "leave", "--force")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import hashlib
 import json
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import toolchains
+from tests.alone import alone
 from tests.template import ROOT
 from tests.validators import Files, Finding
 
@@ -23,8 +23,7 @@ def install(files: Files) -> Path:
     """The folder of the programs that a project's lock names, installed once for each lock."""
     folder = ROOT / ".cache/npm" / hashlib.sha256(files["package-lock.json"]).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(folder.name):
         if not (folder / "installed").exists():
             for name in ("package.json", "package-lock.json"):
                 (folder / name).write_bytes(files[name])
