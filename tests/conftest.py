@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests import passed, verdicts
+from tests.e2e.requirements import notes
 from tests.judge import Judge
-from tests.lacking import notes
 from tests.render import Renderer
 from tests.space import Space, describe
 from tests.template import Template, copy_working_tree

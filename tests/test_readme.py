@@ -1,6 +1,6 @@
 """The README says what copier.yml says."""
 
-from tests.readme import README, rewrite
+from tests.tools.docs import README, rewrite
 
 
 def test_the_table_of_questions_is_current() -> None:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 from jinja2 import nodes
 
-from tests.release import known_names, released, released_questions
 from tests.space import GIVEN, Space
 from tests.template import ROOT, Template, choices, name_expressions
+from tests.tools.release import known_names, released, released_questions
 from tests.validators.yaml_files import load
 
 SETTINGS = {

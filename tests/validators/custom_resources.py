@@ -1,6 +1,6 @@
 """Resources that the schemas of Kubernetes do not hold: what the templates use of them, and nothing else.
 
-Whether the operators' own definitions agree is seen in tests/cluster, where the API server has them.
+Whether the operators' own definitions agree is seen in tests/e2e/kubernetes, where the API server has them.
 """
 
 from __future__ import annotations

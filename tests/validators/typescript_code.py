@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import toolchains
-from tests.alone import alone
+from tests.e2e.locks import alone
 from tests.template import ROOT
 from tests.validators import Files, Finding
 

@@ -1,0 +1,223 @@
+"""A rendered project, and what its people type to build its images and run them with Docker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.e2e import workspace
+from tests.e2e.apps.servers import free_port
+from tests.e2e.docker.engine import PATIENCE, Engine
+from tests.render import Renderer
+from tests.space import Answers
+from tests.validators import pipelines
+
+PERSON = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
+USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
+HASHED_PASSWORD = "$2b$05$37jouXXWhZj.Ed0kFWlluOJPlQqX1ugWiwIjJHAge6ePs8E/PNIwe"  # noqa: S105
+"""The login of the registry, which knows the password by its bcrypt."""
+
+
+PROVIDERS = {"none": "gitlab", "postgres": "circleci", "mysql": "github", "redis": "gitlab"}
+"""Every one with some database: what they run of a project is the same."""
+CI = {"CI": "true", "GITHUB_OUTPUT": "/dev/null"}
+# The image of trivy cannot be pulled without a registry; tests/e2e/scanners shows what the real one says.
+TRIVY = """\
+#!/bin/bash
+for word in "$@"; do
+  case $word in
+    --input=*) tar --list --file="${word#*=}" | grep -q manifest.json ;;
+    --output=*) echo '{}' > "${word#*=}" ;;
+  esac || exit
+done
+"""
+
+
+class Project(workspace.Project):
+    """A rendered project of one language and database, in a git repository, whose people have Docker."""
+
+    PATIENCE = PATIENCE
+
+    def __init__(self, engine: Engine, renderer: Renderer, path: Path, name: str, variant: str, registry: str) -> None:
+        self.engine = engine
+        self.language, _, self.database = variant.partition("-")
+        self.port, self.metrics_port = free_port(), free_port()
+        answers: Answers = {
+            "project_name": "Shop",
+            "service_name": f"{name}-{variant}",
+            "language": self.language,
+            "database": self.database,
+            "port": self.port,
+            "ci_provider": PROVIDERS[self.database],
+            "image_repository": f"{registry}/acme/{name}-{variant}",
+            "customize": True,
+            "metrics_port": self.metrics_port,
+        }
+        self.files = renderer.project(answers)
+        super().__init__(self.files, path, answers)
+        self.stand_in("trivy", TRIVY)
+        self.stand_in("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
+        self.context = renderer.context(answers)
+        self.image = str(answers["image_repository"])
+        self.git("init", "--quiet")
+        self.commit()
+
+    def environment(self) -> dict[str, str]:
+        """What Docker and the registry want to know."""
+        return self.engine.environment() | {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
+
+    def git(self, *arguments: str) -> str:
+        """Run git."""
+        return self.run("git", *PERSON, *arguments).stdout.strip()
+
+    def commit(self) -> str:
+        """Commit everything, and return the hash."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=Work")
+        return self.git("rev-parse", "HEAD")
+
+    def ci(self, job: str, **variables: str) -> str:
+        """Do what the rendered CI does in a job, as it does it."""
+        pipeline = pipelines.read({path: file.content for path, file in self.files.items()})
+        assert pipeline
+        (commands,) = [found.commands for found in pipeline.jobs if found.name == job]
+        return self.run("bash", "-euo", "pipefail", "-c", commands, environment={**CI, **variables}).stdout
+
+    def compose(self, *arguments: str, tag: str = "") -> str:
+        """Run docker compose for development, or for production when there is a tag."""
+        files = ("--file=prod.yml",) if tag else ()
+        command = ("docker", "compose", *files, "--progress=quiet", *arguments)
+        return self.run(*command, environment={"TAG": tag} if tag else {}).stdout.strip()
+
+    def up(self, tag: str = "") -> None:
+        """Start everything, or tell what the containers say."""
+        command = ["make", "up"] if not tag else ["docker", "compose", "--file=prod.yml", "up", "--wait", "--detach"]
+        done = self.run(*command, check=False, environment={"TAG": tag} if tag else {})
+        assert done.returncode == 0, done.stdout[-4000:] + self.compose("logs", "--tail=20", tag=tag)
+
+    def containers(self, tag: str = "") -> dict[str, dict[str, Any]]:
+        """What the engine knows of each service's container."""
+        names = self.compose("ps", "--all", "--quiet", tag=tag).split()
+        found = self.engine.inspect(*names) if names else []
+        return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in found}
+
+    def parsed(self, name: str) -> dict[str, Any]:
+        """A YAML file, parsed."""
+        parsed: dict[str, Any] = yaml.safe_load((self.path / name).read_text())
+        return parsed
+
+    def client(self) -> Client:
+        """An HTTP client of the published port."""
+        return Client(f"http://127.0.0.1:{self.port}")
+
+
+class Client(httpx.Client):
+    """Speaks to a service as its clients do."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(base_url=address, timeout=30, trust_env=False)
+
+    def add(self, name: str) -> int:
+        """Store an item, and return its id."""
+        response = self.post("/items", json={"name": name})
+        assert response.status_code == httpx.codes.CREATED, response.text
+        number: int = response.json()["id"]
+        return number
+
+    def names(self) -> dict[int, str]:
+        """Every item by id."""
+        found: dict[int, str] = {}
+        after: int | None = 0
+        while after is not None:
+            response = self.get("/items", params={"limit": 100} | ({"after": after} if after else {}))
+            assert response.status_code == httpx.codes.OK, response.text
+            found |= {item["id"]: item["name"] for item in response.json()["items"]}
+            after = response.json()["next"]
+        return found
+
+    def becomes(self, status: int, path: str = "/readyz") -> None:
+        """Wait until a path answers with a status, through restarts."""
+        deadline = time.monotonic() + PATIENCE
+        told: object = None
+        while told != status:
+            assert time.monotonic() < deadline, f"{path} answers {told} instead of {status}"
+            try:
+                told = self.get(path).status_code
+            except httpx.TransportError as error:
+                told = error
+            time.sleep(0.1)
+
+
+def wait_for_answer(address: str) -> None:
+    """Wait until something answers there, whatever it says."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(address, trust_env=False)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"{address} does not answer"
+            time.sleep(0.1)
+        else:
+            return
+
+
+def speaks_the_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
+    """Ask what docs/contract.md promises; its details are tested by tests/e2e/apps, of the program alone."""
+    assert client.get("/").json() == {"name": project.service, "version": version}
+    assert client.get("/livez").json() == client.get("/readyz").json() == {"status": "ok"}
+    missing = client.get("/nothing")
+    assert missing.status_code == httpx.codes.NOT_FOUND
+    assert missing.headers["Content-Type"] == "application/problem+json"
+    if project.database == "none":
+        assert client.get("/items").status_code == httpx.codes.NOT_FOUND
+    else:
+        number = client.add("Ünïcödé 'quoted'")
+        assert client.get(f"/items/{number}").json()["name"] == client.names()[number] == "Ünïcödé 'quoted'"
+        assert client.delete(f"/items/{number}").status_code == httpx.codes.NO_CONTENT
+        assert number not in client.names()
+        assert client.post("/items", json={"name": ""}).status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    if metrics:
+        told = httpx.get(f"{metrics}/metrics", trust_env=False).text
+        assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in told
+
+
+def is_hardened(container: Mapping[str, Any], user: str) -> None:
+    """Look at how the engine runs a container."""
+    host = container["HostConfig"]
+    assert container["Config"]["User"] == user
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert host["SecurityOpt"] == ["no-new-privileges:true"]
+
+
+def users(engine: Engine, container: str) -> set[str]:
+    """The numbers of the users whose processes run in a container."""
+    listed = engine.docker("top", container, "-eo", "uid,pid").stdout.splitlines()
+    return {line.split()[0] for line in listed[1:]}
+
+
+def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
+    """Kill a container's first process from outside, so that the engine sees it die; `helper` has Python."""
+    script = f"import os; os.kill({container['State']['Pid']}, 9)"
+    engine.docker("run", "--rm", "--pid=host", helper, "python", "-c", script)
+
+
+def inside(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
+    """Run Python as a container's user on its processes and files, and return what it tells of an error.
+
+    The image of the container need not have Python, nor a shell: `helper` is one that has.
+    """
+    name = f"container:{container['Id']}"
+    bounds = ("--cap-drop=ALL", "--memory=512m", f"--user={container['Config']['User']}")
+    done = engine.docker(
+        "run", "--rm", f"--pid={name}", f"--network={name}", *bounds, helper, "python", "-c",
+        "root = '/proc/1/root'\n" + script, check=False,
+    )  # fmt: skip
+    return done.stderr

@@ -1,0 +1,111 @@
+"""The rendered Dockerfile, unchanged, builds as CI builds it, and what it builds is what the contract says."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.e2e.docker.engine import Engine
+from tests.e2e.docker.project import Project
+
+SOURCES = {
+    "python": ("app/health.py", "requirements.txt"),
+    "typescript": ("src/health.ts", "package-lock.json"),
+    "go": ("internal/health/health.go", "go.sum"),
+}
+"""A source file of each language, and the file in which its dependencies are locked."""
+
+USER = "65532:65532"
+
+
+@pytest.fixture(scope="module")
+def image(project: Project) -> str:
+    """The image of the last commit."""
+    project.ci("build")
+    return f"{project.image}:{project.git('rev-parse', 'HEAD')}"
+
+
+def test_both_tags_are_one_image(project: Project, engine: Engine, image: str) -> None:
+    tagged, latest = engine.inspect(image, f"{project.image}:latest")
+    assert tagged["Id"] == latest["Id"]
+
+
+@pytest.mark.every_variant
+def test_the_image_says_how_it_runs(project: Project, engine: Engine, image: str) -> None:
+    (found,) = engine.inspect(image)
+    config = found["Config"]
+    assert config["User"] == USER
+    assert set(config["ExposedPorts"]) == {f"{project.port}/tcp", f"{project.metrics_port}/tcp"}
+    assert config["Cmd"] == ["serve"]
+    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert config["Labels"]["org.opencontainers.image.title"] == project.service
+    assert f"SERVICE_VERSION={image.rpartition(':')[2]}" in config["Env"]
+
+
+@pytest.mark.every_variant
+def test_no_file_of_the_image_belongs_to_its_user(engine: Engine, image: str, tmp_path: Path) -> None:
+    """Whatever the user could change is lost with the container, and could be planted there."""
+    archive = tmp_path / "image.tar"
+    container = engine.docker("create", image).stdout.strip()
+    try:
+        engine.docker("export", f"--output={archive}", container)
+    finally:
+        engine.docker("rm", container)
+    with tarfile.open(archive) as files:
+        owned = [file.name for file in files if 65532 in (file.uid, file.gid)]
+    archive.unlink()
+    assert [name for name in owned if name.strip("/") != "home/nonroot"] == []
+
+
+@pytest.mark.every_variant
+def test_a_changed_line_of_source_reuses_the_dependencies(project: Project, engine: Engine, image: str) -> None:
+    source, lock = SOURCES[project.language]
+    changed = project.path / source
+    before = changed.read_bytes()
+    changed.write_bytes(before + b"\n")
+    try:
+        steps = _steps(project.make("image", TAG="changed").stdout)
+    finally:
+        changed.write_bytes(before)
+        engine.docker("rmi", f"{project.image}:changed", check=False)
+        engine.docker("tag", image, f"{project.image}:latest")
+    install = [cached for step, cached in steps.items() if lock in step]
+    assert install, steps
+    assert all(install), steps
+    assert not all(steps.values()), "nothing was built anew"
+
+
+def _steps(output: str) -> dict[str, bool]:
+    """Each step of a build, and whether it was cached."""
+    steps = dict(re.findall(r"^#(\d+) (\[.+)$", output, re.MULTILINE))
+    assert steps, output
+    return {step: bool(re.search(rf"^#{number} CACHED$", output, re.MULTILINE)) for number, step in steps.items()}
+
+
+@pytest.mark.every_variant
+def test_the_tests_run_in_the_container_as_ci_runs_them(project: Project) -> None:
+    reports = project.path / "reports"
+    output = project.ci("test")
+    (report,) = reports.glob("*.xml")
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 -- our own tests wrote it
+    assert len(cases) > 10, output
+    bad = [part.tag for case in cases for part in case if part.tag in {"failure", "error", "skipped"}]
+    assert not bad, output
+    assert report.stat().st_uid == Path(project.path).stat().st_uid
+    project.compose("--profile=*", "down", "--volumes")
+
+
+def test_the_linters_run_in_the_container_as_ci_runs_them(project: Project) -> None:
+    project.ci("lint")
+    source = project.path / SOURCES[project.language][0]
+    before = source.read_bytes()
+    source.write_bytes(before + b"\n\n\n\n1  +1\n")
+    try:
+        assert project.make("ci-lint", check=False).returncode != 0
+    finally:
+        source.write_bytes(before)
+    project.compose("--profile=*", "down", "--volumes")

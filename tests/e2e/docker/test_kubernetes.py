@@ -1,0 +1,221 @@
+"""The rendered manifests on a real node: the pushed image is pulled and runs, and requests are answered throughout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.docker.engine import Engine
+from tests.e2e.docker.load import Load, command
+from tests.e2e.docker.node import Node
+from tests.e2e.docker.project import Client, Project, speaks_the_contract, wait_for_answer
+from tests.e2e.kubernetes import project as cluster
+from tests.e2e.kubernetes.control_plane import wait_for
+from tests.judge import Judge
+from tests.render import Renderer
+from tests.template import Template
+
+STAGING = "staging"
+
+with_database = pytest.mark.databases("postgres", "mysql", "redis")
+
+
+def bring(node: Node, engine: Engine, image: str, folder: Path) -> None:
+    """Give the node an image of the engine."""
+    archive = folder / "image.tar"
+    engine.docker("save", f"--output={archive}", image)
+    node.import_image(archive)
+    archive.unlink()
+
+
+@pytest.fixture(scope="session")
+def helper_on_node(node: Node, engine: Engine, helper: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image with Python, which the node has too."""
+    bring(node, engine, helper, tmp_path_factory.mktemp("images"))
+    return helper
+
+
+class Shop(cluster.Project):
+    """A project whose people can also log in to the registry."""
+
+    def __init__(self, node: Node, renderer: Renderer, project: Project) -> None:
+        folder = project.path.with_name("in-cluster")
+        super().__init__(node, renderer.project(project.answers), folder, project.answers)
+        self.login = {name: project.environment()[name] for name in ("REGISTRY_USER", "REGISTRY_PASSWORD")}
+
+    def environment(self) -> dict[str, str]:
+        """What kubectl and `make registry-secret` need."""
+        return super().environment() | self.login
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    node: Node, projects: Renderer, project: Project, engine: Engine, template: Template, tag: str
+) -> Iterator[Shop]:
+    """A project whose first version runs in staging."""
+    host = project.image.partition("/")[0]
+    node.use_registry(host, int(host.rpartition(":")[2]))
+    shop = Shop(node, projects, project)
+    if project.database != "none":
+        bring(node, engine, template.table("versions", "images")[project.database], project.path.parent)
+    shop.prepare(STAGING)
+    shop.make("registry-secret", ENVIRONMENT=STAGING)
+    shop.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
+    yield shop
+    node.kubectl("delete", "namespace", shop.namespace(STAGING), "--wait=false")
+
+
+@contextmanager
+def forwarded(shop: Shop) -> Iterator[Client]:
+    """A client of the port that `make forward` opens here, until the pod goes that answers there."""
+    address = f"http://127.0.0.1:{shop.answers['port']}"
+    command = ["make", "forward", f"ENVIRONMENT={STAGING}"]
+    with subprocess.Popen(
+        command, cwd=shop.path, env=shop.environment(), stdout=subprocess.DEVNULL, process_group=0
+    ) as forward:
+        try:
+            wait_for_answer(address)
+            with Client(address) as client:
+                yield client
+        finally:
+            os.killpg(forward.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def client(deployed: Shop) -> Iterator[Client]:
+    """A client of one of the pods."""
+    with forwarded(deployed) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) -> Iterator[Load]:
+    """A load on the service's name from a pod of another namespace."""
+    namespace = f"{deployed.service}-clients"
+    host = f"{deployed.service}.{deployed.namespace(STAGING)}.svc.cluster.local"
+    port = int(projects.context(deployed.answers)["service_port"])
+    container = {
+        "name": "load",
+        "image": helper_on_node,
+        "command": command(host, port, str(deployed.answers["database"])),
+    }
+    metadata = {"name": "load", "namespace": namespace}
+    spec = {"containers": [container], "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
+    node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=200s")
+    node.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    node.kubectl("wait", "--for=condition=Ready", "pod/load", f"--namespace={namespace}", "--timeout=200s")
+    load = Load(lambda: node.kubectl("logs", "load", f"--namespace={namespace}").stdout)
+    load.wait_for(1)
+    yield load
+    node.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client: Client, tag: str) -> None:
+    speaks_the_contract(client, project, version=tag)
+
+
+def test_every_pod_runs_with_what_its_manifest_asks_for(deployed: Shop, tag: str) -> None:
+    pods = deployed.pods(STAGING)
+    assert len(pods) == deployed.answers.get("replicas", 2)
+    assert deployed.tags(STAGING) == {tag}
+    for pod in pods:
+        for status in pod["status"]["containerStatuses"]:
+            assert status["user"]["linux"] == {"uid": 65532, "gid": 65532, "supplementalGroups": [65532]}
+            assert status["restartCount"] == 0
+
+
+def test_a_new_version_replaces_the_old_without_a_failed_request(
+    project: Project, deployed: Shop, load: Load, judge: Judge
+) -> None:
+    second = project.commit()
+    project.ci("publish")
+    deployed.make("deploy", ENVIRONMENT=STAGING, TAG=second)
+    wait_for(lambda: deployed.tags(STAGING) == {second})
+    load.wait_for(50)
+    judge.count(f"requests during a rolling update on Kubernetes, {project.database}", load.told())
+    assert not load.failed(), load.failed()[:3]
+
+
+def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
+    project: Project, deployed: Shop, load: Load
+) -> None:
+    (before,) = deployed.tags(STAGING)
+    broken = f"{project.image}:broken"
+    recipe = f'FROM {project.image}:{before}\nENTRYPOINT ["/nothing"]\n'
+    project.engine.docker("build", f"--tag={broken}", "-", standard_input=recipe)
+    project.engine.docker("push", broken)
+    deployed.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 15")
+    failed = len(load.failed())
+    done = deployed.make("deploy", check=False, ENVIRONMENT=STAGING, TAG="broken")
+    assert done.returncode != 0
+    assert "exceeded its progress deadline" in done.stdout
+    wait_for(lambda: deployed.tags(STAGING) == {before})
+    load.wait_for(50)
+    assert load.failed()[failed:] == []
+
+
+def test_a_pod_whose_tmp_is_full_serves_on(node: Node, deployed: Shop, helper_on_node: str, client: Client) -> None:
+    """A debugging container of its own image shares the processes of the pod, and so sees its files."""
+    name = deployed.pods(STAGING)[0]["metadata"]["name"]
+    script = "file = open('/proc/1/root/tmp/full', 'wb', 0)\nwhile True: file.write(bytes(2**20))"
+    node.kubectl(
+        "debug", name, f"--namespace={deployed.namespace(STAGING)}", "--profile=restricted", "--container=fill",
+        f"--image={helper_on_node}", f"--target={deployed.service}", "--", "python", "-c", script,
+    )  # fmt: skip
+    path = f"/api/v1/namespaces/{deployed.namespace(STAGING)}/pods/{name}"
+
+    def ended() -> bool:
+        statuses = node.get(path)["status"].get("ephemeralContainerStatuses", [])
+        return any("terminated" in status["state"] for status in statuses)
+
+    wait_for(ended, lambda: str(node.get(path)["status"]))
+    told = node.kubectl("logs", f"--namespace={deployed.namespace(STAGING)}", name, "--container=fill").stdout
+    assert "No space left on device" in told
+    assert cluster.is_ready(node.get(path))
+    assert client.get("/readyz").status_code == httpx.codes.OK
+
+
+@with_database
+def test_only_the_service_reaches_its_database(node: Node, template: Template, deployed: Shop, load: Load) -> None:
+    load.wait_for(1)  # which needs the database
+    script = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+    host = f"{deployed.service}-database.{deployed.namespace(STAGING)}.svc.cluster.local"
+    port = template.table("databases", "databases")[deployed.answers["database"]]["port"]
+    pod = (f"--namespace={deployed.service}-clients", "load", "--", "python", "-c", script)
+    told = node.kubectl("exec", *pod, host, str(port), check=False)
+    assert "ConnectionRefusedError" in told.stderr, told  # the firewall rejects what policies do not admit
+
+
+@with_database
+def test_the_service_outlives_its_database(node: Node, deployed: Shop, client: Client) -> None:
+    number = client.add("kept")
+    namespace = f"--namespace={deployed.namespace(STAGING)}"
+    node.kubectl("delete", f"pod/{deployed.service}-database-0", namespace, "--grace-period=1")
+    assert client.get("/livez").status_code == httpx.codes.OK
+    client.becomes(httpx.codes.OK)
+    assert client.names()[number] == "kept"
+    assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in deployed.pods(STAGING)} == {0}
+
+
+@with_database
+def test_a_restored_backup_has_what_was_lost_and_nothing_since(node: Node, deployed: Shop) -> None:
+    with forwarded(deployed) as client:
+        number = client.add("kept")
+        deployed.make("backup", ENVIRONMENT=STAGING)
+        client.delete(f"/items/{number}")
+        late = client.add("late")
+    deployed.make("restore", ENVIRONMENT=STAGING, CONFIRM=deployed.namespace(STAGING))
+    service = (f"deployment/{deployed.service}", f"--namespace={deployed.namespace(STAGING)}")
+    node.kubectl("rollout", "status", *service)
+    with forwarded(deployed) as client:
+        names = client.names()
+    assert names[number] == "kept"
+    assert names.get(late) != "late"

@@ -1,0 +1,53 @@
+"""The script that CI runs pushes one image under the commit hash and `latest`."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.e2e.docker.engine import Engine
+from tests.e2e.docker.project import PASSWORD, USER, Project
+
+MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+
+
+def digest(project: Project, tag: str) -> str:
+    """The digest that the registry knows a tag by."""
+    host, _, path = project.image.partition("/")
+    with httpx.Client(base_url=f"http://{host}/v2/{path}", auth=(USER, PASSWORD), trust_env=False) as client:
+        answer = client.head(f"/manifests/{tag}", headers={"Accept": MANIFESTS})
+    assert answer.status_code == httpx.codes.OK, tag
+    return answer.headers["Docker-Content-Digest"]
+
+
+def test_both_tags_have_the_digest_of_what_was_built(project: Project, engine: Engine, tag: str) -> None:
+    pushed = digest(project, tag)
+    assert digest(project, "latest") == pushed
+    (image,) = engine.inspect(f"{project.image}:{tag}")
+    assert image["RepoDigests"] == [f"{project.image}@{pushed}"]
+    assert project.make("digest").stdout.strip() == pushed
+
+
+def test_a_version_is_another_tag_of_what_was_pushed(project: Project, tag: str) -> None:
+    project.ci("release", **dict.fromkeys(("CIRCLE_TAG", "CI_COMMIT_TAG", "GITHUB_REF_NAME"), "v1.2.0"))
+    assert digest(project, "v1.2.0") == digest(project, tag)
+
+
+@pytest.mark.databases("none")
+def test_a_wrong_password_is_told(project: Project) -> None:
+    done = project.run("make", "login", check=False, environment={"REGISTRY_PASSWORD": "wrong"})
+    assert done.returncode != 0
+    assert "unauthorized" in done.stdout.lower()
+    assert PASSWORD not in done.stdout
+
+
+@pytest.mark.databases("none")
+def test_nothing_is_pushed_without_a_login(project: Project, engine: Engine, tag: str) -> None:
+    host = project.image.partition("/")[0]
+    engine.docker("logout", host)
+    try:
+        done = project.run("docker", "push", f"{project.image}:{tag}", check=False)
+    finally:
+        project.make("login")
+    assert done.returncode != 0
+    assert "no basic auth credentials" in done.stdout

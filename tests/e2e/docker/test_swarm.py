@@ -1,0 +1,113 @@
+"""prod.yml on a Docker Swarm of one node: rolled out and back under load, without a failed request."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.apps.servers import MissingError
+from tests.e2e.docker.engine import Engine
+from tests.e2e.docker.load import Load, command
+from tests.e2e.docker.project import Project
+from tests.e2e.kubernetes.control_plane import wait_for
+from tests.e2e.requirements import give_up, notes
+from tests.judge import Judge
+
+WITHOUT_IPVS = f"""\
+#!{sys.executable}
+import os, subprocess, sys, yaml
+
+docker = ["docker", *sys.argv[1:]]
+os.environ["PATH"] = os.environ["PATH"].partition(os.pathsep)[2]
+if sys.argv[1:3] != ["stack", "deploy"]:
+    os.execvp("docker", docker)
+stack = yaml.safe_load(sys.stdin)
+for service in stack["services"].values():
+    service.setdefault("deploy", {{}})["endpoint_mode"] = "dnsrr"
+    service.pop("ports", None)
+sys.exit(subprocess.run(docker, input=yaml.safe_dump(stack), text=True).returncode)
+"""
+"""Stands before docker where the kernel cannot balance: no published ports, and names that lead to each container."""
+
+
+@pytest.fixture(scope="session")
+def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bool]:
+    """Make the engine a Swarm, and tell whether its kernel balances connections."""
+    if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
+        give_up(MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it"))
+    engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1")
+    balances = Path("/proc/net/ip_vs").exists()
+    if not balances:
+        notes.add("Swarm without published ports and virtual addresses: this kernel has no IPVS.")
+    yield balances
+    # A Docker that leaves a Swarm forgets the names of all containers, also of those that have nothing to do with it.
+    wait_for_others()
+    engine.docker("swarm", "leave", "--force")
+
+
+@pytest.fixture(scope="module")
+def stack(project: Project, engine: Engine, balances: bool, tag: str) -> Iterator[str]:
+    """A stack of two replicas of the first version; its name."""
+    if not balances:
+        project.stand_in("docker", WITHOUT_IPVS)
+    project.make("swarm-deploy", TAG=tag, REPLICAS="2")
+    yield project.service
+    engine.docker("stack", "rm", project.service)
+    wait_for(lambda: not engine.docker("network", "ls", "--quiet", f"--filter=name={project.service}_").stdout)
+
+
+@pytest.fixture(scope="module")
+def load(project: Project, engine: Engine, helper: str, stack: str) -> Iterator[Load]:
+    """A load on the service from within its network."""
+    network = f"{stack}_{'default' if project.database == 'none' else 'front'}"
+    name = f"{stack}-load"
+    engine.docker(
+        "service", "create", "--no-resolve-image", f"--name={name}", f"--network={network}", helper,
+        *command("app", project.port, project.database),
+    )  # fmt: skip
+    load = Load(lambda: engine.docker("service", "logs", "--raw", name).stdout)
+    load.wait_for(1)
+    yield load
+    engine.docker("service", "rm", name)
+
+
+def images(engine: Engine, stack: str) -> set[str]:
+    """The versions of the containers of the service that run."""
+    listed = engine.docker(
+        "service",
+        "ps",
+        "--no-trunc",
+        "--filter=desired-state=running",
+        "--format={{.Image}} {{.CurrentState}}",
+        f"{stack}_app",
+    )
+    return {line.split()[0].partition("@")[0].rpartition(":")[2] for line in listed.stdout.splitlines()}
+
+
+def test_a_new_version_replaces_the_old_without_a_failed_request(
+    project: Project, engine: Engine, stack: str, load: Load, tag: str, judge: Judge
+) -> None:
+    assert images(engine, stack) == {tag}
+    second = project.commit()
+    project.ci("publish")
+    project.make("swarm-deploy", TAG=second, REPLICAS="2")
+    load.wait_for(50)
+    assert images(engine, stack) == {second}
+    judge.count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
+    assert not load.failed(), load.failed()[:3]
+
+
+def test_a_version_that_does_not_start_is_rolled_back(project: Project, engine: Engine, stack: str, load: Load) -> None:
+    (before,) = images(engine, stack)
+    broken = f"{project.image}:broken"
+    engine.docker("build", f"--tag={broken}", "-", standard_input=f'FROM {project.image}:{before}\nCMD ["nonsense"]\n')
+    engine.docker("push", broken)
+    done = project.make("swarm-deploy", check=False, TAG="broken", REPLICAS="2")
+    load.wait_for(50)
+    assert images(engine, stack) == {before}
+    assert not load.failed(), load.failed()[:3]
+    assert done.returncode != 0
+    assert "broken did not come up, and was rolled back." in done.stdout

@@ -1,0 +1,253 @@
+"""Any text and any number is refused with its question's sentence, or reads back unchanged wherever it lands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import hypothesis.configuration
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.e2e.fuzz.fuzz import Base, ChangedError, Fuzz, RefusedError, compare, seeds
+from tests.e2e.fuzz.readers import run_by_make_and_bash
+from tests.judge import Judge
+from tests.render import Rendered, Renderer
+from tests.space import Question
+from tests.template import ROOT
+from tests.validators import Check, circleci, compose, contract, dockerfile, github, gitlab, kubernetes, kustomize, text
+
+hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
+
+# The same examples on every run, without a limit of time and without memory of earlier runs.
+FIXED = settings(
+    database=None, deadline=None, derandomize=True, print_blob=False, suppress_health_check=list(HealthCheck)
+)
+
+OPEN = {
+    name: details
+    for name, details in yaml.safe_load((ROOT / "copier.yml").read_text()).items()
+    if not name.startswith("_")
+    and details["type"] in ("str", "int")
+    and "choices" not in details
+    and details.get("when") is not False
+}
+
+# What means something to Jinja, YAML, TOML, JSON, Markdown, make, a shell, Docker, a URL or a terminal.
+SYNTAX = [
+    "{{ 1 }}", "{% if %}", "{#", "${HOME}", "$HOME", "$(id)", "$$", "`id`", "'", '"', "\\", "\\n", "\\u0041", "'''",
+    '"""', "#", " #", "##", ": ", " : ", "- ", "? ", "& ", "&a", "*a", "!!int", "!", "%", "@", "|", ">", "~", "---",
+    "...", "[", "]", "{", "}", ",", "<<", "null", "true", "yes", "1e3", ".e5", "0x1f", "0o17", "1_000", "1:30",
+    ".inf", "2026-11-24", "=", "==", "===", "[a](b)", "![a](b)", "[a]: b", "<b>", "<!--", "&amp;", "&#35;", "**",
+    "__", "~~", "```", "1.", "1)", "+ ", "|-|", "http://a.b", "//", "/", "../", "\n", "\r", "\r\n", "\t", "\0",
+    "\x1b[31m", "\x7f", "\x85", "\xa0", "\xad", "\u200b", "\u200d", "\u202e", "\u2066", "\u2028", "\u2029",
+    "\u3000", "\ufeff", "\ufffe", "\U0001fffe", "\ud800", "\udfff", "é", "e\u0301", "日本語", "שלום", "🎉", "👩‍💻", "İ",
+    "ß", ";", "&&", "a", "b", " ", "  ", "0", "9", "-", "_", ".", "x" * 64,
+]  # fmt: skip
+# Those of a whole project that start no program.
+CHECKS: list[Check] = [text.check_documentation, dockerfile.check, contract.check]
+# What some reader of YAML takes for something else than text, and what ends a heading of Markdown.
+WORDS = ["1.e5", "1e3", "0x1f", "0o17", "1_000", "1:30", "y", "null", "~", ".inf", "2026-11-24", "a #", "# #", "-1"]
+# One of each kind that no format, or not each, holds in a line of text.
+CONTROLS = [f"a{control}b" for control in "\0\t\n\r\x1b\x7f\x85\u2028\u2029\ufeff\uffff\ud800"]
+PIECES = st.lists(st.sampled_from(SYNTAX), max_size=6).map("".join)
+ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
+PRINTABLE = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=210)
+
+
+@st.composite
+def edited(draw: st.DrawFn, legal: str) -> str:
+    """A legal answer with one thing put in, put for another, or taken out."""
+    at = draw(st.sampled_from([0, len(legal)]) | st.integers(0, len(legal)))
+    return legal[:at] + draw(st.sampled_from(["", *SYNTAX])) + legal[at + draw(st.integers(0, 1)) :]
+
+
+@st.composite
+def reshaped(draw: st.DrawFn, legal: str) -> str:
+    """A legal answer with other words and numbers of any length, which is mostly legal too."""
+    pieces = re.findall(r"[a-z]+|[0-9]+|[A-Z]+|.", legal, re.DOTALL)
+    words = [index for index, piece in enumerate(pieces) if piece.isascii() and piece.isalnum()]
+    for index in draw(st.lists(st.sampled_from(words), min_size=1, max_size=2)) if words else []:
+        piece = pieces[index]
+        alphabet = "0123456789" if piece.isdigit() else "abcdefinosuxy-" if piece.islower() else "ABCXYZ"
+        longest = draw(st.sampled_from([len(piece), 3, 64]))
+        pieces[index] = draw(st.text(alphabet, min_size=1, max_size=longest))
+    return "".join(pieces)
+
+
+def long(legal: str) -> st.SearchStrategy[str]:
+    return st.sampled_from([2, 3, 10, 70, 300, 5000]).map(lambda times: (legal or "x") * times)
+
+
+def near(legal: str) -> st.SearchStrategy[str]:
+    return st.one_of(reshaped(legal), edited(legal), st.just(legal), long(legal))
+
+
+def texts(question: Question, default: Any) -> st.SearchStrategy[Any]:
+    legal = st.sampled_from(seeds(question, default))
+    return st.one_of(legal.flatmap(reshaped), legal.flatmap(near), legal.flatmap(reshaped), PIECES, PRINTABLE, ANYTHING)
+
+
+def numbers(question: Question, default: Any) -> st.SearchStrategy[Any]:
+    legal = st.sampled_from(seeds(question, default))
+    near_it = st.builds(int.__add__, legal, st.integers(-2, 2))
+    within = st.integers(min(seeds(question, default)), max(seeds(question, default)))
+    odd = st.one_of(st.floats(), st.booleans(), PIECES, legal.map(str).flatmap(near), st.integers().map(str))
+    return st.one_of(near_it, within, within, st.integers(-(10**6), 10**6), st.integers(), odd)
+
+
+def values(question: Question, default: Any) -> st.SearchStrategy[Any]:
+    return (numbers if question.kind == "int" else texts)(question, default)
+
+
+@pytest.fixture(scope="module")
+def fuzz(renderer: Renderer) -> Fuzz:
+    return Fuzz(renderer)
+
+
+def is_its_sentence(refused: RefusedError, name: str) -> bool:
+    """It starts with a question's name, names the one that was answered, and is one line that ends with a full stop."""
+    sentence = refused.sentence
+    starts = sentence.startswith((f"{name} must ", f"{refused.question} must differ from {name}, which is "))
+    return starts and sentence.endswith(".") and "\n" not in sentence
+
+
+def test_the_questions_are_those_that_are_asked(fuzz: Fuzz) -> None:
+    assert list(OPEN) == fuzz.names
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_any_answer_is_refused_with_its_sentence_or_reads_back_unchanged(fuzz: Fuzz, name: str) -> None:
+    bases = fuzz.bases(name)
+    accepted: set[Any] = set()
+    refused: set[str] = set()
+
+    @settings(FIXED, max_examples=50)
+    @given(base=st.sampled_from(bases), value=values(fuzz.space.questions[name], bases[0].context[name]))
+    def check(base: Base, value: Any) -> None:
+        try:
+            fuzz.check(base, {name: value})
+            accepted.add(value)
+        except RefusedError as error:
+            refused.add(str(value))
+            if not is_its_sentence(error, name):
+                raise AssertionError(f"{name}={value!r} is refused with {error.sentence!r}") from error
+
+    question, default = fuzz.space.questions[name], bases[0].context[name]
+    near_bounds = [seed + step for seed in seeds(question, default) for step in (-1, 1) if question.kind == "int"]
+    for one in (*WORDS, *CONTROLS, *near_bounds, fuzz.longest(bases[0], name)):
+        check = example(base=bases[0], value=one)(check)
+    check()
+    assert len(accepted) >= 4, f"hardly any answer to {name} is accepted: {accepted}"
+    assert len(refused) >= 4, f"hardly any answer to {name} is refused: {refused}"
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_copier_itself_asks_and_refuses_as_the_fuzz_does(fuzz: Fuzz, name: str) -> None:
+    base = fuzz.bases(name)[-1]
+    for value in (*fuzz.plain(base, name, fuzz.kind(name, base.context[name])), "\n"):
+        told = []
+        for ask in (fuzz.ask, fuzz.ask_copier):
+            try:
+                context = ask(base, {name: value})
+                told.append({question: context[question] for question in fuzz.space.questions})
+            except RefusedError as error:
+                told.append({error.question: error.sentence})
+        assert told[0] == told[1]
+
+
+Crowds = list[tuple[Base, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def crowds(fuzz: Fuzz) -> Crowds:
+    """Answers to all open questions at once, any two of which meet here: drawn ones, then the longest of all."""
+    found: Crowds = []
+    bases = fuzz.crowded()
+
+    @settings(FIXED, max_examples=16)
+    @given(data=st.data())
+    def draw(data: st.DataObject) -> None:
+        base = data.draw(st.sampled_from(bases))
+        names = fuzz.askable(base)
+        drawn = {name: data.draw(values(fuzz.space.questions[name], base.context[name])) for name in names}
+        plain = {name: fuzz.plain(base, name, fuzz.kind(name, base.context[name]))[0] for name in names}
+        for name in names:
+            try:
+                drawn[name] = fuzz.ask(base, {name: drawn[name]})[name]
+            except RefusedError:
+                drawn[name] = plain[name]
+        while True:
+            try:
+                fuzz.ask(base, drawn)
+            except RefusedError as refused:
+                # Two that must differ, or one that bounds the other.
+                if drawn[refused.question] == plain[refused.question]:
+                    raise
+                drawn[refused.question] = plain[refused.question]
+            else:
+                break
+        found.append((base, drawn))
+
+    draw()
+    return found + [(base, {name: fuzz.longest(base, name) for name in fuzz.askable(base)}) for base in bases]
+
+
+def test_answers_to_all_questions_at_once_read_back_unchanged(fuzz: Fuzz, crowds: Crowds) -> None:
+    for base, drawn in crowds:
+        try:
+            fuzz.check(base, drawn)
+        except ChangedError:
+            fuzz.check(base, fewest(fuzz, base, drawn))
+            raise
+
+
+def fewest(fuzz: Fuzz, base: Base, drawn: dict[str, Any]) -> dict[str, Any]:
+    """Those of the answers without which nothing changes that should not."""
+    for name in list(drawn):
+        fewer = {other: value for other, value in drawn.items() if other != name}
+        try:
+            fuzz.check(base, fewer)
+        except ChangedError:
+            drawn = fewer
+        except RefusedError:
+            pass
+    return drawn
+
+
+def test_make_and_bash_read_every_answer_unchanged(fuzz: Fuzz, crowds: Crowds, tmp_path: Path) -> None:
+    some = crowds[::2]
+    triples = [fuzz.beside(base, drawn, fuzz.ask(base, drawn)) for base, drawn in some]
+    projects = [
+        fuzz.makefiles(base, answers) for (base, _), triple in zip(some, triples, strict=True) for answers in triple
+    ]
+    commands = run_by_make_and_bash(projects, tmp_path)
+    for index, (drawn, one, other) in enumerate(triples):
+        found, before, beside = commands[3 * index : 3 * index + 3]
+        compare("Makefile", fuzz.known(tuple(one.items()), tuple(other.items())), drawn, before, beside, found)
+    landed = "".join(str(command) for command in commands)
+    for name in ("service_name", "namespace", "image_repository", "cluster_domain", "port"):
+        assert any(str(one[name]) in landed for _, one, _ in triples if name in one), f"no command holds {name}"
+
+
+def test_what_the_longest_answers_make_is_valid(
+    fuzz: Fuzz, crowds: Crowds, renderer: Renderer, judge: Judge, tmp_path: Path
+) -> None:
+    results = []
+    for base, drawn in crowds[-2:]:
+        context = fuzz.ask(base, drawn)
+        files = {path: file.content for path, file in renderer.project({**base.answers, **drawn}).items()}
+        found = [finding for check in CHECKS for finding in check(files)]
+        found += circleci.check(files) if circleci.PATH in files else []
+        found += gitlab.check(files) if gitlab.PATH in files else []
+        found += github.check(files, renderer.template.table("versions", "github"))
+        found += compose.check_all([files], tmp_path)[0]
+        manifests = {
+            path: content for path, content in files.items() if path.startswith("kubernetes/") and path[-1] != "/"
+        }
+        found += kubernetes.check_resources(kustomize.build(manifests, tmp_path), [fuzz.schemas])
+        results.append((Rendered({**base.answers, **drawn}, context, files), found))
+    judge.found(results)

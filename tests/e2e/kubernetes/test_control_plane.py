@@ -1,0 +1,14 @@
+"""The control plane is the one that the template speaks of."""
+
+from tests.e2e.kubernetes import programs
+from tests.e2e.kubernetes.control_plane import ControlPlane
+from tests.template import Template
+
+
+def test_the_newest_supported_kubernetes_is_tested(template: Template) -> None:
+    minor = programs.kubernetes_version().rpartition(".")[0]
+    assert minor == template.table("versions", "kubernetes")["newest"]
+
+
+def test_it_is_the_one_that_runs(cluster: ControlPlane) -> None:
+    assert cluster.get("/version")["gitVersion"] == f"v{programs.kubernetes_version()}"

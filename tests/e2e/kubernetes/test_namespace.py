@@ -1,0 +1,114 @@
+"""What a namespace refuses: pods beyond its quota, pods that are not restricted, and a deployer who reaches too far."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.e2e.kubernetes.conftest import Maker
+from tests.e2e.kubernetes.control_plane import ControlPlane, Object
+from tests.e2e.kubernetes.project import Project
+
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture(scope="module")
+def project(make_project: Maker) -> Project:
+    """A service in staging."""
+    project = make_project(database="postgres", replicas=2)
+    project.prepare("staging")
+    project.make("deploy", ENVIRONMENT="staging", TAG="1" * 40)
+    return project
+
+
+def create(cluster: ControlPlane, namespace: str, number: int, security: Object) -> httpx.Response:
+    """Ask for a pod that says nothing of what it uses."""
+    container: Object = {"name": "sleep", "image": "example.com/sleep:1"}
+    if security:
+        container["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    pod = {"metadata": {"name": f"extra-{number}"}, "spec": {"securityContext": security, "containers": [container]}}
+    return cluster.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod)
+
+
+def test_a_pod_beyond_the_quota_is_refused(project: Project, cluster: ControlPlane) -> None:
+    namespace = project.namespace("staging")
+    quota = cluster.get(f"/api/v1/namespaces/{namespace}/resourcequotas/quota")
+    most = int(quota["spec"]["hard"]["pods"])
+    answers: list[httpx.Response] = []
+    try:
+        while not answers or answers[-1].status_code == httpx.codes.CREATED:
+            assert len(answers) < most
+            answers.append(create(cluster, namespace, len(answers), RESTRICTED))
+    finally:
+        for number in range(len(answers) - 1):
+            cluster.client.delete(f"/api/v1/namespaces/{namespace}/pods/extra-{number}")
+    assert answers[-1].status_code == httpx.codes.FORBIDDEN
+    assert "exceeded quota: quota" in answers[-1].json()["message"]
+    assert len(answers) > 1, "Not even one more pod is admitted."
+
+
+def test_a_pod_that_is_not_restricted_is_refused(project: Project, cluster: ControlPlane) -> None:
+    answer = create(cluster, project.namespace("staging"), 0, {})
+    assert answer.status_code == httpx.codes.FORBIDDEN
+    assert 'violates PodSecurity "restricted' in answer.json()["message"]
+
+
+def test_what_says_no_resources_gets_defaults(project: Project, cluster: ControlPlane) -> None:
+    namespace = project.namespace("staging")
+    answer = create(cluster, namespace, 0, RESTRICTED)
+    cluster.client.delete(f"/api/v1/namespaces/{namespace}/pods/extra-0")
+    assert answer.status_code == httpx.codes.CREATED, answer.text
+    resources = answer.json()["spec"]["containers"][0]["resources"]
+    assert resources["requests"].keys() == {"cpu", "memory"}
+    assert resources["limits"].keys() == {"memory"}
+
+
+@pytest.fixture(scope="module")
+def deployer(project: Project) -> Project:
+    """The same project in the hands of the account that deploys."""
+    return project.as_deployer("staging")
+
+
+def test_the_deployer_deploys_and_rolls_back(deployer: Project) -> None:
+    deployer.make("deploy", ENVIRONMENT="staging", TAG="2" * 40)
+    deployer.make("status", ENVIRONMENT="staging")
+    deployer.make("rollback", ENVIRONMENT="staging")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        "get secret {service}-database",
+        "list secrets",
+        "delete secret {service}-database",
+        "update resourcequota quota",
+        "patch resourcequota quota",
+        "delete resourcequota quota",
+        "patch limitrange defaults",
+        "create roles",
+        "patch role deployer",
+        "create rolebindings",
+        "create serviceaccounts/token",
+        "create pods/exec",
+        "patch namespace {service}-staging",
+        "list pods --namespace=default",
+        "create deployments --namespace=default",
+        "list nodes",
+    ],
+)
+def test_the_deployer_may_not(deployer: Project, wish: str) -> None:
+    words = wish.format(service=deployer.service).split()
+    verb, resource, *rest = words
+    name = [word for word in rest if not word.startswith("--")]
+    where = [word for word in rest if word.startswith("--")] or [f"--namespace={deployer.namespace('staging')}"]
+    resource, _, subresource = resource.partition("/")
+    target = "/".join([resource, *name])
+    flags = [f"--subresource={subresource}"] if subresource else []
+    done = deployer.cluster.kubectl(
+        "auth", "can-i", verb, target, *flags, *where, kubeconfig=deployer.kubeconfig, check=False
+    )
+    assert (done.returncode, done.stdout.strip().split()[0]) == (1, "no"), done.stdout + done.stderr

@@ -1,0 +1,116 @@
+"""What people type: deploy, roll back, pause, scale. Nodes are played, so no image has to exist."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.kubernetes.conftest import Maker
+from tests.e2e.kubernetes.control_plane import ControlPlane, wait_for
+from tests.e2e.kubernetes.project import Project
+
+FIRST, SECOND = "1" * 40, "2" * 40
+BROKEN = "broken"  # its migration fails: stages.yaml
+STAND_IN = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
+
+
+@pytest.fixture
+def project(make_project: Maker) -> Project:
+    """A service with a database, three replicas, and its first version in staging."""
+    project = make_project(database="postgres", replicas=3)
+    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 10")
+    project.prepare("staging")
+    project.make("deploy", ENVIRONMENT="staging", TAG=FIRST)
+    assert project.tags("staging") == {FIRST}
+    return project
+
+
+def test_a_deploy_replaces_every_pod_while_as_many_serve(project: Project) -> None:
+    with project.watched("staging") as ready:
+        project.make("deploy", ENVIRONMENT="staging", TAG=SECOND)
+    wait_for(lambda: project.tags("staging") == {SECOND})
+    assert len(ready) > 3
+    assert min(ready) == 3
+
+
+def test_a_failed_migration_stops_the_rollout_and_goes_back(project: Project) -> None:
+    with project.watched("staging") as ready:
+        done = project.make("deploy", check=False, ENVIRONMENT="staging", TAG=BROKEN)
+    assert done.returncode != 0
+    assert "exceeded its progress deadline" in done.stdout
+    assert min(ready) == 3
+    wait_for(lambda: project.tags("staging") == {FIRST})
+
+
+def test_people_go_back_from_a_version_that_never_starts(project: Project, cluster: ControlPlane) -> None:
+    image = f"{project.service}=example.com/shop:{BROKEN}"
+    kubectl = (f"--namespace={project.namespace('staging')}", f"deployment/{project.service}")
+    with project.watched("staging") as ready:
+        cluster.kubectl("set", "image", *kubectl, image, f"migrate=example.com/shop:{BROKEN}")
+        waited = cluster.kubectl("rollout", "status", *kubectl, check=False)
+        assert "exceeded its progress deadline" in waited.stderr
+        assert project.tags("staging") == {FIRST, BROKEN}
+        project.make("rollback", ENVIRONMENT="staging")
+    wait_for(lambda: project.tags("staging") == {FIRST})
+    assert min(ready) == 3
+
+
+def test_rollback_returns_to_the_version_before(project: Project) -> None:
+    project.make("deploy", ENVIRONMENT="staging", TAG=SECOND)
+    with project.watched("staging") as ready:
+        project.make("rollback", ENVIRONMENT="staging")
+    wait_for(lambda: project.tags("staging") == {FIRST})
+    assert min(ready) == 3
+
+
+def test_status_shows_what_runs(project: Project) -> None:
+    shown = project.make("status", ENVIRONMENT="staging").stdout
+    for pod in project.pods("staging"):
+        assert pod["metadata"]["name"] in shown
+
+
+def test_a_second_secret_does_not_replace_the_first(project: Project, cluster: ControlPlane) -> None:
+    path = f"/api/v1/namespaces/{project.namespace('staging')}/secrets/{project.service}-database"
+    before = cluster.get(path)["data"]
+    project.make("secret", ENVIRONMENT="staging")
+    assert cluster.get(path)["data"] == before
+
+
+def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: ControlPlane) -> None:
+    project.make("pause", ENVIRONMENT="staging")
+    image = f"{project.service}=example.com/shop:{SECOND}"
+    cluster.kubectl(
+        "set", "image", f"--namespace={project.namespace('staging')}", f"deployment/{project.service}", image
+    )
+
+    def seen() -> bool:
+        deployment = project.deployment("staging")
+        return bool(deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"])
+
+    wait_for(seen)
+    sets = cluster.items(
+        f"/apis/apps/v1/namespaces/{project.namespace('staging')}/replicasets",
+        {"labelSelector": f"app.kubernetes.io/name={project.service}"},
+    )
+    assert len(sets) == 1
+    assert project.tags("staging") == {FIRST}
+    project.make("resume", ENVIRONMENT="staging")
+    wait_for(lambda: project.tags("staging") == {SECOND})
+
+
+def test_scale_changes_the_number_of_pods(project: Project) -> None:
+    project.make("scale", ENVIRONMENT="staging", REPLICAS="5")
+    wait_for(lambda: len(project.pods("staging")) == 5)
+
+
+def test_a_first_deploy_to_a_local_cluster_needs_nothing_else(make_project: Maker, cluster: ControlPlane) -> None:
+    """Docker and kind are stand-ins here: no image is built."""
+    project = make_project(database="postgres")
+    project.kubeconfig = cluster.kubeconfig_of(cluster.tokens["admin"], context="kind-laptop")
+    for name in ("docker", "kind"):
+        project.stand_in(name, STAND_IN)
+    project.make("deploy", ENVIRONMENT="local")
+    (tag,) = project.tags("local")
+    assert tag.startswith("local-")
+    calls = (project.stand_ins / "calls").read_text().splitlines()
+    assert calls[0].startswith("docker build ")
+    assert calls[-1] == f"kind load docker-image --name=laptop docker.io/acme/{project.service}:{tag}"

@@ -1,0 +1,321 @@
+"""Measures what copies, renders, proofs and rendered services cost, and writes docs/performance.md: `make bench`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import copier
+
+from tests.reach import Reach
+from tests.render import ANSWERS_FILE, Renderer
+from tests.space import Space
+from tests.template import ROOT, Template, copy_working_tree
+from tests.tools.bench_services import services
+from tests.validators import contract, text, yaml_files
+from tests.validators.kustomize import WORKERS, tool
+
+RUNS = 5
+SAMPLE = 12
+PROOF = [
+    *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("tests/test_*.py"))), f"--numprocesses={WORKERS}",
+    "--dist=loadfile", "--no-loadscope-reorder",
+]  # fmt: skip
+PAGE = ROOT / "docs/performance.md"
+PLOT = ROOT / "docs/performance.svg"
+Figures = dict[str, str]
+
+
+def main(parts: list[str]) -> None:
+    """Write the page's sections; with names of parts, those alone."""
+    if parts[:1] == ["measure"]:
+        print(json.dumps(MEASURED[parts[1]](Path(parts[2]))))
+        return
+    for section, measures in SECTIONS.items():
+        wanted = [name for name in measures if name in parts or not parts]
+        figures: Figures = {}
+        for name in wanted:
+            start = time.monotonic()
+            with tempfile.TemporaryDirectory() as scratch:
+                figures |= measures[name](Path(scratch))
+            say(f"{name}: {time.monotonic() - start:.0f} s")
+        if wanted == list(measures):
+            PAGE.write_text(replaced(PAGE.read_text(), section, table(figures)))
+            say(f"Wrote {PAGE.relative_to(ROOT)}.")
+        elif figures:
+            print(table(figures))
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def median(measure: Callable[[int], float], runs: int = RUNS) -> float:
+    return statistics.median(measure(run) for run in range(runs))
+
+
+# --- One copy ---
+
+
+def one_copy(scratch: Path) -> Figures:
+    """A project made by the command line, beside one of a template that holds nothing."""
+    empty = scratch / "empty"
+    (empty / "template").mkdir(parents=True)
+    (empty / "copier.yml").write_text("_subdirectory: template\n")
+    whole = copy_working_tree(scratch / "whole")
+    floor, full = (
+        median(lambda run, source=source: command_line(source, scratch / f"{source.name}-{run}"))  # type: ignore[misc]
+        for source in (empty, whole)
+    )
+    files = sum(path.is_file() for path in (scratch / "whole-0").rglob("*"))
+    return {
+        "`copier copy` of an empty template": f"{floor:.2f} s",
+        "`copier copy` of this template with its defaults": f"{full:.2f} s, {full / floor:.1f} times as long",
+        "files per second": f"{files / full:.0f}; without what the empty template takes, {files / (full - floor):.0f}",
+    }
+
+
+def command_line(source: Path, destination: Path) -> float:
+    start = time.perf_counter()
+    subprocess.run(
+        [tool("copier"), "copy", "--quiet", "--defaults", source, destination], check=True, stdin=subprocess.DEVNULL
+    )
+    return time.perf_counter() - start
+
+
+# --- Combinations ---
+
+
+def combinations(scratch: Path) -> Figures:
+    """Every combination in memory, and a sample of the same answers by `run_copy`, in one process that starts cold."""
+    folder = copy_working_tree(scratch / "template")
+    runs = [fresh("combinations", folder) for _ in range(3)]
+    ours, theirs = (statistics.median(run[name] for run in runs) for name in ("ours", "theirs"))
+    ratio = statistics.median(run["ours"] / run["theirs"] for run in runs)
+    return {
+        "combinations of answers": f"{runs[0]['combinations']:,}, with {runs[0]['files']:,} distinct files",
+        "combinations per second in memory, from a cold start, each distinct file rendered once": f"{ours:,.0f}",
+        "combinations per second by `copier.run_copy` in the same run": f"{theirs:.2f}",
+        "ratio": f"{ratio:,.0f}; in each of {len(runs)} runs, {SAMPLE} drawn combinations are equal byte for byte",
+    }
+
+
+def measure_combinations(folder: Path) -> dict[str, float]:
+    start = time.perf_counter()
+    template = Template(folder)
+    renderer = Renderer(template, Space(template))
+    drawn = set(random.Random(1).sample(range(renderer.space.count()), SAMPLE))  # noqa: S311
+    distinct: set[tuple[str, int]] = set()
+    sample = []
+    number = -1
+    for number, rendered in enumerate(renderer.every("*", awkward=False)):
+        for path, parts in rendered.files.parts.items():  # type: ignore[attr-defined]
+            if (path, id(parts)) not in distinct:
+                distinct.add((path, id(parts)))
+                b"".join(parts)
+        if number in drawn:
+            sample.append(rendered)
+    ours = (number + 1) / (time.perf_counter() - start)
+    start = time.perf_counter()
+    copies = [folder.parent / f"copy-{os.getpid()}-{index}" for index in range(len(sample))]
+    for rendered, copy in zip(sample, copies, strict=True):
+        copier.run_copy(str(folder), copy, data=rendered.answers, defaults=True, quiet=True, settings=copier.Settings())
+    theirs = len(sample) / (time.perf_counter() - start)
+    for rendered, copy in zip(sample, copies, strict=True):
+        found = {str(path.relative_to(copy)): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+        del found[ANSWERS_FILE]
+        if found != dict(rendered.files):
+            raise AssertionError(f"{rendered} is not what Copier renders")
+    return {"combinations": number + 1, "files": len(distinct), "ours": ours, "theirs": theirs}
+
+
+def fresh(what: str, folder: Path) -> dict[str, float]:
+    """What a process of its own measures."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.tools.bench", "measure", what, folder],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    say(f"  {what}: {done.stdout.decode().strip()}")
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+# --- Growth ---
+
+
+def growth(scratch: Path) -> Figures:
+    """CPU seconds of what the proof does in memory, for the template and for larger ones."""
+    figures: Figures = {}
+    before: dict[str, float] = {}
+    for name, grow in GROWN.items():
+        folder = copy_working_tree(scratch / str(len(figures)))
+        grow(folder)
+        runs = [fresh("growth", folder) for _ in range(3)]
+        found = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        before = before or found
+        more = f", {100 * (found['seconds'] / before['seconds'] - 1):+.1f} %" if found is not before else ""
+        space = f"{found['combinations']:,.0f} combinations, {found['files']:,.0f} files"
+        figures[name] = f"{found['seconds']:.2f} s of CPU{more}; {space}"
+    return figures
+
+
+def measure_growth(folder: Path) -> dict[str, float]:
+    template = Template(folder)
+    renderer = Renderer(template, Space(template))
+    files = sum(1 for _ in renderer.each("*"))
+    for rendered in renderer.each("*.yml", "*.yaml"):
+        list(yaml_files.check(rendered.files))
+    for rendered in renderer.neighbours("*"):
+        list(text.check(rendered.files))
+    for rendered in renderer.each("*.json", "*.toml", "*.env"):
+        list(text.check_formats(rendered.files))
+    reach = Reach(renderer)
+    for path in contract.DOCUMENTATION:
+        list(reach.every(partial(text.check_document, path)))
+    return {"combinations": renderer.space.count(), "files": files, "seconds": time.process_time()}
+
+
+def one_more_boolean(folder: Path) -> None:
+    ask(folder, "extra:\n  type: bool\n  help: Extra?\n  default: false\n")
+    deployment = folder / "template/kubernetes/base/serviceaccount.yaml.jinja"
+    deployment.write_text(deployment.read_text() + "{% if extra %}\nextra: true\n{% endif %}\n")
+
+
+def one_more_language(folder: Path) -> None:
+    """A copy of Python under another name, as another language has to bring all of its folder."""
+    ask(folder, "other:\n  type: str\n  default: \"{{ '.' if language == 'other' else '' }}\"\n  when: false\n")
+    config = folder / "copier.yml"
+    config.write_text(re.sub(r'(\n +"Python [^\n]*: python)', r'\1\n    "Other": other', config.read_text()))
+    shutil.copytree(folder / "template/{{ python }}", folder / "template/{{ other }}")
+    (folder / "template/{{ other }}/python.mk.jinja").rename(folder / "template/{{ other }}/other.mk.jinja")
+
+
+def ten_more_files(folder: Path) -> None:
+    source = folder / "template/kubernetes/base/service.yaml.jinja"
+    for number in range(10):
+        shutil.copy(source, source.with_name(f"service-{number}.yaml.jinja"))
+
+
+def ask(folder: Path, question: str) -> None:
+    config = folder / "copier.yml"
+    config.write_text(f"{config.read_text()}\n{question}")
+
+
+GROWN: dict[str, Callable[[Path], None]] = {
+    "walking, rendering and checking in memory": lambda _: None,
+    "with one more boolean, which one file reads": one_more_boolean,
+    "with one more language": one_more_language,
+    "with ten more files": ten_more_files,
+}
+
+
+# --- The proof ---
+
+
+def proof(_scratch: Path) -> Figures:
+    """All of `make test` but the linting, twice: without and with what the first run has found out."""
+    for known in (ROOT / ".cache").glob("verdicts*"):
+        shutil.rmtree(known) if known.is_dir() else known.unlink()
+    figures = {}
+    for name in ("cold", "warm"):
+        say(f"  pytest, {name} …")
+        seconds, cpu, memory, said = watched([tool("pytest"), *PROOF])
+        figures[f"the whole proof, {name}"] = f"{seconds:.0f} s, {cpu:.0f} s of CPU, {memory / 2**20:.0f} MiB"
+        if name == "cold":
+            PLOT.write_text(plot(re.findall(r"^ *([0-9.]+) s  (test_\w+)$", said, re.MULTILINE)))
+    return figures
+
+
+def watched(command: list[str]) -> tuple[float, float, int, str]:
+    """Seconds, CPU seconds, the most memory that all processes had together, and what was said."""
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output)
+        most = 0
+        while process.poll() is None:
+            most = max(most, memory_of(process.pid))
+            time.sleep(0.2)
+        output.seek(0)
+        said = output.read()
+    if process.returncode:
+        raise RuntimeError(said[-3000:])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - start, cpu, most or after.ru_maxrss * 1024, said
+
+
+def memory_of(process: int) -> int:
+    """What it and all that it started have in memory, where Linux tells; what they share counts once for each."""
+    try:
+        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+        children = [
+            int(child)
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(memory_of, children))
+
+
+# --- The page ---
+
+SECTIONS: dict[str, dict[str, Callable[[Path], Figures]]] = {
+    "Rendering and proving": {"copy": one_copy, "combinations": combinations, "growth": growth, "proof": proof},
+    "A service in containers": {"services": lambda scratch: services(scratch, say)},
+}
+MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "combinations": measure_combinations,
+    "growth": measure_growth,
+}
+
+
+def replaced(page: str, section: str, table: str) -> str:
+    """The page with another table in a section, and the machine that it was measured on."""
+    machine = f"On {os.cpu_count()} cores with Python {platform.python_version()}:"
+    pattern = rf"(?<=^## {section}\n\n)On .+\n(?:\n\|.+)+"
+    new, found = re.subn(pattern, lambda _: f"{machine}\n\n{table}", page, count=1, flags=re.MULTILINE)
+    assert found, f"{PAGE} has no section {section!r}"
+    return new
+
+
+def table(figures: Figures) -> str:
+    return "\n".join(
+        ["| what | measured |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())]
+    )
+
+
+def plot(found: list[tuple[str, str]]) -> str:
+    """Bars, the longest first."""
+    rows = sorted(((float(seconds), name) for seconds, name in found), reverse=True)
+    scale = 400 / max(seconds for seconds, _ in rows)
+    bars = "\n".join(
+        f'<text x="190" y="{24 * index + 17}" text-anchor="end">{name}</text>'
+        f'<rect x="200" y="{24 * index + 4}" width="{seconds * scale:.0f}" height="16" fill="#4078c0"/>'
+        f'<text x="{206 + seconds * scale:.0f}" y="{24 * index + 17}">{seconds:.0f}</text>'
+        for index, (seconds, name) in enumerate(rows)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="660" height="{24 * len(rows) + 8}" font-family="sans-serif" '
+        f'font-size="12">\n<rect width="100%" height="100%" fill="#fff"/>\n{bars}\n</svg>\n'
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,235 @@
+"""Measures what a rendered service costs in containers: images, builds, starts, memory, requests, a rolling update."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from tests import toolchains
+from tests.e2e.apps.project import DATABASES, LANGUAGES
+from tests.e2e.apps.servers import MissingError, find
+from tests.e2e.docker import images
+from tests.e2e.docker.engine import Engine
+from tests.e2e.docker.project import Client, Project, wait_for_answer
+from tests.e2e.docker.test_build import SOURCES
+from tests.render import Renderer
+from tests.space import Space
+from tests.template import ROOT, Template, copy_working_tree
+
+RUNS = 3
+SECONDS = 5
+CONNECTIONS = 16
+MEGABYTE = 1_000_000
+
+PYTHON = """
+import uvicorn
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+async def hello() -> dict[str, str]:
+    return {"hello": "world"}
+
+
+uvicorn.run(app, host="0.0.0.0", port=8080, log_level="warning")
+"""
+
+TYPESCRIPT = """
+import Fastify from "fastify";
+
+const app = Fastify();
+
+app.get("/", async () => ({ hello: "world" }));
+
+await app.listen({ host: "0.0.0.0", port: 8080 });
+"""
+
+GO = """
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+func main() {
+	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]string{"hello": "world"})
+	})
+	panic(http.ListenAndServe(":8080", nil))
+}
+"""
+
+HELLO = {
+    "python": ["python", "-c", PYTHON],
+    "typescript": ["/nodejs/bin/node", "--input-type=module", "--eval", TYPESCRIPT],
+    "go": ["/hello"],
+}
+"""What runs the framework's smallest service of each language on port 8080, in the service's own image."""
+
+Say = Callable[[str], None]
+
+
+def services(scratch: Path, say: Say) -> dict[str, str]:
+    """The figures of every language and database."""
+    try:
+        engine = Engine(scratch / "docker-config")
+        wrk = find("wrk", "wrk")
+    except MissingError as missing:
+        return {"services in containers": f"not measured: {missing}"}
+    template = Template(copy_working_tree(scratch / "template"))
+    languages, databases = template.table("versions", "languages"), template.table("versions", "images")
+    names = images.of_languages(languages) + list(databases.values())
+    notes = images.provide(engine, names, say)
+    renderer = Renderer(template, Space(template))
+    figures: dict[str, str] = {}
+    for language in LANGUAGES:
+        found = languages[language]
+        bases = size(engine, found.get("runtime", found["image"]))
+        for database in DATABASES:
+            variant = f"{language}-{database}"
+            say(f"  {variant} …")
+            project = Project(engine, renderer, scratch / variant, "bench", variant, "localhost:5000")
+            figures |= builds(project, bases)
+            figures |= runs(project, wrk)
+    return figures | rolling(say) | {f"base image {number}": note for number, note in enumerate(notes, 1)}
+
+
+def size(engine: Engine, image: str) -> float:
+    """Megabytes."""
+    found: int = engine.inspect(image)[0]["Size"]
+    return found / MEGABYTE
+
+
+def builds(project: Project, base: float) -> dict[str, str]:
+    """The image and the time that it takes to build, from nothing but base images and after a changed line."""
+    engine, name = project.engine, f"{project.language}, {project.database}"
+    engine.docker("builder", "prune", "--all", "--force")
+    cold = seconds(lambda: project.make("image", TAG="bench"))
+    source = project.path / SOURCES[project.language][0]
+    source.write_bytes(source.read_bytes() + b"\n")
+    warm = seconds(lambda: project.make("image", TAG="bench"))
+    whole = size(engine, f"{project.image}:bench")
+    return {
+        f"{name}: image": f"{whole:.0f} MB, of which the base image {base:.0f} MB",
+        f"{name}: build": f"{cold:.1f} s with an empty cache, {warm:.1f} s after a changed line",
+    }
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def runs(project: Project, wrk: str) -> dict[str, str]:
+    """What the service takes to be ready, has in memory, and answers beside the framework's smallest service."""
+    engine, name = project.engine, f"{project.language}, {project.database}"
+    if project.database != "none":
+        project.make("secret")
+    starts, ratios, roots, items = [], [], [], []
+    with ExitStack() as stack:
+        project.compose("up", "--wait", "--detach", tag="bench")
+        stack.callback(project.compose, "down", "--volumes", tag="bench")
+        container = project.containers("bench")["app"]["Id"]
+        address = f"http://{ip(engine, container)}:{project.port}"
+        client = stack.enter_context(Client(address))
+        memory = engine.docker("stats", "--no-stream", "--format={{.MemUsage}}", container).stdout.partition("MiB")[0]
+        hello = stack.enter_context(smallest(project))
+        for path in ["/items"] * 20 if project.database != "none" else []:
+            client.post(path, json={"name": "an item"}).raise_for_status()
+        for _ in range(RUNS):
+            bare = requests(wrk, hello)
+            roots.append(requests(wrk, f"{address}/"))
+            ratios.append(roots[-1] / bare)
+            if project.database != "none":
+                items.append(requests(wrk, f"{address}/items"))
+        for _ in range(RUNS):
+            engine.docker("restart", container)
+            starts.append(until_ready(engine, container, client))
+    median = statistics.median
+    figures = {
+        f"{name}: start to ready": f"{median(starts):.2f} s",
+        f"{name}: memory at rest": f"{float(memory):.0f} MiB",
+        f"{name}: `GET /`": f"{median(roots):,.0f} a second, {100 * median(ratios):.0f} % of the bare framework's",
+    }
+    if items:
+        figures[f"{name}: `GET /items`, 20 of them"] = f"{median(items):,.0f} a second"
+    return figures
+
+
+def ip(engine: Engine, container: str) -> str:
+    """An address at which this machine reaches a container without a proxy between."""
+    networks = engine.inspect(container)[0]["NetworkSettings"]["Networks"].values()
+    return next(str(network["IPAddress"]) for network in networks)
+
+
+@contextmanager
+def smallest(project: Project) -> Iterator[str]:
+    """The framework's smallest service, in the image of the rendered one."""
+    engine, (program, *arguments) = project.engine, HELLO[project.language]
+    container = engine.docker("create", f"--entrypoint={program}", f"{project.image}:bench", *arguments).stdout.strip()
+    if project.language == "go":
+        engine.docker("cp", str(compiled(project.path.parent)), f"{container}:{program}")
+    engine.docker("start", container)
+    try:
+        address = f"http://{ip(engine, container)}:8080/"
+        wait_for_answer(address)
+        yield address
+    finally:
+        engine.docker("rm", "--force", container)
+
+
+def compiled(scratch: Path) -> Path:
+    """Go's smallest service, a static program."""
+    (scratch / "hello.go").write_text(GO)
+    environment = os.environ | {"PATH": toolchains.path(), "CGO_ENABLED": "0"}
+    subprocess.run(["go", "build", "-o", "hello", "hello.go"], cwd=scratch, env=environment, check=True)
+    return scratch / "hello"
+
+
+def requests(wrk: str, address: str) -> float:
+    """Requests a second that are answered well, of a few connections that stay open."""
+    command = [wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={SECONDS}s", address]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in told, told
+    (found,) = re.findall(r"^Requests/sec: +([\d.]+)$", told, re.MULTILINE)
+    return float(found)
+
+
+def until_ready(engine: Engine, container: str, client: Client) -> float:
+    """Seconds from the start of a container's process to its first good answer at /readyz."""
+    while True:
+        try:
+            if client.get("/readyz").is_success:
+                break
+        except httpx.TransportError:
+            pass
+        time.sleep(0.005)
+    ready = datetime.now(UTC)
+    return (ready - datetime.fromisoformat(engine.inspect(container)[0]["State"]["StartedAt"])).total_seconds()
+
+
+def rolling(say: Say) -> dict[str, str]:
+    """What becomes of requests while a new version replaces the old, seen by the tests."""
+    say("  rolling updates …")
+    command = [sys.executable, "-m", "pytest", "tests/e2e/docker", "-k", "none and replaces and (swarm or kubernetes)"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stdout[-3000:])
+    found = re.findall(r"^ *(.+?)  (requests during a rolling update .+)$", done.stdout, re.MULTILINE)
+    return {what: number for number, what in found}
