@@ -310,8 +310,9 @@ class Space:
     def _find_values(self, question: Question, context: Answers, awkward: bool) -> tuple[bool, list[Value]]:
         copier = self._ask(question, context)
         if not copier.get_when():
-            default = copier.get_default()
-            return False, [_Document(default) if isinstance(default, dict) else default]
+            default: Any = copier.get_default()
+            computed: Any = _Document(default) if isinstance(default, dict) else default
+            return False, [computed]
         values: list[Value]
         if question.kind == "choice":
             values = [copier.cast_answer(choice.value) for choice in copier._formatted_choices if not choice.disabled]

@@ -14,11 +14,13 @@ import pytest
 
 from extensions.coverage import Branch, Coverage, Seen
 from tests import test_circleci, test_compose, test_dockerfile, test_files, test_github, test_gitlab, test_projects
+from tests.harness.dialog import Dialog
 from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Answers, Question, Space
 from tests.template import Part, Source, Template, choices
-from tests.test_questions import NO_NUMBERS, REFUSED
+from tests.test_questions import NUMBERS, ROWS
+from tests.test_quoting import AWKWARD_WORDS
 from tests.validators import Files, Finding, PartedFiles, text
 
 # These find the same faults in any text: they read no file for what it says.
@@ -94,15 +96,13 @@ def walk(template: Template, renderer: Renderer) -> Walk:
     for written in _texts_that_decide_nothing(walk.template):
         for _, context in space.combinations(walk.template.names_in(written)):
             walk.template.env.from_string(written).render({**context, "_copier_conf": space._conf})
-    known: dict[str, Answers] = {}
-    for name, wrong, others, _ in REFUSED:
-        known[str(others)] = known.get(str(others)) or _after(walk.template, others)
-        assert space.refuses(name, wrong, known[str(others)]), (name, wrong)
-    with pytest.raises(ValueError, match="there is no question databse"):
-        _after(walk.template, {"databse": "postgres"})
-    for name, wrong, others, rule in NO_NUMBERS:
-        with pytest.raises(ValueError, match=f"{name} {rule}"):
-            _after(walk.template, {name: wrong, **others})
+    dialog = Dialog(walk.template)
+    for name, answer, _ in ROWS:
+        assert dialog.refusal({**dialog.fewest(name), name: answer}), (name, answer)
+    for answers in ({"databse": ""}, {"monitoring": True, "log_agent": True}, dict.fromkeys(NUMBERS, "two")):
+        assert dialog.refusal(answers), answers
+    for word in AWKWARD_WORDS:
+        cast(Any, walk.template.env.get_template("extensions/escapes.jinja").module).yaml_word(word, 2)
     for written in walk.template.places:
         walk.template.env.from_string(written)
     for path in (walk.template.folder / "extensions").glob("*.jinja"):

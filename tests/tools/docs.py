@@ -36,9 +36,9 @@ def _answers(node: ast.expr) -> Iterator[str]:
         case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=name)):
             yield f"{name}=false"
         case ast.Compare(left=ast.Name(id=name), ops=[ast.Eq()], comparators=[ast.Constant(value=value)]):
-            yield f"{name}={value}"
+            yield f"{name}={value!s}"
         case ast.Compare(left=ast.Name(id=name), ops=[ast.NotEq()], comparators=[ast.Constant(value=value)]):
-            yield f"a {name} other than {value}"
+            yield f"a {name} other than {value!s}"
         case ast.Compare(left=ast.Name(id=name), ops=[ast.In()], comparators=[ast.List(elts=values)]):
             yield from (f"{name}={ast.literal_eval(value)}" for value in values)
         case _:
