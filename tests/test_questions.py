@@ -221,7 +221,7 @@ def test_every_question_is_asked_at_a_terminal_and_again_after_an_invalid_answer
         invalid = next((answer for answer in refused if dialog.refusal({**typed, name: answer})), None)
         assert invalid is not None, f"tests/questions/invalid.yml has no answer to {name} that a person can type"
         valid = (value for value in space.accepted(typed)[name] if is_typed(value) and value != default)
-        return invalid, next(valid, default)
+        return None if name in asked else invalid, next(valid, default)
 
     asked: set[str] = set()
     for number, profile in enumerate(dialog.profiles()):

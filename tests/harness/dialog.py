@@ -108,7 +108,7 @@ class Dialog:
         Args:
             destination: of the copy.
             profile: the options to choose; others keep their defaults.
-            texts: to a text or number, after earlier answers, an invalid answer, which is typed first, and a valid one.
+            texts: to a text or number, an invalid answer (or None), which is typed first, and a valid one.
             seconds: how long an expected text may take to appear.
         """
         command = ["-m", "copier", "copy", str(self.template.folder), str(destination)]
@@ -116,6 +116,7 @@ class Dialog:
         child = pexpect.spawn(
             sys.executable, command, encoding="utf-8", timeout=seconds, dimensions=(50, 200), env=environment
         )
+        child.delaybeforesend = None
         typed: Answers = {}
         try:
             while name := next((name for name in self.asked(typed) if name not in typed), ""):
@@ -123,8 +124,9 @@ class Dialog:
                 child.expect_exact(self.template.questions[name]["help"].splitlines()[0])
                 if not options:
                     invalid, valid = texts(name, typed)
-                    child.send(f"{CLEAR_LINE}{invalid}{ENTER}")
-                    child.expect_exact(self.refusal({**typed, name: invalid})[:60])
+                    if invalid is not None:
+                        child.send(f"{CLEAR_LINE}{invalid}{ENTER}")
+                        child.expect_exact(self.refusal({**typed, name: invalid})[:60])
                     child.send(f"{CLEAR_LINE}{valid}{ENTER}")
                 elif options == [False, True]:
                     child.send("y" if profile.get(name, default) else "n")
