@@ -12,8 +12,8 @@ import copier
 import pytest
 import yaml
 
-from tests.harness.dialog import Answers, Dialog
 from tests.harness import ANSWERS_FILE, ROOT, Space, Template
+from tests.harness.dialog import Answers, Dialog
 from tests.tools.docs import condition
 from tests.tools.release import questions
 from tests.validators.kustomize import tool

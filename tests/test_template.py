@@ -119,9 +119,7 @@ def test_every_part_of_extensions_is_used(template: Template) -> None:
         assert f"extensions/{path.name}" in everything, path.name
 
 
-def test_branching_answers_have_representatives(
-    template: Template, space: Space
-) -> None:
+def test_branching_answers_have_representatives(template: Template, space: Space) -> None:
     switching = set()
     for path, text in texts(template):
         if path.startswith("template/"):

@@ -109,6 +109,8 @@ def _give_invalid_answers(walk: Walk) -> None:
         assert dialog.refusal({**dialog.fewest(name), name: answer}), (name, answer)
     for answers in ({"databse": ""}, {"monitoring": True, "log_agent": True}, dict.fromkeys(NUMBERS, "two")):
         assert dialog.refusal(answers), answers
+    at_the_prompt = walk.space.complete({"customize": True})[1]
+    assert walk.space.refuses("metrics_port", at_the_prompt["port"], at_the_prompt)
     for word in AWKWARD_WORDS:
         cast(Any, walk.template.env.get_template("extensions/escapes.jinja").module).yaml_word(word, 2)
 
@@ -207,7 +209,7 @@ PLACES = {
         "kubernetes/database/statefulset.yaml",
         "            - name: POSTGRES_USER",
         "template/kubernetes/{{ has_database }}/database/statefulset.yaml.jinja",
-        "            - name: {{ name }}",
+        "            - name: {{ yaml_word(name) }}",
     ),
     "what is included": (".gitignore", "/secrets/", "extensions/gitignore.jinja", "/secrets/"),
     "no template": ("app/logs.py", "import logging", "template/{{ python }}/app/logs.py", "import logging"),
