@@ -98,7 +98,8 @@ def walk(template: Template, renderer: Renderer) -> Walk:
             walk.template.env.from_string(written).render({**context, "_copier_conf": space._conf})
     dialog = Dialog(walk.template)
     for name, answer, _ in ROWS:
-        assert dialog.refusal({**dialog.fewest(name), name: answer}), (name, answer)
+        assert space.refuses(name, answer, _after(walk.template, dialog.fewest(name))), (name, answer)
+    dialog.asked({"_commit": "v1"})
     for answers in ({"databse": ""}, {"monitoring": True, "log_agent": True}, dict.fromkeys(NUMBERS, "two")):
         assert dialog.refusal(answers), answers
     for word in AWKWARD_WORDS:
@@ -336,7 +337,7 @@ PLACES = {
         "kubernetes/database/statefulset.yaml",
         "            - name: POSTGRES_USER",
         "template/kubernetes/{{ has_database }}/database/statefulset.yaml.jinja",
-        "            - name: {{ name }}",
+        "            - name: {{ yaml_word(name) }}",
     ),
     "what is included": (".gitignore", "/secrets/", "extensions/gitignore.jinja", "/secrets/"),
     "no template": ("app/logs.py", "import logging", "template/{{ python }}/app/logs.py", "import logging"),
