@@ -15,7 +15,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES, clean_environment  # noqa: E402
 
-DATABASE_FOLDERS = {"none": "{{ no_database }}"}
+DATABASE_FOLDERS = {"none": "{{ stateless }}"}
 """The folder of a language that holds what is another in each variant; a database's has its name."""
 
 LOCKS = {
