@@ -87,7 +87,7 @@ def compose_rule(*paths: str) -> Callable[[Callable[[Resolved], Iterator[Problem
 
 
 @tool_rule(COMMON, *BOTH, sets="sample")
-def compose_accepts_the_files(batch: Sequence[Files], _: Path) -> Iterator[list[Problem]]:
+def compose_accepts_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """Docker Compose takes each file and warns of nothing."""
     results = [_compose_all(path, batch) for path in BOTH]
     for resolved in zip(*results, strict=True):
@@ -103,7 +103,7 @@ compose_accepts_the_files.rejects("a volume that is not declared", DEVELOPMENT, 
 
 
 @tool_rule(COMMON, PRODUCTION, sets="sample")
-def production_needs_a_tag(batch: Sequence[Files], _: Path) -> Iterator[list[Problem]]:
+def production_needs_a_tag(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """Without TAG nothing starts in production, so that it is always known which version runs."""
     for _, refused in _compose_all(PRODUCTION, batch, tag=""):
         required = "required variable TAG" in refused
@@ -253,7 +253,8 @@ for key, value in {
 }.items():
     containers_are_hardened.rejects(f"a container with {key}", DEVELOPMENT, add(f"services.app.{key}", value))
 services_extend_common.rejects(
-    "a service that shares nothing", DEVELOPMENT, change("services.database", {"image": "x:1", "volumes": ["database:/data"]}),
+    "a service that shares nothing", DEVELOPMENT,
+    change("services.database", {"image": "x:1", "volumes": ["database:/data"]}),
     also=[services_wait_for_what_can_become_ready, containers_are_hardened],
 )  # fmt: skip
 
@@ -417,7 +418,7 @@ production_runs_images_within_limits.rejects("a service that is built", PRODUCTI
 
 
 @tool_rule(COMMON, PRODUCTION, TO_STACK, sets="sample")
-def swarm_accepts_the_stack(batch: Sequence[Files], _: Path) -> Iterator[list[Problem]]:
+def swarm_accepts_the_stack(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """What `make swarm-deploy` hands to `docker stack deploy` is what that takes: an older form of the same file."""
     for files, (config, refused) in zip(batch, _compose_all(PRODUCTION, batch), strict=True):
         yield [] if refused else [Problem(TO_STACK, message) for message in _not_in_a_stack(_stack(files, config))]
