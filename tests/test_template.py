@@ -69,7 +69,7 @@ def test_no_question_is_a_word_that_yaml_changes(config: dict[str, Any]) -> None
 
 def test_a_mistyped_question_is_refused_and_none_that_is_or_was_real(template: Template) -> None:
     retired = {name for version in released() for name in released_questions(version)}
-    assert known_names(template.questions) == {"_src_path", "_commit", *asked(template), *retired}
+    assert known_names() == {*asked(template), *retired}
 
 
 def asked(template: Template) -> list[str]:
@@ -119,9 +119,7 @@ def test_every_part_of_extensions_is_used(template: Template) -> None:
         assert f"extensions/{path.name}" in everything, path.name
 
 
-def test_branching_answers_have_representatives(
-    template: Template, space: Space
-) -> None:
+def test_branching_answers_have_representatives(template: Template, space: Space) -> None:
     switching = set()
     for path, text in texts(template):
         if path.startswith("template/"):
