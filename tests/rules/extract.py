@@ -57,3 +57,7 @@ def variable(name: str) -> Matching:
 def settings(content: bytes) -> dict[str, str]:
     """The settings of a file with NAME=value in each line."""
     return dict(line.split("=", 1) for line in content.decode().splitlines())
+
+
+explained_variables = AllMatching("`([A-Z][A-Z0-9_]+)`")
+"""Gives the variables that a document names."""
