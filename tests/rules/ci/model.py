@@ -16,6 +16,7 @@ class Job(NamedTuple):
     """A job as a workflow runs it."""
 
     name: str
+    where: str  # a pointer into its file
     commands: str
     events: frozenset[str]
     needs: frozenset[str]  # the jobs that it directly waits for
