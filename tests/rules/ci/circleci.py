@@ -10,19 +10,7 @@ from typing import Any
 
 from tests.harness import add, change, load, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import (
-    CHANGE,
-    CLUSTER,
-    MAIN,
-    REGISTRY,
-    SCHEDULE,
-    TAG,
-    TEMPLATE,
-    Job,
-    Pipeline,
-    effective,
-    transitive_needs,
-)
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
 
 PATH = ".circleci/config.yml"
@@ -35,7 +23,8 @@ _WORKFLOW_KEYS = {
     "name", "requires", "context", "filters", "type", "matrix", "serial-group", "pre-steps", "post-steps",
 }  # fmt: skip
 _CONTEXTS = {
-    "registry": REGISTRY, "kubernetes-staging": CLUSTER, "kubernetes-production": CLUSTER, "template": TEMPLATE,
+    "registry": Credential.REGISTRY, "kubernetes-staging": Credential.CLUSTER,
+    "kubernetes-production": Credential.CLUSTER, "template": Credential.TEMPLATE,
 }  # fmt: skip
 _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
@@ -79,8 +68,8 @@ def every_step_exists(config: Configuration) -> Problems:
 
 every_step_exists.rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
 every_step_exists.rejects(
-    "a step that does not exist under a condition", PATH,
-    add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
+    "a step that does not exist under a condition",
+    PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
 )  # fmt: skip
 every_step_exists.rejects(
     "a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}})
@@ -118,15 +107,15 @@ parameters_are_declared_and_read.rejects(
     "a parameter that the job does not declare", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"})
 )
 parameters_are_declared_and_read.rejects(
-    "a parameter that the command does not declare", PATH,
-    add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
+    "a parameter that the command does not declare",
+    PATH, add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
 )  # fmt: skip
 parameters_are_declared_and_read.rejects(
     "a parameter that nothing reads", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"})
 )
 parameters_are_declared_and_read.rejects(
-    "a parameter of the pipeline that is not declared", PATH,
-    add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
+    "a parameter of the pipeline that is not declared",
+    PATH, add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
 )  # fmt: skip
 
 
@@ -152,8 +141,8 @@ def arguments_fit_the_parameters(config: Configuration) -> Problems:
 
 
 arguments_fit_the_parameters.rejects(
-    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"), PATH,
-    add(f"{_STAGING}.environmnt", "staging"),
+    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"),
+    PATH, add(f"{_STAGING}.environmnt", "staging"),
 )  # fmt: skip
 arguments_fit_the_parameters.rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
 arguments_fit_the_parameters.rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
@@ -290,7 +279,7 @@ def _job(config: Configuration, where: str, alias: str, name: str, details: dict
         name=alias,
         where=where,
         commands=commands,
-        events=frozenset({SCHEDULE}) if scheduled else _events(details.get("filters", {})),
+        events=frozenset({Event.SCHEDULE}) if scheduled else _events(details.get("filters", {})),
         needs=frozenset(details.get("requires", [])),
         credentials=frozenset(
             _CONTEXTS[context] for context in ([contexts] if isinstance(contexts, str) else contexts)
@@ -301,17 +290,17 @@ def _job(config: Configuration, where: str, alias: str, name: str, details: dict
     )
 
 
-def _events(filters: dict[str, Any]) -> frozenset[str]:
+def _events(filters: dict[str, Any]) -> frozenset[Event]:
     """https://circleci.com/docs/configuration-reference/#jobfilters: branches start a job, and tags only if named."""
     branches, tags = filters.get("branches", {}), filters.get("tags", {})
-    found = {CHANGE, MAIN}
+    found: set[Event] = {Event.CHANGE, Event.MAIN}
     if branches.get("ignore") == "/.*/":
         found = set()
     elif branches.get("ignore") == "main":
-        found = {CHANGE}
+        found = {Event.CHANGE}
     elif branches.get("only") == "main":
-        found = {MAIN}
-    return frozenset(found | ({TAG} if tags else set()))
+        found = {Event.MAIN}
+    return frozenset(found | ({Event.TAG} if tags else set()))
 
 
 def _commands(config: Configuration, steps: list[Any]) -> Iterator[str]:

@@ -10,19 +10,7 @@ from typing import Any, NamedTuple
 
 from tests.harness import add, change, load, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import (
-    CHANGE,
-    CLUSTER,
-    MAIN,
-    REGISTRY,
-    SCHEDULE,
-    TAG,
-    TEMPLATE,
-    Job,
-    Pipeline,
-    effective,
-    made_targets,
-)
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, made_targets
 from tests.rules.json_schema import schema_errors
 from tests.rules.tables import table
 
@@ -33,7 +21,7 @@ Workflow = Configuration
 # Of the job's own token: https://docs.github.com/actions/tutorials/authenticate-with-github_token
 _TOKEN = "GITHUB_TOKEN"  # noqa: S105
 # What each environment holds, by the name of the secret or variable; anything else is a login to the registry.
-_CREDENTIALS = {"KUBECONFIG_BASE64": CLUSTER, "TEMPLATE_TOKEN": TEMPLATE}
+_CREDENTIALS = {"KUBECONFIG_BASE64": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
 _DEPLOYED_TO = ("staging", "production")
 _TRIGGERS: dict[str, Sequence[Any]] = {
     "pull_request": (None,),
@@ -141,9 +129,9 @@ def secrets_reach_single_steps(workflow: Workflow) -> Problems:
         yield f"secrets.{name}", f"{name} reaches more than one step"
 
 
-secrets_reach_single_steps.rejects("a secret of every job", SERVICE, add("env", {"TOKEN": "${{secrets.TOKEN }}"}))
+secrets_reach_single_steps.rejects("a secret of every job", SERVICE, add("env", {"TOKEN": "${{ secrets.TOKEN }}"}))
 secrets_reach_single_steps.rejects(
-    "a secret of every step", UPDATES, add("jobs.propose-update.env", {"TOKEN": "${{secrets.TEMPLATE_TOKEN }}"})
+    "a secret of every step", UPDATES, add("jobs.propose-update.env", {"TOKEN": "${{ secrets.TEMPLATE_TOKEN }}"})
 )
 
 
@@ -195,8 +183,8 @@ def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
 
 
 pushes_cancel_only_their_pull_request.rejects(
-    "a run of main that the next one cancels", SERVICE,
-    change("concurrency.group", "${{github.workflow }}-${{github.ref }}"),
+    "a run of main that the next one cancels",
+    SERVICE, change("concurrency.group", "${{ github.workflow }}-${{ github.ref }}"),
 )  # fmt: skip
 pushes_cancel_only_their_pull_request.rejects(
     "runs that a push has replaced", SERVICE, change("concurrency.cancel-in-progress", value=False)
@@ -229,12 +217,12 @@ pushes_and_deployments_run_one_at_a_time.rejects(
     "tests that wait for each other", SERVICE, add("jobs.lint.concurrency", {"group": "lint"})
 )
 pushes_and_deployments_run_one_at_a_time.rejects(
-    "a deployment that the next one cancels", SERVICE,
-    change("jobs.deploy-production.concurrency.cancel-in-progress", value=True),
+    "a deployment that the next one cancels",
+    SERVICE, change("jobs.deploy-production.concurrency.cancel-in-progress", value=True),
 )  # fmt: skip
 pushes_and_deployments_run_one_at_a_time.rejects(
-    "two deployments to one environment at once", SERVICE,
-    change("jobs.deploy-staging.concurrency.group", "staging-${{github.sha }}"),
+    "two deployments to one environment at once",
+    SERVICE, change("jobs.deploy-staging.concurrency.group", "staging-${{ github.sha }}"),
 )  # fmt: skip
 pushes_and_deployments_run_one_at_a_time.rejects(
     "a push that waits for deployments", SERVICE, change("jobs.publish.concurrency.group", "staging")
@@ -332,12 +320,12 @@ inputs_and_outputs_exist.rejects(
     "an input that the action does not have", SERVICE, add(f"{_ATTEST}.subject-digst", "sha256:0")
 )
 inputs_and_outputs_exist.rejects(
-    "an output that the builder does not have", SERVICE,
-    change("jobs.build.steps.3.env.BUILD_FLAGS", "--builder=${{steps.buildx.outputs.builder }}"),
+    "an output that the builder does not have",
+    SERVICE, change("jobs.build.steps.3.env.BUILD_FLAGS", "--builder=${{ steps.buildx.outputs.builder }}"),
 )  # fmt: skip
 inputs_and_outputs_exist.rejects(
-    "an output that the script does not write", SERVICE,
-    change("jobs.publish.steps.[id=image].run", 'echo "sha256=0" >> "$GITHUB_OUTPUT"'),
+    "an output that the script does not write",
+    SERVICE, change("jobs.publish.steps.[id=image].run", 'echo "sha256=0" >> "$GITHUB_OUTPUT"'),
 )  # fmt: skip
 
 
@@ -375,9 +363,9 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
     triggers = {
         trigger: details for trigger, details in workflow["on"].items() if not condition or trigger == condition[1]
     }
-    credentials = {_CREDENTIALS.get(secret, REGISTRY) for secret in _taken(job)}
+    credentials = {_CREDENTIALS.get(secret, Credential.REGISTRY) for secret in _taken(job)}
     if job.get("permissions", {}).get("packages") == "write":
-        credentials.add(REGISTRY)
+        credentials.add(Credential.REGISTRY)
     return Job(
         name=name,
         where=f"jobs.{name}",
@@ -417,11 +405,11 @@ def login_steps(content: bytes) -> tuple[Login, ...]:
     )
 
 
-def _events(name: str, details: dict[str, Any] | None) -> frozenset[str]:
+def _events(name: str, details: dict[str, Any] | None) -> frozenset[Event]:
     """https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#on"""
     if name == "push":
         filters = details or {"branches": [], "tags": []}
         branches = filters.get("branches")
-        found = {MAIN} if branches == ["main"] else {CHANGE, MAIN} if branches is not None else set()
-        return frozenset(found | ({TAG} if "tags" in filters else set()))
-    return frozenset({SCHEDULE} if name in ("schedule", "workflow_dispatch") else {CHANGE})
+        found = {Event.MAIN} if branches == ["main"] else {Event.CHANGE, Event.MAIN} if branches is not None else set()
+        return frozenset(found | ({Event.TAG} if "tags" in filters else set()))
+    return frozenset({Event.SCHEDULE} if name in ("schedule", "workflow_dispatch") else {Event.CHANGE})

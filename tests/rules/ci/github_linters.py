@@ -82,7 +82,7 @@ actions_are_pinned_to_a_commit.rejects(
     also=[actionlint_finds_nothing, zizmor_finds_nothing],
 )  # fmt: skip
 actionlint_finds_nothing.rejects(
-    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{github.ref_name }}"'),
+    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
     also=[zizmor_finds_nothing], message="template-injection",
 )  # fmt: skip
 actionlint_finds_nothing.rejects(

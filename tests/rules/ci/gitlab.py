@@ -13,19 +13,7 @@ from typing import Any
 from tests.harness import Files, Problem, add, change, load, remove, tool_rule
 from tests.rules.ci.conditions import ConditionError, holds
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import (
-    CHANGE,
-    CLUSTER,
-    MAIN,
-    REGISTRY,
-    SCHEDULE,
-    TAG,
-    TEMPLATE,
-    Job,
-    Pipeline,
-    effective,
-    transitive_needs,
-)
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
 from tests.validators.kustomize import tool
 
@@ -33,11 +21,11 @@ PATH = ".gitlab-ci.yml"
 Variables = Mapping[str, str]
 
 # https://docs.gitlab.com/ci/variables/predefined_variables/: in merge request pipelines there is no CI_COMMIT_BRANCH.
-EVENTS: dict[str, Variables] = {
-    CHANGE: {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_REF_NAME": "topic"},
-    MAIN: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
-    TAG: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "v1.2.3", "CI_COMMIT_TAG": "v1.2.3"},
-    SCHEDULE: {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
+EVENTS: dict[Event, Variables] = {
+    Event.CHANGE: {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_REF_NAME": "topic"},
+    Event.MAIN: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
+    Event.TAG: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "v1.2.3", "CI_COMMIT_TAG": "v1.2.3"},
+    Event.SCHEDULE: {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
 }
 # A branch has the pipeline of its merge request, and no other tag is a version.
 _OTHER_EVENTS: dict[str, Variables] = {
@@ -125,8 +113,8 @@ def every_condition_can_be_evaluated(config: Configuration) -> Problems:
 
 
 every_condition_can_be_evaluated.rejects(
-    "a condition without its end", PATH,
-    change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&'),
+    "a condition without its end",
+    PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&'),
 )  # fmt: skip
 every_condition_can_be_evaluated.rejects(
     "a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG")
@@ -298,8 +286,8 @@ deployments_and_pushes_do_not_overlap.rejects(
     "deployments that overlap", PATH, remove("deploy-production.resource_group")
 )
 deployments_and_pushes_do_not_overlap.rejects(
-    "deployments that wait for those of the other environment", PATH,
-    change("deploy-production.resource_group", "staging"),
+    "deployments that wait for those of the other environment",
+    PATH, change("deploy-production.resource_group", "staging"),
 )  # fmt: skip
 deployments_and_pushes_do_not_overlap.rejects("pushes that overlap", PATH, remove("publish.resource_group"))
 
@@ -427,7 +415,7 @@ def _starts(rules: list[dict[str, Any]] | None, variables: Variables) -> bool:
     return rules is None
 
 
-def _events(config: Configuration, job: dict[str, Any]) -> frozenset[str]:
+def _events(config: Configuration, job: dict[str, Any]) -> frozenset[Event]:
     return frozenset(
         event
         for event, variables in EVENTS.items()
@@ -435,16 +423,16 @@ def _events(config: Configuration, job: dict[str, Any]) -> frozenset[str]:
     )
 
 
-_CREDENTIALS = {"KUBECONFIG": CLUSTER, "TEMPLATE_TOKEN": TEMPLATE}
+_CREDENTIALS = {"KUBECONFIG": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
 
 
-def documented_credentials(content: bytes) -> Mapping[str, frozenset[str]]:
+def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]]:
     """By environment, the credentials in the variables that the README has people set in its scope."""
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[Credential]] = {}
     rows = re.findall(r"^\| `([A-Z_]+)` \| (`[a-z]+`(?:, `[a-z]+`)*) \|", content.decode(), re.MULTILINE)
     for variable, scopes in rows:
         for scope in re.findall("`([a-z]+)`", scopes):
-            found[scope] = found.get(scope, frozenset()) | {_CREDENTIALS.get(variable, REGISTRY)}
+            found[scope] = found.get(scope, frozenset()) | {_CREDENTIALS.get(variable, Credential.REGISTRY)}
     return found
 
 
@@ -464,7 +452,7 @@ def pipeline(content: bytes) -> Pipeline:
                 commands=_commands(job),
                 events=events[name],
                 needs=frozenset(_of_earlier_stages(config["stages"], jobs, events, name) if needs is None else needs),
-                credentials=frozenset({REGISTRY} if values & _LOGINS else ()),
+                credentials=frozenset({Credential.REGISTRY} if values & _LOGINS else ()),
                 environment=_environment(job),
                 deploys_to=_deploys_to(job),
                 approved=job.get("when") == "manual" and job.get("allow_failure") is False,
@@ -475,7 +463,7 @@ def pipeline(content: bytes) -> Pipeline:
 
 
 def _of_earlier_stages(
-    stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[str]], name: str
+    stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[Event]], name: str
 ) -> Iterator[str]:
     """Without `needs`, a job waits for all of the stages before its own."""
     for other, job in jobs.items():
