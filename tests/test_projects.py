@@ -8,8 +8,9 @@ from functools import partial
 from tests.judge import Judge
 from tests.reach import Reach
 from tests.render import Renderer
+from tests.rules.ignore_patterns import ignoring
 from tests.template import Template
-from tests.validators import Check, Files, Finding, contract, derive, dockerfile, ignore, is_at, text
+from tests.validators import Check, Files, Finding, contract, derive, dockerfile, is_at, text
 
 
 def check_folder(folder: str, files: Files) -> Iterable[Finding]:
@@ -20,7 +21,7 @@ def check_folder(folder: str, files: Files) -> Iterable[Finding]:
 
 def check_ignored(path: str, files: Files) -> Iterable[Finding]:
     """Git ignores no rendered file that an update would overwrite."""
-    if path in files and derive(files, ".gitignore", ignore.ignoring(path)):
+    if path in files and derive(files, ".gitignore", ignoring(path)):
         yield Finding(path, "", "ignored", "is ignored by git, so `copier update` overwrites it silently")
 
 

@@ -1,10 +1,12 @@
-"""Go and Node.js, from the Python packages that hold them: nothing has to be installed beside the tests' own tools."""
+"""Programs of the locked packages: nothing has to be installed beside the tests' own tools, Go and Node.js included."""
 
 from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,3 +38,11 @@ def folder() -> Path:
 def path() -> str:
     """PATH, with these toolchains first."""
     return os.pathsep.join([str(folder()), os.environ["PATH"]])
+
+
+def program(name: str) -> str:
+    """A program that a locked package brought, not one that the machine happens to have."""
+    found = shutil.which(name, path=sysconfig.get_path("scripts"))
+    if not found:
+        raise FileNotFoundError(f"{name} is not in {sysconfig.get_path('scripts')}: run `make test`, which installs it")
+    return found

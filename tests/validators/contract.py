@@ -22,7 +22,7 @@ from tests.validators import (
     pipelines,
     yaml_files,
 )
-from tests.validators.ignore import docker_ignored
+from tests.rules.ignore_patterns import docker_ignored
 
 Told = dict[str, object]  # what each place says
 BASE = "kubernetes/base"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.validators import Files, Finding, named
-from tests.validators.ignore import docker_ignored
+from tests.rules.ignore_patterns import docker_ignored
 from tests.validators.kustomize import tool
 
 USER = "65532:65532"

@@ -19,7 +19,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.expressions import Alter, Create, Drop
 
 from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
-from tests.validators.ignore import ignoring
+from tests.rules.ignore_patterns import ignoring
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
 _DEAD = {

@@ -1,4 +1,4 @@
-"""What .gitignore and .dockerignore patterns match."""
+"""What the patterns of .gitignore and .dockerignore match."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pathspec
 
 
 def git_ignored(patterns: bytes, paths: list[str]) -> list[str]:
+    """Those of the paths that git ignores; the path of a folder ends in a slash."""
     return [path for path in paths if _spec(patterns).match_file(path)]
 
 

@@ -1,0 +1,298 @@
+"""The Dockerfile: its build context, stages, arguments and versions, and what the image says of itself."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
+from tests.rules.ignore_patterns import docker_ignored
+from tests.toolchains import program
+
+DOCKERFILE = "Dockerfile"
+USER = "65532:65532"
+_PREDEFINED = {"BUILDPLATFORM", "BUILDARCH", "TARGETPLATFORM", "TARGETARCH", "TARGETOS"}
+
+
+@dataclass(frozen=True)
+class Instruction:
+    line: int
+    name: str
+    flags: list[str]
+    text: str
+
+    @property
+    def words(self) -> list[str]:
+        """The arguments, of the exec form too."""
+        if self.text.startswith("["):
+            return [str(word) for word in json.loads(self.text)]
+        return self.text.split()
+
+    def values(self, flag: str) -> list[str]:
+        """The values of a flag, which may be given several times."""
+        return [text.removeprefix(f"--{flag}=") for text in self.flags if text.startswith(f"--{flag}=")]
+
+    def problem(self, message: str) -> Problem:
+        """A problem at its line."""
+        return Problem(DOCKERFILE, message, str(self.line))
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    image: str
+    instructions: list[Instruction] = field(default_factory=list)
+
+    def all(self, *names: str) -> list[Instruction]:
+        """Its instructions of these names."""
+        return [item for item in self.instructions if item.name in names]
+
+    def last(self, name: str) -> Instruction | None:
+        """Its last instruction of a name, which holds."""
+        return next(reversed(self.all(name)), None)
+
+
+def instructions(content: bytes) -> Iterator[Instruction]:
+    """All instructions, each with the lines that continue it."""
+    start, text = 0, ""
+    for number, line in enumerate(content.decode().split("\n"), 1):
+        if line.lstrip().startswith("#") or (not text and not line.strip()):
+            continue
+        start = start or number
+        text += line.removesuffix("\\")
+        if not line.endswith("\\"):
+            name, _, rest = text.strip().partition(" ")
+            words = rest.split()
+            flags = words[: next((i for i, word in enumerate(words) if not word.startswith("--")), len(words))]
+            yield Instruction(start, name.upper(), flags, rest.strip()[len(" ".join(flags)) :].strip())
+            start, text = 0, ""
+
+
+@functools.cache
+def stages(content: bytes) -> list[Stage]:
+    """The stages, each with its FROM and what follows; a stage without a name has its number."""
+    found: list[Stage] = []
+    for item in instructions(content):
+        if item.name == "FROM":
+            words = item.words
+            found.append(Stage(words[2] if len(words) == 3 else str(len(found)), words[0], [item]))
+        elif found:
+            found[-1].instructions.append(item)
+    return found
+
+
+def _is_in(name: str, context: Iterable[str]) -> bool:
+    name = _path(name)
+    return name in ("", ".") or any(path == name or path.startswith(name + "/") for path in context)
+
+
+def _path(word: str) -> str:
+    return word.removeprefix("./").rstrip("/")
+
+
+def _context(paths: Iterable[str], ignored: bytes | None) -> list[str]:
+    """The files of the build context."""
+    return [path for path in paths if path[-1] != "/" and not docker_ignored(ignored or b"", path)]
+
+
+def _copied(stage: Stage) -> Iterator[tuple[Instruction, str]]:
+    """What a stage takes from the build context, without its bind mounts."""
+    for item in stage.all("COPY", "ADD"):
+        if not item.values("from"):
+            yield from ((item, word) for word in item.words[:-1])
+
+
+@rule(found=Fact(DOCKERFILE, stages), paths=Fact("*"), ignored=Fact(".dockerignore", bytes))
+def what_is_copied_is_in_the_build_context(
+    found: list[Stage], paths: list[str], ignored: bytes | None
+) -> Iterator[Problem]:
+    """COPY, ADD and bind mounts take files that exist and that .dockerignore lets in."""
+    context = _context(paths, ignored)
+    for stage in found:
+        taken = list(_copied(stage))
+        for item in stage.instructions:
+            mounts = [dict(part.partition("=")[::2] for part in text.split(",")) for text in item.values("mount")]
+            taken += [
+                (item, mount.get("source", ".")) for mount in mounts if mount["type"] == "bind" and "from" not in mount
+            ]
+        for item, name in taken:
+            if not _is_in(name, context):
+                yield item.problem(f"{item.name} takes {name}, which is not in the build context")
+
+
+what_is_copied_is_in_the_build_context.rejects(
+    "a file that does not exist", DOCKERFILE, replace("COPY pyproject.toml .", "COPY project.toml .")
+)
+what_is_copied_is_in_the_build_context.rejects(
+    "a file that .dockerignore hides", ".dockerignore", replace("!app\n", "")
+)
+what_is_copied_is_in_the_build_context.rejects(
+    "a bind mount of a file that does not exist", DOCKERFILE, replace("source=requirements.txt", "source=require.txt")
+)
+
+
+@rule(found=Fact(DOCKERFILE, stages), folders=Fact("*/"), ignored=Fact(".dockerignore", bytes))
+def the_image_has_every_folder_of_the_build_context(
+    found: list[Stage], folders: list[str], ignored: bytes | None
+) -> Iterator[Problem]:
+    """What .dockerignore lets in, besides tests, is copied: migrations that are forgotten fail only at run time."""
+    copied = {_path(name) for stage in found if stage.name != "test" for _, name in _copied(stage)}
+    if copied.isdisjoint({"", "."}):
+        names = {folder.split("/")[0] for folder in folders}
+        for folder in sorted(_context(names - {"tests"} - copied, ignored)):
+            yield found[-1].instructions[0].problem(f"the image has no {folder}, which the build context holds")
+
+
+the_image_has_every_folder_of_the_build_context.rejects(
+    "an image without the migrations", DOCKERFILE, replace("COPY migrations migrations\n", "")
+)
+
+
+@file_rule(DOCKERFILE)
+def files_come_from_an_earlier_stage(_: str, content: bytes) -> Iterator[Problem]:
+    """COPY --from names a stage before it, or an image."""
+    before: set[str] = set()
+    for stage in stages(content):
+        for item in stage.all("COPY", "ADD"):
+            for origin in item.values("from"):
+                if origin not in before and not re.search(r"[:/]", origin):
+                    yield item.problem(f"{item.name} takes files from {origin}, which is no stage before it")
+        before.add(stage.name)
+
+
+@file_rule(DOCKERFILE)
+def from_reads_declared_arguments(_: str, content: bytes) -> Iterator[Problem]:
+    """FROM reads only arguments that an ARG before the first FROM declares, or that BuildKit sets."""
+    found = stages(content)
+    first = found[0].instructions[0].line
+    declared = _PREDEFINED | {
+        item.text.partition("=")[0] for item in instructions(content) if item.name == "ARG" and item.line < first
+    }
+    for origin in (stage.instructions[0] for stage in found):
+        for name in re.findall(r"\$\{?(\w+)", " ".join([*origin.flags, origin.text])):
+            if name not in declared:
+                yield origin.problem(f"FROM reads the argument {name}, which no ARG before it declares")
+
+
+from_reads_declared_arguments.rejects(
+    "an argument that nobody declares", DOCKERFILE, replace(":3.14-slim-trixie AS", ":${PYTHON}-3-slim-trixie AS")
+)
+
+
+@file_rule(DOCKERFILE)
+def base_images_name_a_version(_: str, content: bytes) -> Iterator[Problem]:
+    """Each base image has a tag or name with a version, or a digest: latest is another image tomorrow."""
+    before = {"scratch"}
+    for stage in stages(content):
+        if stage.image not in before and not re.search(
+            r"[0-9][^/]*:(?!latest)[^/]+$|:[^/]*[0-9]|@sha256:", stage.image
+        ):
+            yield stage.instructions[0].problem(f"{stage.image} names no version")
+        before.add(stage.name)
+
+
+@file_rule(DOCKERFILE)
+def ci_has_a_stage_for_tests(_: str, content: bytes) -> Iterator[Problem]:
+    """A stage is named test: CI builds it and runs the tests in it."""
+    if "test" not in {stage.name for stage in stages(content)}:
+        yield Problem(DOCKERFILE, "has no stage test, in which CI runs the tests", "1")
+
+
+ci_has_a_stage_for_tests.rejects("another name of the stage", DOCKERFILE, replace(" AS test\n", " AS tests\n"))
+
+
+@file_rule(DOCKERFILE)
+def the_image_runs_as_an_unprivileged_user(_: str, content: bytes) -> Iterator[Problem]:
+    """The last stage sets the user by number, as which Kubernetes can see that it is not root."""
+    stage = stages(content)[-1]
+    user = stage.last("USER")
+    if not user or user.text != USER:
+        yield (user or stage.instructions[0]).problem(f"the image does not run as {USER}")
+
+
+the_image_runs_as_an_unprivileged_user.rejects(
+    "another user", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER 1000:1000\nEXPOSE")
+)
+
+
+@file_rule(DOCKERFILE)
+def the_image_declares_how_it_runs(_: str, content: bytes) -> Iterator[Problem]:
+    """The last stage has its ports, health check, entry point, and the version as a build argument."""
+    stage = stages(content)[-1]
+    for name in ("EXPOSE", "HEALTHCHECK", "ENTRYPOINT"):
+        if not stage.last(name):
+            yield stage.instructions[0].problem(f"the image has no {name}")
+    if not any(item.text.partition("=")[0] == "VERSION" for item in stage.all("ARG")):
+        yield stage.instructions[0].problem("the last stage has no argument VERSION")
+
+
+the_image_declares_how_it_runs.rejects("no port", DOCKERFILE, replace("EXPOSE 8080 9090\n", ""))
+the_image_declares_how_it_runs.rejects("no health check", DOCKERFILE, replace("HEALTHCHECK --", "# --"))
+the_image_declares_how_it_runs.rejects(
+    "no entry point", DOCKERFILE, replace('ENTRYPOINT ["python", "-m", "app"]\n', "")
+)
+the_image_declares_how_it_runs.rejects(
+    "no argument VERSION", DOCKERFILE, replace("ARG VERSION=dev", "ARG REVISION=dev")
+)
+
+
+@file_rule(DOCKERFILE)
+def programs_start_without_a_shell(_: str, content: bytes) -> Iterator[Problem]:
+    """ENTRYPOINT, CMD and HEALTHCHECK have the exec form: a shell as process 1 does not pass SIGTERM on."""
+    for stage in stages(content):
+        for item in stage.all("ENTRYPOINT", "CMD", "HEALTHCHECK"):
+            command = item.text.removeprefix("CMD").strip() if item.name == "HEALTHCHECK" else item.text
+            if not command.startswith("["):
+                yield item.problem(f"{item.name} goes through a shell, which then is process 1")
+
+
+@tool_rule(DOCKERFILE)
+def hadolint(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
+    """Hadolint finds nothing, with shellcheck for what RUN executes."""
+    names = [scratch / f"{index}.Dockerfile" for index in range(len(batch))]
+    for name, files in zip(names, batch, strict=True):
+        name.write_bytes(files[DOCKERFILE])
+    done = subprocess.run(
+        [program("hadolint"), "--no-color", "--format=json", *names], capture_output=True, check=False, cwd=scratch
+    )
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise RuntimeError(done.stderr.decode())
+    found = json.loads(done.stdout)
+    for name in names:
+        yield [
+            Problem(DOCKERFILE, f"{item['code']}: {item['message']}", str(item["line"]))
+            for item in found
+            if item["file"] == str(name)
+        ]
+
+
+files_come_from_an_earlier_stage.rejects(
+    "a stage that does not exist", DOCKERFILE, replace("--from=source", "--from=sources"), also=[hadolint]
+)
+the_image_runs_as_an_unprivileged_user.rejects(
+    "a user by name", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER nobody\nEXPOSE"), also=[hadolint]
+)
+hadolint.rejects("a word that the shell splits", DOCKERFILE, replace("compileall -q .", "compileall $x"))
+base_images_name_a_version.rejects(
+    "a base image without a tag", DOCKERFILE, replace("python:3.14-slim-trixie AS", "python AS"), also=[hadolint]
+)
+base_images_name_a_version.rejects(
+    "the latest base image", DOCKERFILE, replace("python:3.14-slim-trixie AS", "python:latest AS"), also=[hadolint]
+)
+base_images_name_a_version.rejects(
+    "a runtime without a version", DOCKERFILE, replace("distroless/static-debian13:", "distroless/static:")
+)
+base_images_name_a_version.rejects(
+    "the latest runtime", DOCKERFILE, replace("static-debian13:nonroot", "static-debian13:latest"), also=[hadolint]
+)
+programs_start_without_a_shell.rejects(
+    "a shell as process 1",
+    DOCKERFILE,
+    replace('ENTRYPOINT ["python", "-m", "app"]', "ENTRYPOINT python -m app"),
+    also=[hadolint],
+)
