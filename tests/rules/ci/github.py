@@ -380,13 +380,6 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
     )
 
 
-def attested_images(content: bytes) -> tuple[str, ...]:
-    """The images that a workflow attests."""
-    jobs = load(content)["jobs"].values()
-    names = [step.get("with", {}).get("subject-name") for job in jobs for step in job["steps"]]
-    return tuple(dict.fromkeys(filter(None, names)))
-
-
 class Login(NamedTuple):
     """A step that makes a login to the registry."""
 

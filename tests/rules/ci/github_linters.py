@@ -12,7 +12,7 @@ from typing import Any
 from tests.harness import Files, Problem, Projects, file_rule, replace, tool_rule
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS
 from tests.rules.tables import table
-from tests.validators.kustomize import tool
+from tests.toolchains import program
 
 
 @file_rule(WORKFLOWS)
@@ -103,7 +103,7 @@ def _run(name: str, codes: tuple[int, ...], *options: str, batch: Sequence[Files
             place.parent.mkdir(parents=True)
             place.write_bytes(content)
     paths = [f"{index}/{path}" for index, files in enumerate(batch) for path in files]
-    done = subprocess.run([tool(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
+    done = subprocess.run([program(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
     if done.returncode not in codes or not done.stdout:
         raise RuntimeError(done.stderr.decode())
     return json.loads(done.stdout)

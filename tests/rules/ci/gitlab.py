@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from tests.rules.ci.conditions import ConditionError, holds
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
-from tests.validators.kustomize import tool
+from tests.rules.shell import shellcheck
 
 PATH = ".gitlab-ci.yml"
 Variables = Mapping[str, str]
@@ -295,19 +293,18 @@ deployments_and_pushes_do_not_overlap.rejects("pushes that overlap", PATH, remov
 @tool_rule(PATH, sets="each")
 def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """What a job hands to its shell is clean to shellcheck."""
-    batch_scripts = [
-        job_scripts(files[PATH]) if every_job_has_a_script.is_followed(files[PATH]) else {} for files in batch
+    jobs = [
+        (index, name, script)
+        for index, files in enumerate(batch)
+        if every_job_has_a_script.is_followed(files[PATH])
+        for name, script in job_scripts(files[PATH]).items()
     ]
-    places: dict[str, Path] = {}
-    for script in (script for scripts in batch_scripts for script in scripts.values()):
-        places.setdefault(script, scratch / f"{len(places)}.sh").write_text(script)
-    found = _shellcheck(places.values()) if places else {}
-    for scripts in batch_scripts:
-        yield [
-            Problem(PATH, message, f"{name}.script")
-            for name, script in scripts.items()
-            for message in found.get(str(places[script]), ())
-        ]
+    scripts = sorted({script for _, _, script in jobs})
+    found = dict(zip(scripts, shellcheck(scripts, scratch, "SC1091"), strict=True))
+    problems: list[list[Problem]] = [[] for _ in batch]
+    for index, name, script in jobs:
+        problems[index] += [Problem(PATH, remark.message, f"{name}.script") for remark in found[script]]
+    return problems
 
 
 shellcheck_finds_nothing_in_scripts.rejects(
@@ -317,17 +314,6 @@ shellcheck_finds_nothing_in_scripts.rejects(
     "words without quotes before the script", PATH, add("'.registry'.before_script", "make login $(date)"),
     message="SC2046",
 )  # fmt: skip
-
-
-def _shellcheck(places: Iterable[Path]) -> dict[str, list[str]]:
-    command = [tool("shellcheck"), "--shell=bash", "--format=json", "--exclude=SC1091", *map(str, places)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(done.stderr)
-    found: dict[str, list[str]] = {}
-    for item in json.loads(done.stdout):
-        found.setdefault(item["file"], []).append(f"SC{item['code']}: {item['message']}")
-    return found
 
 
 def job_scripts(content: bytes) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.harness import Fact, Problem, add, change, remove, replace, rule
 from tests.rules.ci.circleci import PATH as CIRCLECI
-from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS, Login, attested_images, login_steps
+from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS, Login, login_steps
 from tests.rules.ci.gitlab import PATH as GITLAB
 from tests.rules.ci.gitlab import documented_credentials
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, made_targets, transitive_needs
@@ -399,24 +399,4 @@ logins_get_the_variables_that_make_reads.rejects(
 logins_get_the_variables_that_make_reads.rejects(
     "a Secret for pulling without a user",
     SERVICE, remove("jobs.deploy-staging.steps.[run=make registry-secret ENVIRONMENT=staging].env.REGISTRY_USER"),
-)  # fmt: skip
-
-
-def _image(content: bytes) -> str:
-    found = re.search(r"^IMAGE := (.*)$", content.decode(), re.MULTILINE)
-    return found[1] if found else ""
-
-
-@rule(attested=Fact(WORKFLOWS, attested_images), image=Fact("Makefile", _image))
-def the_pushed_image_is_attested(attested: Mapping[str, tuple[str, ...]], image: str) -> Iterator[Problem]:
-    """The image that a workflow attests is the one that `make push` pushes."""
-    for path, images in attested.items():
-        for other in images:
-            if other != image:
-                yield Problem(path, f"attests {other}, but {image} is pushed", other)
-
-
-the_pushed_image_is_attested.rejects(
-    "another image that is attested",
-    SERVICE, change("jobs.publish.steps.[name=Attest what is in it].with.subject-name", "ghcr.io/acme/shops"),
 )  # fmt: skip
