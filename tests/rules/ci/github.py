@@ -6,11 +6,11 @@ import functools
 import json
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tests.harness import add, change, load, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, made_targets
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective
 from tests.rules.json_schema import schema_errors
 from tests.rules.tables import table
 
@@ -377,24 +377,6 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
         deploys_to=environment if environment in _DEPLOYED_TO else "",
         # People protect this environment, as the README tells them: no file can say so.
         approved=environment == "production",
-    )
-
-
-class Login(NamedTuple):
-    """A step that makes a login to the registry."""
-
-    command: str
-    targets: tuple[str, ...]
-    variables: tuple[str, ...]  # that it is given
-
-
-def login_steps(content: bytes) -> tuple[Login, ...]:
-    """The steps of a workflow that make a login."""
-    return tuple(
-        Login(step["run"], tuple(made_targets(step["run"])), tuple(sorted(step.get("env", {}))))
-        for job in load(content)["jobs"].values()
-        for step in job["steps"]
-        if {"login", "registry-secret"} & set(made_targets(step.get("run", "")))
     )
 
 

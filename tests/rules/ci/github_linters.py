@@ -41,7 +41,7 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
 @tool_rule(WORKFLOWS, sets="each")
 def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to jactionlint, and their scripts to shellcheck within it."""
-    command = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
+    command = ("--profile=default", "--no-online", f"--shellcheck={program('shellcheck')}", "--format=json")
     found: dict[str, list[tuple[str, int]]] = {}
     for item in _run("jactionlint", (0, 1), *command, batch=batch, scratch=scratch):
         found.setdefault(item["filepath"], []).append((f"{item['id']}: {item['message']}", item["line"]))

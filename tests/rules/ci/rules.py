@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.harness import Fact, Problem, add, change, remove, replace, rule
 from tests.rules.ci.circleci import PATH as CIRCLECI
-from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS, Login, login_steps
+from tests.rules.ci.github import RELEASE, SERVICE, UPDATES
 from tests.rules.ci.gitlab import PATH as GITLAB
 from tests.rules.ci.gitlab import documented_credentials
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, made_targets, transitive_needs
@@ -365,38 +365,3 @@ main_is_deployed_to_staging_then_production.rejects(
 a_schedule_proposes_updates.rejects(
     "proposals on every push", UPDATES, add("on.push", None), also=[changes_get_no_credential]
 )
-
-
-def _variables_of_logins(content: bytes) -> Mapping[str, list[str]]:
-    """The variables that the recipes of the logins read."""
-    recipes = re.findall(r"^(login|registry-secret):.*\n((?:\t.*\n)+)", content.decode(), re.MULTILINE)
-    return {target: re.findall(r"\$\$([A-Z][A-Z0-9_]+)", recipe) for target, recipe in recipes}
-
-
-@rule(
-    logins=Fact(WORKFLOWS, login_steps),
-    makefile=Fact("Makefile", _variables_of_logins),
-    kubernetes=Fact("kubernetes.mk", _variables_of_logins),
-)
-def logins_get_the_variables_that_make_reads(
-    logins: Mapping[str, tuple[Login, ...]],
-    makefile: Mapping[str, list[str]],
-    kubernetes: Mapping[str, list[str]] | None,
-) -> Iterator[Problem]:
-    """A step that makes a login is given the variables that the targets read, and no others."""
-    recipes = {**makefile, **(kubernetes or {})}
-    for path, steps in logins.items():
-        for login in steps:
-            read = {name for target in login.targets for name in recipes.get(target, ())}
-            if read != set(login.variables):
-                given = ", ".join(login.variables) or "nothing"
-                yield Problem(path, f"reads {', '.join(sorted(read)) or 'nothing'} and is given {given}", login.command)
-
-
-logins_get_the_variables_that_make_reads.rejects(
-    "a login without a password", SERVICE, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
-)
-logins_get_the_variables_that_make_reads.rejects(
-    "a Secret for pulling without a user",
-    SERVICE, remove("jobs.deploy-staging.steps.[run=make registry-secret ENVIRONMENT=staging].env.REGISTRY_USER"),
-)  # fmt: skip
