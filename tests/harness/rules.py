@@ -85,6 +85,7 @@ class Fault(NamedTuple):
     edits: tuple[tuple[str, Edit], ...]
     rules: frozenset[str]
     project: str | None  # the reference project; the first to which the edits apply, if none
+    message: str = ""
 
     def apply(self, files: Files) -> dict[str, bytes]:
         """The files with the fault.
@@ -118,6 +119,8 @@ class Fault(NamedTuple):
                 found = {rule.name: rule.check(broken) for rule in rules if rule.reads(changed)}
                 found = {rule: findings for rule, findings in found.items() if findings}
                 assert found.keys() == self.rules, f"found in the project {name!r}: {found or 'nothing'}"
+                messages = [finding.message for findings in found.values() for finding in findings]
+                assert not self.message or any(self.message in message for message in messages), messages
                 return
         raise AssertionError(f"update this fault: not found in any reference project: {', '.join(set(missing))}")
 
@@ -148,7 +151,14 @@ class Rule:
         return any(matches(path, self.patterns) for path in paths)
 
     def rejects(
-        self, title: str, path: str, edit: Edit, *more: Any, also: Iterable[Rule] = (), project: str | None = None
+        self,
+        title: str,
+        path: str,
+        edit: Edit,
+        *more: Any,
+        also: Iterable[Rule] = (),
+        project: str | None = None,
+        message: str = "",
     ) -> None:
         """Have tests see that this rule finds a fault, and of its module only some others do.
 
@@ -159,9 +169,11 @@ class Rule:
             more: further paths, each with an edit.
             also: other rules of the module that find it.
             project: the reference project that is changed.
+            message: a part of what is found, where a tool has many reasons to find something.
         """
         edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
-        self.faults.append(Fault(title, edits, frozenset({self.name, *(rule.name for rule in also)}), project))
+        rules = frozenset({self.name, *(rule.name for rule in also)})
+        self.faults.append(Fault(title, edits, rules, project, message))
 
     def accepts(self, title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> None:
         """Have tests see that no rule of the module minds something that only looks wrong."""

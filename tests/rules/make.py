@@ -8,17 +8,18 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
 from tests.rules.shell import shellcheck
 
 MAKEFILES = ("Makefile", "*.mk")
 # Given by users and CI, or by the Makefile in some projects only.
-MAY_BE_UNDEFINED = {
+_MAY_BE_UNDEFINED = {
     "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "NODE", "REPLICAS", "REVISION",
     "RUN_ENVIRONMENT", "TEST_ENVIRONMENT", "VERSION",
 }  # fmt: skip
-ENVIRONMENTS = ("staging", "none", "local")
+_ENVIRONMENTS = ("staging", "none", "local")
 _PROCESSES = 2
 # One shell for many runs, because to start a process from Python takes longer than make itself. A dry run does run
 # what calls make again, and what that would print is printed by the target itself.
@@ -88,39 +89,58 @@ def _is_makefile(path: str) -> bool:
 @tool_rule(*MAKEFILES, "requirements*.txt", "package*.json", sets="sample", choose=_read_by_make)
 def every_target_can_be_made(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """For each environment, make has rules for all that it needs, knows every variable, and runs sound commands."""
-    runs = []
+    runs = list(_runs([dict(_read_by_make(files)) for files in batch], scratch))
+    with ThreadPoolExecutor(_PROCESSES) as pool:
+        list(pool.map(lambda start: _make(runs[start::_PROCESSES], scratch), range(_PROCESSES)))
+    printed = {run: _commands(scratch, run) for run in runs}
+    commands = list({command: None for found in printed.values() for command in found})
+    remarks = dict(zip(commands, shellcheck(commands, scratch, "SC2050", "SC2148", "SC2194"), strict=True))
+    said: list[dict[str, None]] = [{} for _ in batch]
+    for run, found in printed.items():
+        said[run.number].update(dict.fromkeys(_warnings(scratch, run)))
+        said[run.number].update({remark.message: None for command in found for remark in remarks[command]})
+    return ([_problem(line) for line in lines] for lines in said)
+
+
+class _Run(NamedTuple):
+    """A set of files and an environment, for which make does all of the targets."""
+
+    number: int
+    environment: str
+    targets: str
+
+
+def _runs(batch: Sequence[Files], scratch: Path) -> Iterator[_Run]:
+    """All environments for the first set with a line that none before it has, as no other line changes its meaning."""
+    known: set[bytes] = set()
     for index, files in enumerate(batch):
-        for path, content in _read_by_make(files):
+        for path, content in files.items():
             Path(scratch, str(index), path).parent.mkdir(parents=True, exist_ok=True)
             Path(scratch, str(index), path).write_bytes(content)
-        targets = " ".join(name for path in files if _is_makefile(path) for name in documented_targets(files[path]))
-        runs += [f"{index} {environment} {targets}\n" for environment in ENVIRONMENTS]
-    with ThreadPoolExecutor(_PROCESSES) as pool:
-        list(pool.map(lambda start: _make("".join(runs[start::_PROCESSES]), scratch), range(_PROCESSES)))
-    printed = [[_commands(scratch / str(index), name) for name in ENVIRONMENTS] for index in range(len(batch))]
-    commands = list({command: None for environments in printed for found in environments for command in found})
-    remarks = dict(zip(commands, shellcheck(commands, scratch, "SC2050", "SC2148", "SC2194"), strict=True))
-    for index, environments in enumerate(printed):
-        said = [line for name in ENVIRONMENTS for line in _warnings(scratch / str(index), name)]
-        said += [remark.message for found in environments for command in found for remark in remarks[command]]
-        yield [_problem(line) for line in dict.fromkeys(said)]
+        own = [content for path, content in files.items() if _is_makefile(path)]
+        lines = {line for content in own for line in content.split(b"\n")}
+        targets = " ".join(name for content in own for name in documented_targets(content))
+        yield from (_Run(index, name, targets) for name in (_ENVIRONMENTS if lines - known else _ENVIRONMENTS[:1]))
+        known |= lines
 
 
-def _make(runs: str, scratch: Path) -> None:
+def _make(runs: Sequence[_Run], scratch: Path) -> None:
+    lines = "".join(f"{run.number} {run.environment} {run.targets}\n" for run in runs)
     environment = {"PATH": os.environ["PATH"], "HOME": str(scratch)}
-    subprocess.run(["bash", "-c", _DRY_RUNS], input=runs, text=True, cwd=scratch, check=True, env=environment)
+    subprocess.run(["bash", "-c", _DRY_RUNS], input=lines, text=True, cwd=scratch, check=True, env=environment)
 
 
-def _commands(folder: Path, environment: str) -> list[str]:
+def _commands(scratch: Path, run: _Run) -> list[str]:
     """The commands that would run, each with the lines that continue it."""
-    printed = (folder / f"{environment}.out").read_text().replace(str(folder), "/project")
+    folder = scratch / str(run.number)
+    printed = (folder / f"{run.environment}.out").read_text().replace(str(folder), "/project")
     return re.findall(r"(?:.*\\\n)*.+\n", re.sub(r"^make:.*\n", "", printed, flags=re.MULTILINE))
 
 
-def _warnings(folder: Path, environment: str) -> Iterator[str]:
-    for line in (folder / f"{environment}.err").read_text().splitlines():
+def _warnings(scratch: Path, run: _Run) -> Iterator[str]:
+    for line in Path(scratch, str(run.number), f"{run.environment}.err").read_text().splitlines():
         undefined = re.search(r"undefined variable '(\w+)'", line)
-        if not undefined or undefined[1] not in MAY_BE_UNDEFINED:
+        if not undefined or undefined[1] not in _MAY_BE_UNDEFINED:
             yield line
 
 

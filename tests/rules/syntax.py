@@ -115,6 +115,34 @@ def syntax(path: str, content: bytes) -> Iterator[Problem]:
         yield Problem(path, problem[1], problem[0])
 
 
-syntax.rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
+CONFIG = "kubernetes/base/config.env"
+MIGRATION = "migrations/0001.do.create-items.sql"
+WORKFLOW = ".github/workflows/service.yml"
+
 syntax.rejects("a key that stands twice", "common.yml", replace("services:", "services: {}\nservices:"))
-syntax.rejects("a setting without a name", "kubernetes/base/config.env", write("=1\n"))
+syntax.rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
+syntax.rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
+syntax.rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
+syntax.rejects("another word that is a truth value to some", "prod.yml", replace("name: shop", "name: yes"))
+syntax.rejects("a branch that is a truth value to some", WORKFLOW, replace("      - main\n", "      - on\n"))
+syntax.rejects("an octal number of YAML 1.2", "prod.yml", replace("memory: 256M", "memory: 0o17"))
+syntax.rejects("a number of Go's YAML", "prod.yml", replace("name: shop", "name: 1.e5"))
+syntax.rejects("a setting without a name", CONFIG, write("=1\n"))
+syntax.rejects("a setting twice", CONFIG, replace("LOG_LEVEL=info", "PORT=1"))
+syntax.rejects("a comment among settings", CONFIG, replace("LOG_LEVEL=info", "# LOG_LEVEL=info"))
+syntax.rejects("TOML that does not parse", "pyproject.toml", replace("[project]", "[project"))
+syntax.rejects("settings of editors that do not parse", ".editorconfig", replace("[*]", "[*"))
+syntax.rejects(
+    "settings of npm that stand twice",
+    ".npmrc",
+    replace("engine-strict=true", "engine-strict=true\nengine-strict=true"),
+)
+syntax.rejects(
+    "a template of migrations that is no Python", "migrations/script.py.mako", replace("def upgrade()", "def upgrade(")
+)
+syntax.rejects(
+    "an expression that is no Python", "migrations/script.py.mako",
+    replace("${repr(up_revision)}", "${repr(up_revision}"),
+)  # fmt: skip
+syntax.rejects("SQL that does not parse", MIGRATION, replace("CREATE TABLE", "CREATED TABLE"))
+syntax.rejects("SQL that changes no schema", MIGRATION, replace("CREATE TABLE", "SELECT 1; CREATE TABLE"))

@@ -10,19 +10,7 @@ from typing import Any
 
 from tests.harness import add, change, load, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import (
-    CHANGE,
-    CLUSTER,
-    MAIN,
-    REGISTRY,
-    SCHEDULE,
-    TAG,
-    TEMPLATE,
-    Job,
-    Pipeline,
-    effective,
-    transitive_needs,
-)
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
 
 PATH = ".circleci/config.yml"
@@ -35,8 +23,11 @@ _WORKFLOW_KEYS = {
     "name", "requires", "context", "filters", "type", "matrix", "serial-group", "pre-steps", "post-steps",
 }  # fmt: skip
 _CONTEXTS = {
-    "registry": REGISTRY, "kubernetes-staging": CLUSTER, "kubernetes-production": CLUSTER, "template": TEMPLATE,
+    "registry": Credential.REGISTRY, "kubernetes-staging": Credential.CLUSTER,
+    "kubernetes-production": Credential.CLUSTER, "template": Credential.TEMPLATE,
 }  # fmt: skip
+_JOBS = "workflows.service.jobs"
+_STAGING = f"{_JOBS}.5.deploy"
 # Set by the machine or by CircleCI.
 _PREDEFINED = re.compile(r"CIRCLE_\w+|BASH_ENV|HOME|PATH|PWD")
 
@@ -47,6 +38,12 @@ def configuration_fits_the_schema(config: Configuration) -> Problems:
     return schema_errors("circle-ci", config)
 
 
+configuration_fits_the_schema.rejects("an unknown key of a job", PATH, add("jobs.lint.executer", "docker"))
+configuration_fits_the_schema.rejects("no version", PATH, remove("version"))
+configuration_fits_the_schema.rejects("a job without an executor", PATH, remove("jobs.lint.executor"))
+configuration_fits_the_schema.rejects("a job without steps", PATH, change("jobs.lint.steps", []))
+
+
 _rule = functools.partial(configuration_rule, PATH, after=[configuration_fits_the_schema])
 
 
@@ -54,6 +51,9 @@ _rule = functools.partial(configuration_rule, PATH, after=[configuration_fits_th
 def every_key_is_known(config: Configuration) -> Problems:
     """The configuration has only keys that CircleCI knows, and no orbs, which no test can read."""
     yield from ((key, "is an orb, or no key of CircleCI") for key in config.keys() - _KEYS)
+
+
+every_key_is_known.rejects("an orb", PATH, add("orb", {"node": "circleci/node@6"}))
 
 
 @_rule()
@@ -66,12 +66,25 @@ def every_step_exists(config: Configuration) -> Problems:
             yield where, f"there is no command {name}"
 
 
+every_step_exists.rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
+every_step_exists.rejects(
+    "a step that does not exist under a condition",
+    PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
+)  # fmt: skip
+every_step_exists.rejects(
+    "a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}})
+)
+
+
 @_rule()
 def every_executor_exists(config: Configuration) -> Problems:
     """Every executor that a job names is declared."""
     for name, job in config["jobs"].items():
         if (executor := _executor(job)) and executor not in config["executors"]:
             yield f"jobs.{name}.executor", f"there is no executor {executor}"
+
+
+every_executor_exists.rejects("an executor that does not exist", PATH, change("jobs.lint.executor", "dockr"))
 
 
 @_rule()
@@ -88,6 +101,22 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
     for parameter in re.findall(r"<<\s*pipeline\.parameters\.([\w-]+)", json.dumps(config)):
         if parameter not in config.get("parameters", {}):
             yield f"pipeline.parameters.{parameter}", "is not declared"
+
+
+parameters_are_declared_and_read.rejects(
+    "a parameter that the job does not declare", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"})
+)
+parameters_are_declared_and_read.rejects(
+    "a parameter that the command does not declare",
+    PATH, add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
+)  # fmt: skip
+parameters_are_declared_and_read.rejects(
+    "a parameter that nothing reads", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"})
+)
+parameters_are_declared_and_read.rejects(
+    "a parameter of the pipeline that is not declared",
+    PATH, add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
+)  # fmt: skip
 
 
 @_rule()
@@ -111,6 +140,20 @@ def arguments_fit_the_parameters(config: Configuration) -> Problems:
                 yield where, f"gives {name} no {parameter}"
 
 
+arguments_fit_the_parameters.rejects(
+    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"),
+    PATH, add(f"{_STAGING}.environmnt", "staging"),
+)  # fmt: skip
+arguments_fit_the_parameters.rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
+arguments_fit_the_parameters.rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
+arguments_fit_the_parameters.rejects(
+    "a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin")
+)
+arguments_fit_the_parameters.rejects(
+    "a parameter that the command does not have", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}})
+)
+
+
 @_rule()
 def every_job_of_a_workflow_exists(config: Configuration) -> Problems:
     """Workflows run jobs that are declared, and none of them twice under one name."""
@@ -122,6 +165,10 @@ def every_job_of_a_workflow_exists(config: Configuration) -> Problems:
         seen.add((workflow, alias))
         if details.get("type") != "approval" and name not in config["jobs"]:
             yield where, f"there is no job {name}"
+
+
+every_job_of_a_workflow_exists.rejects("a job too many that does not exist", PATH, add(_JOBS, "lints"))
+every_job_of_a_workflow_exists.rejects("a job that runs twice", PATH, add(_JOBS, "lint"))
 
 
 @_rule()
@@ -138,6 +185,12 @@ def every_required_job_runs(config: Configuration) -> Problems:
                 yield f"{where}.{name}.requires", f"{alias} waits for itself"
 
 
+every_required_job_runs.rejects("a requirement that does not exist", PATH, change(f"{_STAGING}.requires", ["publis"]))
+every_required_job_runs.rejects(
+    "jobs that wait for each other", PATH, change(f"{_JOBS}.0", {"lint": {"requires": ["publish"]}})
+)
+
+
 @_rule()
 def everything_that_is_declared_is_used(config: Configuration) -> Problems:
     """A workflow runs every job, and jobs use every command and executor."""
@@ -148,6 +201,24 @@ def everything_that_is_declared_is_used(config: Configuration) -> Problems:
     }
     for kind, names in used.items():
         yield from ((f"{kind}.{name}", "is not used") for name in config[kind] if name not in names)
+
+
+every_step_exists.rejects(
+    "a command that does not exist", PATH, change("jobs.deploy.steps.1", "conect"),
+    also=[everything_that_is_declared_is_used],
+)  # fmt: skip
+every_job_of_a_workflow_exists.rejects(
+    "a job that does not exist", PATH, change(f"{_JOBS}.0", "lints"),
+    also=[every_required_job_runs, everything_that_is_declared_is_used],
+)  # fmt: skip
+everything_that_is_declared_is_used.rejects("a job that no workflow runs", PATH, remove(f"{_JOBS}.3"))
+everything_that_is_declared_is_used.rejects(
+    "a job that nothing runs and another requires", PATH, remove(f"{_JOBS}.2"), also=[every_required_job_runs]
+)
+everything_that_is_declared_is_used.rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.1"))
+everything_that_is_declared_is_used.rejects(
+    "an executor that no job takes", PATH, add("executors.other", {"machine": {"image": "ubuntu-2404:current"}})
+)
 
 
 def _entry(item: Any) -> tuple[str, Any]:
@@ -190,13 +261,13 @@ def pipeline(content: bytes) -> Pipeline:
     jobs: list[Job] = []
     for name, workflow in config["workflows"].items():
         scheduled = workflow.get("when", {}).get("equal", [""])[0] == "scheduled_pipeline"
-        own = (job[1:] for job in _workflow_jobs(config) if job[0].split(".")[1] == name)
+        own = (job for job in _workflow_jobs(config) if job[0].split(".")[1] == name)
         jobs += effective((_job(config, *job, scheduled=scheduled) for job in own), skips_missing_needs=False)
     read = {name for job in jobs for name in re.findall(r"\$\{?([A-Z][A-Z0-9_]+)", job.commands)}
     return Pipeline(tuple(jobs), frozenset(name for name in read if not _PREDEFINED.fullmatch(name)))
 
 
-def _job(config: Configuration, alias: str, name: str, details: dict[str, Any], *, scheduled: bool) -> Job:
+def _job(config: Configuration, where: str, alias: str, name: str, details: dict[str, Any], *, scheduled: bool) -> Job:
     is_approval = details.get("type") == "approval"
     job = {} if is_approval else config["jobs"][name]
     commands = "\n".join(_commands(config, job.get("steps", [])))
@@ -206,8 +277,9 @@ def _job(config: Configuration, alias: str, name: str, details: dict[str, Any], 
     environment = str(details.get("environment", ""))
     return Job(
         name=alias,
+        where=where,
         commands=commands,
-        events=frozenset({SCHEDULE}) if scheduled else _events(details.get("filters", {})),
+        events=frozenset({Event.SCHEDULE}) if scheduled else _events(details.get("filters", {})),
         needs=frozenset(details.get("requires", [])),
         credentials=frozenset(
             _CONTEXTS[context] for context in ([contexts] if isinstance(contexts, str) else contexts)
@@ -218,17 +290,17 @@ def _job(config: Configuration, alias: str, name: str, details: dict[str, Any], 
     )
 
 
-def _events(filters: dict[str, Any]) -> frozenset[str]:
+def _events(filters: dict[str, Any]) -> frozenset[Event]:
     """https://circleci.com/docs/configuration-reference/#jobfilters: branches start a job, and tags only if named."""
     branches, tags = filters.get("branches", {}), filters.get("tags", {})
-    found = {CHANGE, MAIN}
+    found: set[Event] = {Event.CHANGE, Event.MAIN}
     if branches.get("ignore") == "/.*/":
         found = set()
     elif branches.get("ignore") == "main":
-        found = {CHANGE}
+        found = {Event.CHANGE}
     elif branches.get("only") == "main":
-        found = {MAIN}
-    return frozenset(found | ({TAG} if tags else set()))
+        found = {Event.MAIN}
+    return frozenset(found | ({Event.TAG} if tags else set()))
 
 
 def _commands(config: Configuration, steps: list[Any]) -> Iterator[str]:
@@ -238,70 +310,3 @@ def _commands(config: Configuration, steps: list[Any]) -> Iterator[str]:
             yield details if isinstance(details, str) else details["command"]
         elif name in config.get("commands", {}):
             yield from _commands(config, config["commands"][name]["steps"])
-
-
-_JOBS = "workflows.service.jobs"
-_STAGING = f"{_JOBS}.5.deploy"
-
-configuration_fits_the_schema.rejects("an unknown key of a job", PATH, add("jobs.lint.executer", "docker"))
-configuration_fits_the_schema.rejects("no version", PATH, remove("version"))
-configuration_fits_the_schema.rejects("a job without an executor", PATH, remove("jobs.lint.executor"))
-configuration_fits_the_schema.rejects("a job without steps", PATH, change("jobs.lint.steps", []))
-every_key_is_known.rejects("an orb", PATH, add("orb", {"node": "circleci/node@6"}))
-every_step_exists.rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
-every_step_exists.rejects(
-    "a command that does not exist", PATH, change("jobs.deploy.steps.1", "conect"),
-    also=[everything_that_is_declared_is_used],
-)  # fmt: skip
-every_step_exists.rejects(
-    "a step that does not exist under a condition", PATH,
-    add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
-)  # fmt: skip
-every_step_exists.rejects(
-    "a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}})
-)
-every_executor_exists.rejects("an executor that does not exist", PATH, change("jobs.lint.executor", "dockr"))
-parameters_are_declared_and_read.rejects(
-    "a parameter that the job does not declare", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"})
-)
-parameters_are_declared_and_read.rejects(
-    "a parameter that the command does not declare", PATH,
-    add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
-)  # fmt: skip
-parameters_are_declared_and_read.rejects(
-    "a parameter that nothing reads", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"})
-)
-parameters_are_declared_and_read.rejects(
-    "a parameter of the pipeline that is not declared", PATH,
-    add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
-)  # fmt: skip
-arguments_fit_the_parameters.rejects(
-    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"),
-    PATH, add(f"{_STAGING}.environmnt", "staging"),
-)  # fmt: skip
-arguments_fit_the_parameters.rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
-arguments_fit_the_parameters.rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
-arguments_fit_the_parameters.rejects(
-    "a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin")
-)
-arguments_fit_the_parameters.rejects(
-    "a parameter that the command does not have", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}})
-)
-every_job_of_a_workflow_exists.rejects("a job too many that does not exist", PATH, add(_JOBS, "lints"))
-every_job_of_a_workflow_exists.rejects(
-    "a job that does not exist", PATH, change(f"{_JOBS}.0", "lints"),
-    also=[every_required_job_runs, everything_that_is_declared_is_used],
-)  # fmt: skip
-every_job_of_a_workflow_exists.rejects("a job that runs twice", PATH, add(_JOBS, "lint"))
-every_required_job_runs.rejects("a requirement that does not exist", PATH, change(f"{_STAGING}.requires", ["publis"]))
-every_required_job_runs.rejects(
-    "jobs that wait for each other", PATH, change(f"{_JOBS}.0", {"lint": {"requires": ["publish"]}})
-)
-everything_that_is_declared_is_used.rejects("a job that no workflow runs", PATH, remove(f"{_JOBS}.3"))
-everything_that_is_declared_is_used.rejects(
-    "a job that nothing runs and another requires", PATH, remove(f"{_JOBS}.2"), also=[every_required_job_runs]
-)
-everything_that_is_declared_is_used.rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.1"))
-everything_that_is_declared_is_used.rejects(
-    "an executor that no job takes", PATH, add("executors.other", {"machine": {"image": "ubuntu-2404:current"}})
-)

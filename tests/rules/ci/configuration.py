@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tests.harness import Problem, Rule, file_rule, load
+from tests.harness import Problem, load
 from tests.harness.rules import FileRule
 
 Configuration = dict[str, Any]
@@ -14,23 +14,31 @@ Problems = Iterator[tuple[str, str]]
 """Pointers into a configuration, and what is wrong there."""
 
 
-def configuration_rule(
-    pattern: str, after: Sequence[Rule] = ()
-) -> Callable[[Callable[[Configuration], Problems]], FileRule]:
-    """A rule about what a file of this name configures; `after` are rules without which it could not read the file."""
+class ConfigurationRule(FileRule):
+    """A rule about a configuration that follows the rules `after` which it comes, without which it cannot be read."""
 
-    def decorate(function: Callable[[Configuration], Problems]) -> FileRule:
+    def __init__(
+        self,
+        function: Callable[[Configuration], Problems],
+        pattern: str,
+        after: Sequence[ConfigurationRule],
+    ) -> None:
         @functools.wraps(function)
         def check(path: str, content: bytes) -> Iterator[Problem]:
-            if all(_holds(other, path, content) for other in after):
-                for where, message in function(load(content)):
-                    yield Problem(path, message, where)
+            if all(other.is_followed(content) for other in after):
+                yield from (Problem(path, message, where) for where, message in function(load(content)))
 
-        return file_rule(pattern)(check)
+        super().__init__(check, [pattern], unreadable=False)
+        self.after = after
 
-    return decorate
+    @functools.cache  # noqa: B019
+    def is_followed(self, content: bytes) -> bool:
+        """Whether a file follows this rule and those before it."""
+        return all(other.is_followed(content) for other in self.after) and not any(self.function("", content))
 
 
-@functools.cache
-def _holds(rule: Rule, path: str, content: bytes) -> bool:
-    return not rule.check({path: content})
+def configuration_rule(
+    pattern: str, after: Sequence[ConfigurationRule] = ()
+) -> Callable[[Callable[[Configuration], Problems]], ConfigurationRule]:
+    """A rule about what the files of these names configure."""
+    return lambda function: ConfigurationRule(function, pattern, after)

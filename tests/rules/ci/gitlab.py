@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Files, Problem, add, change, load, remove, replace, tool_rule
+from tests.harness import Files, Problem, add, change, load, remove, tool_rule
 from tests.rules.ci.conditions import ConditionError, holds
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
-from tests.rules.ci.model import (
-    CHANGE,
-    CLUSTER,
-    MAIN,
-    REGISTRY,
-    SCHEDULE,
-    TAG,
-    TEMPLATE,
-    Job,
-    Pipeline,
-    effective,
-    transitive_needs,
-)
+from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
-from tests.validators.kustomize import tool
+from tests.rules.shell import shellcheck
 
 PATH = ".gitlab-ci.yml"
 Variables = Mapping[str, str]
 
 # https://docs.gitlab.com/ci/variables/predefined_variables/: in merge request pipelines there is no CI_COMMIT_BRANCH.
-EVENTS: dict[str, Variables] = {
-    CHANGE: {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_REF_NAME": "topic"},
-    MAIN: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
-    TAG: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "v1.2.3", "CI_COMMIT_TAG": "v1.2.3"},
-    SCHEDULE: {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
+EVENTS: dict[Event, Variables] = {
+    Event.CHANGE: {"CI_PIPELINE_SOURCE": "merge_request_event", "CI_COMMIT_REF_NAME": "topic"},
+    Event.MAIN: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
+    Event.TAG: {"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_REF_NAME": "v1.2.3", "CI_COMMIT_TAG": "v1.2.3"},
+    Event.SCHEDULE: {"CI_PIPELINE_SOURCE": "schedule", "CI_COMMIT_REF_NAME": "main", "CI_COMMIT_BRANCH": "main"},
 }
 # A branch has the pipeline of its merge request, and no other tag is a version.
 _OTHER_EVENTS: dict[str, Variables] = {
@@ -66,6 +52,13 @@ def configuration_fits_the_schema(config: Configuration) -> Problems:
     return schema_errors("gitlab-ci", config)
 
 
+configuration_fits_the_schema.rejects("an unknown key of a job", PATH, add("publish.resource_groups", "publish"))
+configuration_fits_the_schema.rejects("an unknown key of all jobs", PATH, add("default.interuptible", True))
+configuration_fits_the_schema.rejects(
+    "a failure to retry that does not exist", PATH, change("default.retry.when", "runner_failure")
+)
+
+
 @configuration_rule(PATH, after=[configuration_fits_the_schema])
 def every_extended_part_exists(config: Configuration) -> Problems:
     """Jobs extend parts that exist, and not each other in a circle: https://docs.gitlab.com/ci/yaml/#extends."""
@@ -78,6 +71,10 @@ def every_extended_part_exists(config: Configuration) -> Problems:
             yield f"{name!r}.extends", f"{name} extends itself"
 
 
+every_extended_part_exists.rejects("a part that does not exist", PATH, change("lint.extends", ".tests"))
+every_extended_part_exists.rejects("parts that extend each other", PATH, change("'.test'.extends", ".test"))
+
+
 @configuration_rule(PATH, after=[configuration_fits_the_schema])
 def every_part_is_extended(config: Configuration) -> Problems:
     """A part, whose name starts with a dot, is extended by something."""
@@ -87,10 +84,19 @@ def every_part_is_extended(config: Configuration) -> Problems:
             yield f"{name!r}", f"nothing extends {name}"
 
 
+every_part_is_extended.rejects("a part that no job takes", PATH, add("'.other'", {"timeout": "1 hour"}))
+
+
 @configuration_rule(PATH, after=[every_extended_part_exists])
 def every_job_fits_the_schema(config: Configuration) -> Problems:
     """With all that it extends, each job fits the schema, which looks into no part that jobs extend."""
     return schema_errors("gitlab-ci", whole_jobs(config))
+
+
+every_job_fits_the_schema.rejects("a part with an unknown key", PATH, add("'.docker'.volumes", ["/certs"]))
+every_job_fits_the_schema.rejects(
+    "an action that does not exist", PATH, change("'.registry'.environment.action", "acces")
+)
 
 
 @configuration_rule(PATH, after=[every_job_fits_the_schema])
@@ -102,6 +108,24 @@ def every_condition_can_be_evaluated(config: Configuration) -> Problems:
                 _holds(rule.get("if", "null == null"), {})
             except ConditionError as error:
                 yield f"{name}.rules", str(error)
+
+
+every_condition_can_be_evaluated.rejects(
+    "a condition without its end",
+    PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&'),
+)  # fmt: skip
+every_condition_can_be_evaluated.rejects(
+    "a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG")
+)
+every_condition_can_be_evaluated.rejects(
+    "an operator that does not exist", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG ~ /v/")
+)
+every_condition_can_be_evaluated.rejects(
+    "a pattern that is none", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^(v\d+\.\d+\.\d+$/")
+)
+every_condition_can_be_evaluated.rejects(
+    "a variable that no pipeline has", PATH, change("release.rules.0.if", "$CI_COMMIT_TAGS")
+)
 
 
 _rule = functools.partial(configuration_rule, PATH, after=[every_condition_can_be_evaluated])
@@ -119,6 +143,10 @@ def every_stage_exists_and_has_a_job(config: Configuration) -> Problems:
             yield f"stages.{index}", f"no job is in the stage {stage}"
 
 
+every_stage_exists_and_has_a_job.rejects("a stage that does not exist", PATH, change("release.stage", "builds"))
+every_stage_exists_and_has_a_job.rejects("a stage that no job is in", PATH, add("stages", "clean"))
+
+
 @_rule()
 def every_job_has_a_script(config: Configuration) -> Problems:
     """A job has a script, of its own or of what it extends."""
@@ -127,12 +155,20 @@ def every_job_has_a_script(config: Configuration) -> Problems:
             yield f"{name}.script", "has no script"
 
 
+every_job_has_a_script.rejects("a job without a script", PATH, remove("check.script"))
+
+
 @_rule()
 def every_job_is_started_by_an_event(config: Configuration) -> Problems:
     """A merge request, a push to main, a tag of a version or a schedule starts each job."""
     for name, job in whole_jobs(config).items():
         if not _events(config, job):
             yield f"{name}.rules", "nothing starts the job"
+
+
+every_job_is_started_by_an_event.rejects(
+    "a job that nothing starts", PATH, change("'.update'.rules.0.if", '$CI_PIPELINE_SOURCE == "scheduled"')
+)
 
 
 @_rule()
@@ -156,12 +192,33 @@ def every_need_runs_before_the_job(config: Configuration) -> Problems:
             yield where, f"{name} needs itself"
 
 
+every_need_runs_before_the_job.rejects("a need that does not exist", PATH, change("deploy-staging.needs", ["publis"]))
+every_need_runs_before_the_job.rejects(
+    "a need of a later stage", PATH, change("stages", ["test", "build", "production", "staging", "update"])
+)
+every_need_runs_before_the_job.rejects(
+    "a need that is not in the same pipeline", PATH, change("deploy-staging.needs", ["build"])
+)
+every_need_runs_before_the_job.rejects(
+    "a job that needs itself", PATH, change("deploy-staging.needs", ["deploy-staging"])
+)
+
+
 @_rule()
 def other_events_start_no_pipeline(config: Configuration) -> Problems:
     """A push to a branch, which has the pipeline of its merge request, and a tag of no version start nothing."""
     for event, variables in _OTHER_EVENTS.items():
         if _starts(config["workflow"].get("rules"), variables):
             yield "workflow.rules", f"{event} starts a pipeline"
+
+
+other_events_start_no_pipeline.rejects(
+    "a second pipeline for every push", PATH, change("workflow.rules.1.if", "$CI_COMMIT_BRANCH")
+)
+other_events_start_no_pipeline.rejects("a release of any tag", PATH, change("workflow.rules.2.if", "$CI_COMMIT_TAG"))
+other_events_start_no_pipeline.rejects(
+    "a pattern without its end", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+/")
+)
 
 
 @_rule()
@@ -179,6 +236,17 @@ def every_predefined_variable_is_set(config: Configuration) -> Problems:
             yield f"{name!r}", "reads the name of its environment, and has none"
 
 
+every_predefined_variable_is_set.rejects(
+    "a variable that GitLab does not set", PATH, change("renovate.variables.RENOVATE_ENDPOINT", "$CI_API_URL")
+)
+every_predefined_variable_is_set.rejects(
+    "a variable of other pipelines", PATH, change("release.script", ['make release VERSION="$CI_COMMIT_BRANCH"'])
+)
+every_predefined_variable_is_set.rejects(
+    "the environment of a job that has none", PATH, add("lint.script", 'echo "$CI_ENVIRONMENT_NAME"')
+)
+
+
 @_rule()
 def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
     """Jobs that build or test have a service with the alias docker, which the client looks for, and its certificates.
@@ -192,6 +260,15 @@ def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
             yield f"{name}.services", "has no Docker: no service with the alias docker, or no certificates for it"
 
 
+jobs_that_need_docker_have_it.rejects("no engine for Docker", PATH, remove("'.test'.extends"))
+jobs_that_need_docker_have_it.rejects(
+    "an engine under another name", PATH, change("'.docker'.services.0.alias", "engine")
+)
+jobs_that_need_docker_have_it.rejects(
+    "an engine without certificates", PATH, change("'.docker'.variables.DOCKER_TLS_CERTDIR", "")
+)
+
+
 @_rule()
 def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
     """The resource group of a deployment is its environment, and a push has one, so the newer image stays latest."""
@@ -203,32 +280,40 @@ def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
             yield f"{name}.resource_group", "two pushes may overlap, and leave the older image as latest"
 
 
+deployments_and_pushes_do_not_overlap.rejects(
+    "deployments that overlap", PATH, remove("deploy-production.resource_group")
+)
+deployments_and_pushes_do_not_overlap.rejects(
+    "deployments that wait for those of the other environment",
+    PATH, change("deploy-production.resource_group", "staging"),
+)  # fmt: skip
+deployments_and_pushes_do_not_overlap.rejects("pushes that overlap", PATH, remove("publish.resource_group"))
+
+
 @tool_rule(PATH, sets="each")
 def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """What a job hands to its shell is clean to shellcheck."""
-    places: dict[str, Path] = {}
-    jobs: list[list[tuple[str, str]]] = []
-    for files in batch:
-        try:
-            scripts = job_scripts(files[PATH])
-        except (KeyError, TypeError):  # other rules say what is wrong
-            scripts = {}
-        for script in scripts.values():
-            places.setdefault(script, scratch / f"{len(places)}.sh").write_text(script)
-        jobs.append(list(scripts.items()))
-    command = [tool("shellcheck"), "--shell=bash", "--format=json", "--exclude=SC1091", *map(str, places.values())]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 1):
-        raise RuntimeError(done.stderr)
-    found: dict[str, list[str]] = {}
-    for item in json.loads(done.stdout):
-        found.setdefault(item["file"], []).append(f"SC{item['code']}, line {item['line']}: {item['message']}")
-    for scripts_of_jobs in jobs:
-        yield [
-            Problem(PATH, message, f"{name}.script")
-            for name, script in scripts_of_jobs
-            for message in found.get(str(places[script]), [])
-        ]
+    jobs = [
+        (index, name, script)
+        for index, files in enumerate(batch)
+        if every_job_has_a_script.is_followed(files[PATH])
+        for name, script in job_scripts(files[PATH]).items()
+    ]
+    scripts = sorted({script for _, _, script in jobs})
+    found = dict(zip(scripts, shellcheck(scripts, scratch, "SC1091"), strict=True))
+    problems: list[list[Problem]] = [[] for _ in batch]
+    for index, name, script in jobs:
+        problems[index] += [Problem(PATH, remark.message, f"{name}.script") for remark in found[script]]
+    return problems
+
+
+shellcheck_finds_nothing_in_scripts.rejects(
+    "a name without quotes", PATH, change("renovate.script", ["renovate $CI_PROJECT_PATH"]), message="SC2086"
+)
+shellcheck_finds_nothing_in_scripts.rejects(
+    "words without quotes before the script", PATH, add("'.registry'.before_script", "make login $(date)"),
+    message="SC2046",
+)  # fmt: skip
 
 
 def job_scripts(content: bytes) -> dict[str, str]:
@@ -316,7 +401,7 @@ def _starts(rules: list[dict[str, Any]] | None, variables: Variables) -> bool:
     return rules is None
 
 
-def _events(config: Configuration, job: dict[str, Any]) -> frozenset[str]:
+def _events(config: Configuration, job: dict[str, Any]) -> frozenset[Event]:
     return frozenset(
         event
         for event, variables in EVENTS.items()
@@ -324,16 +409,16 @@ def _events(config: Configuration, job: dict[str, Any]) -> frozenset[str]:
     )
 
 
-_CREDENTIALS = {"KUBECONFIG": CLUSTER, "TEMPLATE_TOKEN": TEMPLATE}
+_CREDENTIALS = {"KUBECONFIG": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
 
 
-def documented_credentials(content: bytes) -> Mapping[str, frozenset[str]]:
+def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]]:
     """By environment, the credentials in the variables that the README has people set in its scope."""
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, frozenset[Credential]] = {}
     rows = re.findall(r"^\| `([A-Z_]+)` \| (`[a-z]+`(?:, `[a-z]+`)*) \|", content.decode(), re.MULTILINE)
     for variable, scopes in rows:
         for scope in re.findall("`([a-z]+)`", scopes):
-            found[scope] = found.get(scope, frozenset()) | {_CREDENTIALS.get(variable, REGISTRY)}
+            found[scope] = found.get(scope, frozenset()) | {_CREDENTIALS.get(variable, Credential.REGISTRY)}
     return found
 
 
@@ -349,10 +434,11 @@ def pipeline(content: bytes) -> Pipeline:
         found.append(
             Job(
                 name=name,
+                where=f"{name!r}",
                 commands=_commands(job),
                 events=events[name],
                 needs=frozenset(_of_earlier_stages(config["stages"], jobs, events, name) if needs is None else needs),
-                credentials=frozenset({REGISTRY} if values & _LOGINS else ()),
+                credentials=frozenset({Credential.REGISTRY} if values & _LOGINS else ()),
                 environment=_environment(job),
                 deploys_to=_deploys_to(job),
                 approved=job.get("when") == "manual" and job.get("allow_failure") is False,
@@ -363,7 +449,7 @@ def pipeline(content: bytes) -> Pipeline:
 
 
 def _of_earlier_stages(
-    stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[str]], name: str
+    stages: list[str], jobs: dict[str, dict[str, Any]], events: dict[str, frozenset[Event]], name: str
 ) -> Iterator[str]:
     """Without `needs`, a job waits for all of the stages before its own."""
     for other, job in jobs.items():

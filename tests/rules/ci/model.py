@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
-CHANGE, MAIN, TAG, SCHEDULE = "change", "main", "tag", "schedule"
-"""What starts a job: a pull request or a branch other than main, main, a tag of a version, a point in time."""
-REGISTRY, CLUSTER, TEMPLATE = "registry", "cluster", "template"
-"""The credentials of a job: a login to the registry, a kubeconfig, a token that proposes updates of the template."""
+
+class Event(StrEnum):
+    """What starts a job."""
+
+    CHANGE = "change"  # a pull request, or a branch other than main
+    MAIN = "main"
+    TAG = "tag"  # of a version
+    SCHEDULE = "schedule"
+
+
+class Credential(StrEnum):
+    """What a job may do outside of the pipeline."""
+
+    REGISTRY = "registry"  # a login
+    CLUSTER = "cluster"  # a kubeconfig
+    TEMPLATE = "template"  # a token that proposes updates of the template
 
 
 class Job(NamedTuple):
     """A job as a workflow runs it."""
 
     name: str
+    where: str  # a pointer into its file
     commands: str
-    events: frozenset[str]
+    events: frozenset[Event]
     needs: frozenset[str]  # the jobs that it directly waits for
-    credentials: frozenset[str]
+    credentials: frozenset[Credential]
     environment: str  # whose secrets or variables it has, or none
     deploys_to: str  # this environment, or none
     approved: bool  # whether it, or a job that it waits for, waits for an approval

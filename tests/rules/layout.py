@@ -1,0 +1,182 @@
+"""Files look as if someone wrote them by hand with care, and nothing of the template is left in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+
+import polars as pl
+
+from tests.harness import Failure, Problem, Projects, file_rule, replace
+from tests.harness.projects import CONTENT, grouped, joined, matches
+from tests.harness.rules import FileRule
+from tests.harness.space import IS_EDGE_CASE
+
+# A comment that is a line of the file's own language, kept for somebody to uncomment.
+_YAML = r"\s*#\s*(- )?[\"']?[A-Za-z_][\w./-]*[\"']?:(\s+\S+)?|\s*#\s*- \S+"
+_MAKE = r"\s*#\s*([A-Za-z_]+ [:?+]?= .*|[a-z-]+:( [a-z-]+)*|\t.*)"
+_COMMENTED_OUT = {
+    ".yml": _YAML,
+    ".yaml": _YAML,
+    ".toml": r"\s*#\s*(\[[\w.\"-]+\]|[\w.-]+ = .+)",
+    ".env": r"\s*#\s*[A-Z_]+=.*",
+    ".mk": _MAKE,
+    "Makefile": _MAKE,
+    "Dockerfile": r"\s*#\s*(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|USER|VOLUME|WORKDIR) .*",
+}
+_COMMENTED_OUT_LINE = {name: re.compile(f"^(?:{line})$", re.MULTILINE) for name, line in _COMMENTED_OUT.items()}
+# Other languages of templates that files speak: Prometheus' for the texts of alerts, and GitHub's expressions.
+_ALERT = re.compile(r"{{ \$(value|labels\.[a-z_]+)( \| [a-zA-Z]+)? }}")
+_WORKFLOW = re.compile(r"\${{ !?[a-z_]+(\.\w+)*(\(\))?( \|\| [a-z_]+(\.\w+)+)? }}")
+_OTHER_LANGUAGES = {"kubernetes/overlays/production/prometheusrule.yaml": _ALERT, ".github/*": _WORKFLOW}
+
+
+def _kind(path: str) -> str:
+    return PurePosixPath(path).suffix or PurePosixPath(path).name
+
+
+def _at(path: str, text: str, start: int, message: str) -> Problem:
+    return Problem(path, message, str(text.count("\n", 0, start) + 1))
+
+
+@file_rule("*")
+def lines_end_as_on_unix(path: str, content: bytes) -> Iterator[Problem]:
+    """A file has neither carriage returns nor a byte order mark."""
+    if b"\r" in content or content.startswith("\ufeff".encode()):
+        yield Problem(path, "has carriage returns or a byte order mark", "1")
+
+
+lines_end_as_on_unix.rejects("carriage returns", "common.yml", replace("services:\n", "services:\r\n"))
+lines_end_as_on_unix.rejects("a byte order mark", "common.yml", replace("services:\n", "\ufeffservices:\n"))
+
+
+@file_rule("*")
+def files_end_in_one_newline(path: str, content: bytes) -> Iterator[Problem]:
+    """A file that is not empty ends in exactly one newline."""
+    if content and (not content.endswith(b"\n") or content.endswith(b"\n\n")):
+        yield Problem(path, "does not end in exactly one newline", str(content.count(b"\n")))
+
+
+files_end_in_one_newline.rejects(
+    "no newline at the end", "common.yml", replace("grace_period: 2m\n", "grace_period: 2m")
+)
+files_end_in_one_newline.rejects("two newlines at the end", "common.yml", replace("_period: 2m\n", "_period: 2m\n\n"))
+
+
+@file_rule("*")
+def blank_lines_are_single(path: str, content: bytes) -> Iterator[Problem]:
+    """No blank line is first or follows another; in Python there may be two."""
+    text, most = content.decode(), 2 if _kind(path) in (".py", ".mako") else 1
+    if text.startswith("\n"):
+        yield Problem(path, "starts with a blank line", "1")
+    for found in re.finditer("\n" * (most + 2), text):
+        yield _at(path, text, found.end() - 1, "one blank line too many")
+
+
+blank_lines_are_single.rejects("two blank lines", "common.yml", replace("\n\n", "\n\n\n"))
+blank_lines_are_single.rejects("a blank line at the start", "common.yml", replace("services:\n", "\nservices:\n"))
+
+
+@file_rule("*")
+def lines_have_no_trailing_blanks(path: str, content: bytes) -> Iterator[Problem]:
+    """No line ends in blanks or tabs."""
+    text = content.decode()
+    for found in re.finditer(r"[^\S\r\n]+$", text, re.MULTILINE):
+        yield _at(path, text, found.start(), "blanks at the end of the line")
+
+
+lines_have_no_trailing_blanks.rejects(
+    "a blank at the end of a line", "common.yml", replace("services:\n", "services: \n")
+)
+
+
+@file_rule("*.yml", "*.yaml", "*.py", "*.toml", "*.md")
+def indents_are_blanks(path: str, content: bytes) -> Iterator[Problem]:
+    """Where the format does not want tabs there are none."""
+    text = content.decode()
+    for found in re.finditer("\t", text):
+        yield _at(path, text, found.start(), "a tab")
+
+
+indents_are_blanks.rejects("a tab", "README.md", replace("## Run", "##\tRun"))
+
+
+@file_rule("*.yml", "*.yaml", "*.toml", "*.env", "*.mk", "Makefile", "Dockerfile")
+def nothing_is_commented_out(path: str, content: bytes) -> Iterator[Problem]:
+    """No comment is a line of the file's own language: what a project does not use is not there."""
+    text = content.decode()
+    for found in _COMMENTED_OUT_LINE[_kind(path)].finditer(text):
+        yield _at(path, text, found.start(), f"commented out: {found[0].strip()}")
+
+
+nothing_is_commented_out.rejects("a key", "common.yml", replace("    read_only: true", "    # read_only: true"))
+nothing_is_commented_out.rejects("an item", "common.yml", replace("      - ALL", "      # - ALL"))
+nothing_is_commented_out.rejects("an instruction", "Dockerfile", replace("USER 65532:65532", "# USER 65532:65532"))
+nothing_is_commented_out.rejects(
+    "a setting", "kubernetes/base/config.env", replace("LOG_LEVEL=info", "# LOG_LEVEL=info")
+)
+nothing_is_commented_out.rejects("a variable", "Makefile", replace("SERVICE :=", "# SERVICE :="))
+nothing_is_commented_out.rejects(
+    "a setting of a tool", "pyproject.toml", replace("line-length = 120", "# line-length = 120")
+)
+
+
+class _TypicalFileRule(FileRule):
+    """Does not judge what only edge cases make, which may be any text."""
+
+    def run(self, projects: Projects) -> Iterator[Failure]:
+        """What it finds in the files of typical answers."""
+        for failure in super().run(projects):
+            names = [name for name in failure.rows.columns if name]
+            table = projects.space.rows(names, IS_EDGE_CASE).filter(~pl.col(IS_EDGE_CASE))
+            rows = failure.rows.join(table, on=names, how="semi", nulls_equal=True) if names else failure.rows
+            if rows.height:
+                yield failure._replace(rows=rows)
+
+
+def _look_at_typical(function: Callable[[str, bytes], Iterator[Problem]]) -> FileRule:
+    return _TypicalFileRule(function, ["*"], unreadable=False)
+
+
+@_look_at_typical
+def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Problem]:
+    """With typical answers, no expression, block or file name of the template is in a project."""
+    text = content.decode()
+    for pattern, language in _OTHER_LANGUAGES.items():
+        text = language.sub("", text) if matches(path, (pattern,)) else text
+    for found in re.finditer(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", text):
+        yield _at(path, text, found.start(), f"{found[0]} is left in")
+
+
+nothing_of_the_template_is_left.rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
+nothing_of_the_template_is_left.rejects("a block", "README.md", replace("## Run", "{% if x %}"))
+nothing_of_the_template_is_left.rejects(
+    "what is no expression of GitHub", ".github/workflows/service.yml",
+    replace("# A push replaces", "# A {{ push }} replaces"),
+)  # fmt: skip
+nothing_of_the_template_is_left.rejects(
+    "an expression of GitHub outside its workflows", "Makefile",
+    replace("# The commit, marked", "# The ${{ github.sha }}, marked"),
+)  # fmt: skip
+
+
+def test_programs_and_nothing_else_are_executable(projects: Projects) -> None:
+    """A file is executable if, and only if, it starts with the program that runs it."""
+    for path in projects.paths("*"):
+        for source in projects.sources[path]:
+            numbers = projects.column(path).table[CONTENT].drop_nulls().unique().to_list() if path[-1] != "/" else []
+            starts = {projects.contents[number].startswith(b"#!") for number in numbers}
+            assert not numbers or starts == {bool(source.mode & 0o111)}, f"template/{source.path}"
+
+
+def test_no_folder_is_empty(projects: Projects) -> None:
+    """Git keeps no folder without a file."""
+    for folder in projects.paths("*/", without=["./"]):
+        inside = [path for path in projects.paths(f"{folder}*") if not path.endswith("/")]
+        columns = {path: projects.presence(path) for path in (folder, *inside)}
+        table = projects.space.rows({name for column in columns.values() for name in column.reads})
+        for column in grouped(columns.items()):
+            table = joined(table, column)
+        empty = table.filter((pl.col(folder) == 1) & (pl.sum_horizontal(inside) == 0))
+        assert empty.is_empty(), f"{folder} is empty with {empty.drop(folder, *inside).row(0, named=True)}"
