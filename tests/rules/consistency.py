@@ -16,7 +16,7 @@ DEPLOYMENT = "kubernetes/base/deployment.yaml"
 CONFIG = "kubernetes/base/config.env"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
 POD = "spec.template.spec"
-APP = f"{POD}.containers.0"
+APP = f"{POD}.containers.0"  # of the database too
 LOCALHOST = Matching(r"http://[a-z$().A-Z]*localhost:(\d+)")
 
 
@@ -203,100 +203,78 @@ the_app_reads_what_is_set_of_its_database.rejects(
     replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"), also=[settings_of_containers],
 )  # fmt: skip
 
-_DATABASE = f"{POD}.containers.0"
-_SERVICE = "services.database"
-
 
 def _unescaped(words: list[Any]) -> list[str]:
     """The words of a command of compose, where `$$` is a dollar sign."""
     return [str(word).replace("$$", "$") for word in words]
 
 
-def _temporary_folders(content: bytes) -> list[str]:
+def _in_kubernetes(content: bytes) -> dict[str, Any]:
     spec = load(content)["spec"]["template"]["spec"]
-    volumes = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
-    return sorted(item["mountPath"] for item in spec["containers"][0]["volumeMounts"] if item["name"] in volumes)
+    container, user = spec["containers"][0], spec["securityContext"]
+    temporary = {volume["name"] for volume in spec["volumes"] if "emptyDir" in volume}
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    return {
+        "image": container["image"],
+        "user": f"{user['runAsUser']}:{user['runAsGroup']}",
+        "health check": container["readinessProbe"]["exec"]["command"],
+        "environment": {item["name"]: item["value"] for item in container.get("env", [])},
+        "command": container.get("command", container.get("args", [])),
+        "temporary folders": sorted(folder for name, folder in mounts.items() if name in temporary),
+        "data folder": mounts["data"],
+        "memory limit": _megabytes(container["resources"]["limits"]["memory"]),
+    }
 
 
-database_image = agreement(
-    "image of the database", {STATEFULSET: At(f"{_DATABASE}.image"), "common.yml": At(f"{_SERVICE}.image")}
+def _in_compose(service: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "image": service["image"],
+        "user": service["user"],
+        "health check": _unescaped(service["healthcheck"]["test"][1:]),
+        "environment": service.get("environment", {}),
+        "command": _unescaped(service.get("command", [])),
+        "temporary folders": sorted(volume["target"] for volume in service["volumes"] if volume["type"] == "tmpfs"),
+    }
+
+
+_SERVICE = "services.database"
+
+
+@rule(
+    kubernetes=Fact(STATEFULSET, _in_kubernetes),
+    common=Fact("common.yml", Mapped(_SERVICE, _in_compose)),
+    folder=Fact("docker-compose.yml", Mapped(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1])),
+    memory=Fact("prod.yml", At(f"{_SERVICE}.deploy.resources.limits.memory")),
 )
-database_image.rejects(
-    "another version of the database", STATEFULSET, change(f"{_DATABASE}.image", "docker.io/library/postgres:17-trixie")
+def compose_and_kubernetes_run_the_same_database(
+    kubernetes: dict[str, Any] | None, common: dict[str, Any] | None, folder: str | None, memory: str | None
+) -> Problems:
+    """The database of compose and Kubernetes has the same image, user, health check, settings and limits."""
+    for path, values in (
+        ("common.yml", common), ("docker-compose.yml", {"data folder": folder}), ("prod.yml", {"memory limit": memory}),
+    ):  # fmt: skip
+        for what, value in (values or {}).items():
+            if kubernetes and value != kubernetes[what]:
+                yield Problem(
+                    path, f"the {what} of the database is {value}, but {kubernetes[what]} in Kubernetes", _SERVICE
+                )
+
+
+for _title, _pointer, _value in (
+    ("another version of the database", "image", "docker.io/library/postgres:17-trixie"),
+    ("another health check of the database", "readinessProbe.exec.command.0", "true"),
+    ("another name of the database", "env.[name=POSTGRES_DB].value", "apps"),
+    ("another limit of the database", "resources.limits.memory", "1Gi"),
+    ("another place of the data", "volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data"),
+    ("another temporary folder of the database", "volumeMounts.[name=postgresql].mountPath", "/run/postgresql"),
+):
+    compose_and_kubernetes_run_the_same_database.rejects(_title, STATEFULSET, change(f"{APP}.{_pointer}", _value))
+compose_and_kubernetes_run_the_same_database.rejects(
+    "another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998)
 )
-database_user = agreement(
-    "user of the database",
-    {
-        STATEFULSET: Mapped(f"{POD}.securityContext", lambda one: f"{one['runAsUser']}:{one['runAsGroup']}"),
-        "common.yml": At(f"{_SERVICE}.user"),
-    },
+compose_and_kubernetes_run_the_same_database.rejects(
+    "another command of the database", STATEFULSET, add(f"{APP}.command", ["postgres"]), project="ingress"
 )
-database_user.rejects("another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998))
-database_health = agreement(
-    "health check of the database",
-    {
-        STATEFULSET: At(f"{_DATABASE}.readinessProbe.exec.command"),
-        "common.yml": Mapped(f"{_SERVICE}.healthcheck.test", lambda words: _unescaped(words[1:])),
-    },
-)
-database_health.rejects(
-    "another health check of the database", STATEFULSET, change(f"{_DATABASE}.readinessProbe.exec.command.0", "true")
-)
-database_settings = agreement(
-    "settings of the database",
-    {
-        STATEFULSET: lambda content: {item["name"]: item["value"] for item in At(f"{_DATABASE}.env")(content) or ()},
-        "common.yml": Mapped(_SERVICE, lambda service: service.get("environment", {})),
-    },
-)
-database_settings.rejects(
-    "another name of the database", STATEFULSET, change(f"{_DATABASE}.env.[name=POSTGRES_DB].value", "apps")
-)
-database_command = agreement(
-    "command of the database",
-    {
-        STATEFULSET: Mapped(_DATABASE, lambda container: container.get("command", container.get("args", []))),
-        "common.yml": Mapped(_SERVICE, lambda service: _unescaped(service.get("command", []))),
-    },
-)
-database_command.rejects(
-    "another command of the database", STATEFULSET, add(f"{_DATABASE}.command", ["postgres"]), project="ingress"
-)
-database_memory = agreement(
-    "memory limit of the database",
-    {
-        STATEFULSET: Mapped(f"{_DATABASE}.resources.limits.memory", _megabytes),
-        "prod.yml": At(f"{_SERVICE}.deploy.resources.limits.memory"),
-    },
-)
-database_memory.rejects(
-    "another limit of the database", STATEFULSET, change(f"{_DATABASE}.resources.limits.memory", "1Gi")
-)
-database_folder = agreement(
-    "data folder of the database",
-    {
-        STATEFULSET: At(f"{_DATABASE}.volumeMounts.[name=data].mountPath"),
-        "docker-compose.yml": Mapped(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1]),
-    },
-)
-database_folder.rejects(
-    "another place of the data", STATEFULSET,
-    change(f"{_DATABASE}.volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data"),
-)  # fmt: skip
-database_temporary_folders = agreement(
-    "temporary folders of the database",
-    {
-        STATEFULSET: _temporary_folders,
-        "common.yml": Mapped(
-            f"{_SERVICE}.volumes",
-            lambda volumes: sorted(volume["target"] for volume in volumes if volume["type"] == "tmpfs"),
-        ),
-    },
-)
-database_temporary_folders.rejects(
-    "another temporary folder of the database", STATEFULSET,
-    change(f"{_DATABASE}.volumeMounts.[name=postgresql].mountPath", "/run/postgresql"),
-)  # fmt: skip
 
 _PASSWORD = Matching("^DATABASE_PASSWORD_FILE=(.*)$")
 
@@ -354,7 +332,7 @@ the_password_is_mounted_where_the_setting_says.rejects(
 )  # fmt: skip
 the_password_is_mounted_where_the_setting_says.rejects(
     "the password at another place of the database", STATEFULSET,
-    change(f"{_DATABASE}.volumeMounts.[name=password].mountPath", "/run/secrets"),
+    change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets"),
 )  # fmt: skip
 
 

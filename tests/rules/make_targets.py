@@ -207,7 +207,9 @@ def make_creates_the_secret_of_the_password(
         wanted = (secret.replace(service, "$(SERVICE)", 1), PurePosixPath(str(path)).name)
         if wanted not in (created or ()):
             yield Problem(
-                "kubernetes.mk", f"`make secret` does not create {secret} with the key {wanted[1]}", "\nsecret:"
+                "kubernetes.mk",
+                f"`make secret` does not create {secret} with the key {wanted[1]}",
+                "create secret generic",
             )
 
 
@@ -231,7 +233,7 @@ def make_creates_the_pull_secret(
     """`make registry-secret` creates the Secrets with which images are pulled, unless an ExternalSecret does."""
     for secret in () if is_external else pulled or ():
         if secret.replace(service, "$(SERVICE)", 1) not in (created or ()):
-            yield Problem("kubernetes.mk", f"`make registry-secret` does not create {secret}", "\nregistry-secret:")
+            yield Problem("kubernetes.mk", f"`make registry-secret` does not create {secret}", "create secret generic")
 
 
 make_creates_the_pull_secret.rejects(
@@ -254,9 +256,7 @@ def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problem
     """`make deploy` replaces the tag that the Deployment has, so nothing ever deploys latest."""
     for tag in tags or ():
         if tag not in (replaced or ()):
-            yield Problem(
-                "kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests", "\ndeploy:"
-            )
+            yield Problem("kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests", "|$(TAG)|")
 
 
 make_deploy_replaces_the_tag.rejects(
