@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tests.validators import Files, Finding, dockerfile, yaml_files
 from tests.rules.ignore_patterns import git_ignored
+from tests.validators import Files, Finding, dockerfile, yaml_files
 from tests.validators.kustomize import WORKERS, memory, tool
 from tests.verdicts import remember
 

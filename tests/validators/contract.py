@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from tests.rules.ignore_patterns import docker_ignored
 from tests.validators import (
     Files,
     Finding,
@@ -22,7 +23,6 @@ from tests.validators import (
     pipelines,
     yaml_files,
 )
-from tests.rules.ignore_patterns import docker_ignored
 
 Told = dict[str, object]  # what each place says
 BASE = "kubernetes/base"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.validators import Files, Finding, named
 from tests.rules.ignore_patterns import docker_ignored
+from tests.validators import Files, Finding, named
 from tests.validators.kustomize import tool
 
 USER = "65532:65532"

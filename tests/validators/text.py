@@ -18,8 +18,8 @@ from markdown_it import MarkdownIt
 from sqlglot.errors import SqlglotError
 from sqlglot.expressions import Alter, Create, Drop
 
-from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
 from tests.rules.ignore_patterns import ignoring
+from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
 _DEAD = {

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from tests.harness import Fact
+from tests.harness import Fact, Files
 from tests.rules.ci import circleci, github, gitlab
-from tests.rules.ci.model import Pipeline
+from tests.rules.ci.model import Job, Pipeline
 
 T = TypeVar("T")
 CIRCLECI, GITHUB, GITLAB = circleci.PATH, github.WORKFLOWS, gitlab.PATH
@@ -35,3 +35,14 @@ def by_path(circleci: T | None, github: Mapping[str, T], gitlab: T | None) -> di
     """What these facts are, of each file that the project has."""
     single = {CIRCLECI: circleci, GITLAB: gitlab}
     return {**{path: value for path, value in single.items() if value is not None}, **github}
+
+
+def jobs_of_pipeline(pipeline: Pipeline) -> tuple[Job, ...]:
+    """The jobs of a file."""
+    return pipeline.jobs
+
+
+def jobs_of(files: Files) -> list[Job]:
+    """The jobs of the provider that a project has."""
+    found = {provider: fact.of(files) for provider, fact in pipeline_facts(jobs_of_pipeline).items()}
+    return [job for jobs in by_path(**found).values() for job in jobs]

@@ -12,8 +12,8 @@ from tests.rules.ci.circleci import PATH as CIRCLECI
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES
 from tests.rules.ci.gitlab import PATH as GITLAB
 from tests.rules.ci.gitlab import documented_credentials
-from tests.rules.ci.model import Credential, Event, Job, Pipeline, made_targets, transitive_needs
-from tests.rules.ci.providers import by_path, pipeline_facts
+from tests.rules.ci.model import Credential, Event, Job, made_targets, transitive_needs
+from tests.rules.ci.providers import by_path, jobs_of_pipeline, pipeline_facts
 
 # What a job makes, and the credential that it takes.
 _NEEDS = {
@@ -34,11 +34,7 @@ _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
 
 
-def _jobs(pipeline: Pipeline) -> tuple[Job, ...]:
-    return pipeline.jobs
-
-
-_FACTS = pipeline_facts(_jobs)
+_FACTS = pipeline_facts(jobs_of_pipeline)
 
 
 class _Jobs(dict[str, Job]):
@@ -329,6 +325,7 @@ main_is_deployed_to_staging_then_production.rejects(
     "a deployment that does not wait for the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]),
     also=[changes_get_no_credential],
 )  # fmt: skip
+a_schedule_proposes_updates.rejects("updates with each tag", UPDATES, change("on", {"push": {"tags": ["v*"]}}))
 a_schedule_proposes_updates.rejects(
     "updates that nothing proposes", CIRCLECI, change("workflows.template.when.equal.0", "webhook"),
     also=[changes_get_no_credential],
