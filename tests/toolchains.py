@@ -40,7 +40,7 @@ def path() -> str:
     return os.pathsep.join([str(folder()), os.environ["PATH"]])
 
 
-def program(name: str) -> str:
+def tool(name: str) -> str:
     """A program that a locked package brought, not one that the machine happens to have."""
     found = shutil.which(name, path=sysconfig.get_path("scripts"))
     if not found:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tests.harness import Fact, Files, Problem, Rule, add, change, load, remove, replace, rule, tool_rule
 from tests.rules.dockerfile import stages
 from tests.rules.ignore_patterns import git_ignored
-from tests.toolchains import program
+from tests.toolchains import tool
 
 DEVELOPMENT, PRODUCTION, COMMON = "docker-compose.yml", "prod.yml", "common.yml"
 BOTH = (DEVELOPMENT, PRODUCTION)
@@ -50,7 +50,7 @@ def _compose(path: str, content: bytes, common: bytes, tag: str = _TAG) -> tuple
         Path(folder, path).write_bytes(content)
         Path(folder, COMMON).write_bytes(common)
         done = subprocess.run(
-            [program("docker-compose"), "--profile=*", f"--file={path}", "config"],
+            [tool("docker-compose"), "--profile=*", f"--file={path}", "config"],
             cwd=folder,
             capture_output=True,
             text=True,

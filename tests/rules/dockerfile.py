@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
 from tests.rules.ignore_patterns import docker_ignored
-from tests.toolchains import program
+from tests.toolchains import tool
 
 DOCKERFILE = "Dockerfile"
 USER = "65532:65532"
@@ -258,7 +258,7 @@ def hadolint(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     for name, files in zip(names, batch, strict=True):
         name.write_bytes(files[DOCKERFILE])
     done = subprocess.run(
-        [program("hadolint"), "--no-color", "--format=json", *names], capture_output=True, check=False, cwd=scratch
+        [tool("hadolint"), "--no-color", "--format=json", *names], capture_output=True, check=False, cwd=scratch
     )
     if done.returncode not in (0, 1) or not done.stdout:
         raise RuntimeError(done.stderr.decode())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.harness import Files, Problem, replace, tool_rule
-from tests.toolchains import program
+from tests.toolchains import tool
 
 _PROCESSES = 2
 
@@ -48,7 +48,7 @@ def shellcheck(scripts: Sequence[str], scratch: Path, *excluded: str) -> list[li
 
 
 def _shellcheck(names: Sequence[str], scratch: Path, excluded: Sequence[str]) -> str:
-    command = [program("shellcheck"), "--shell=bash", "--format=json", f"--exclude={','.join(excluded)}", *names]
+    command = [tool("shellcheck"), "--shell=bash", "--format=json", f"--exclude={','.join(excluded)}", *names]
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise RuntimeError(done.stderr)

@@ -13,18 +13,12 @@ from copier.errors import DirtyLocalWarning
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from tests.e2e.apps.project import DATABASES, LANGUAGES, clean_environment  # noqa: E402
+from tests.databases import VARIANTS  # noqa: E402
+from tests.e2e.apps.project import clean_environment  # noqa: E402
+from tests.languages import LANGUAGES, Language  # noqa: E402
 
 DATABASE_FOLDERS = {"none": "{{ no_database }}"}
 """The folder of a language that holds what is another in each variant; a database's has its name."""
-
-LOCKS = {
-    "requirements*.txt": r"^(\S+)==(\S+)",
-    "package-lock.json": r'^    "(node_modules/\S+)": \{\n      "version": "(\S+)"',
-    "go.mod": r"^\t(\S+) (v\S+)$",  # others are chosen for each variant
-    "go.sum": r"(?!)",  # go.mod has told
-}
-"""How the files of each kind tell a dependency and its version."""
 
 # Its virtual environment would be made from the old locks: take uv from ours.
 ARGUMENTS = {"python": ["INSTALLED=", f"BIN={Path(sys.executable).parent}"]}
@@ -33,29 +27,31 @@ ARGUMENTS = {"python": ["INSTALLED=", f"BIN={Path(sys.executable).parent}"]}
 def main() -> None:
     """Render each variant, run its own `make lock`, and keep what that wrote."""
     warnings.simplefilter("ignore", DirtyLocalWarning)
-    for language in LANGUAGES:
+    for language in LANGUAGES.values():
         versions: dict[str, str] = {}
-        for database in DATABASES:
-            print(f"Locking {language} with {database}", flush=True)
+        for database in VARIANTS:
+            print(f"Locking {language.name} with {database}", flush=True)
             with tempfile.TemporaryDirectory() as project:
                 lock(language, database, Path(project), versions)
 
 
-def lock(language: str, database: str, project: Path, versions: dict[str, str]) -> None:
+def lock(language: Language, database: str, project: Path, versions: dict[str, str]) -> None:
     """Lock one variant, whose dependencies have to have the versions that they have in the earlier ones."""
     copier.run_copy(
         str(REPOSITORY),
         project,
-        data={"project_name": "app", "language": language, "database": database},
+        data={"project_name": "app", "language": language.name, "database": database},
         defaults=True,
         quiet=True,
         settings=copier.Settings(),
         vcs_ref="HEAD",
     )
-    subprocess.run(["make", "lock", *ARGUMENTS.get(language, [])], cwd=project, env=clean_environment(), check=True)
-    folder = REPOSITORY / "template" / f"{{{{ {language} }}}}"
+    subprocess.run(
+        ["make", "lock", *ARGUMENTS.get(language.name, [])], cwd=project, env=clean_environment(), check=True
+    )
+    folder = REPOSITORY / "template" / f"{{{{ {language.name} }}}}"
     for kept in (folder, folder / DATABASE_FOLDERS.get(database, f"{{{{ {database} }}}}")):
-        for pattern, versioned in LOCKS.items():
+        for pattern, versioned in language.locks.items():
             for path in (*kept.glob(pattern), *kept.glob(f"[a-z]*/{pattern}")):
                 text = (project / path.relative_to(kept)).read_text(encoding="utf-8")
                 path.write_text(text, encoding="utf-8")

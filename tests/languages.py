@@ -1,0 +1,69 @@
+"""The languages of services: to add one is a record here, its folders in template/, and its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Language:
+    name: str  # as the question has it
+    program: tuple[str, ...]  # runs the service, from the project's root and after `make build`
+    source: str  # a source file, which any change of the service may change
+    settings: str  # the source file that reads the environment
+    manifest: str  # the files that name dependencies
+    requires: str  # the line of a manifest that names the oldest version
+    lock: str  # the file that locks the dependencies of the service
+    locks: Mapping[str, str]  # for each kind of lock, what matches the name and the version of a dependency
+    passed: str  # what the runner of the tests prints when they passed
+    images: Mapping[str, tuple[str, ...]]  # short names of the images, and what prints their version
+    offline: Mapping[str, str] = field(default_factory=dict)  # keeps the package manager from the network
+    is_compiled: bool = False  # most of a first build is what all projects share: who waits finds it in the cache
+
+
+LANGUAGES = {
+    language.name: language
+    for language in (
+        Language(
+            name="python",
+            program=(".venv/bin/python", "-m", "app"),
+            source="app/health.py",
+            settings="app/settings.py",
+            manifest="pyproject.toml",
+            requires='requires-python = ">={}"',
+            lock="requirements.txt",
+            locks={"requirements*.txt": r"^(\S+)==(\S+)"},
+            passed=r"^=+ \d{2,} passed",
+            images={"python": ("python", "--version")},
+        ),
+        Language(
+            name="typescript",
+            program=("node", "dist/main.js"),
+            source="src/health.ts",
+            settings="src/settings.ts",
+            manifest="package.json",
+            requires='"node": ">={}"',
+            lock="package-lock.json",
+            locks={"package-lock.json": r'^    "(node_modules/\S+)": \{\n      "version": "(\S+)"'},
+            passed=r"^. pass \d{2,}$",
+            images={"node": ("node", "--version"), "nodejs26-debian13": ("/nodejs/bin/node", "--version")},
+            offline={"npm_config_offline": "true"},
+        ),
+        Language(
+            name="go",
+            program=("bin/app",),
+            source="internal/health/health.go",
+            settings="internal/settings/settings.go",
+            manifest="*go.mod",
+            requires="\ngo {}.0\n",
+            lock="go.sum",
+            # Those that are not direct may have another version in each variant, and go.sum follows from go.mod.
+            locks={"go.mod": r"^\t(\S+) (v\S+)$", "go.sum": r"(?!)"},
+            passed=r"^DONE \d{2,} tests",
+            images={"golang": ("go", "version")},
+            offline={"GOPROXY": "off"},
+            is_compiled=True,
+        ),
+    )
+}
