@@ -53,8 +53,9 @@ class Fact:
         extract: makes of a file's content what the rule has to know of it; the less that is, the fewer times the rule
             runs. Without it, the fact is whether the file exists.
 
-    A rule is given what is extracted, or None where there is no such file; of a pattern a mapping by path. Without
-    `extract`, it is given whether the file exists, or of a pattern the paths that do.
+    A rule is given what is extracted, or None where there is no such file; of a pattern a mapping by path, without
+    those of which None is extracted. Without `extract`, it is given whether the file exists, or of a pattern the paths
+    that do.
     """
 
     def __init__(self, pattern: str, extract: Callable[[bytes], Any] | None = None) -> None:
@@ -72,7 +73,9 @@ class Fact:
         if self.extract is None:
             return sorted(paths) if self.is_pattern else bool(paths)
         values = {path: self.extract(files[path]) for path in sorted(paths)}
-        return values if self.is_pattern else values.get(self.pattern)
+        if self.is_pattern:
+            return {path: value for path, value in values.items() if value is not None}
+        return values.get(self.pattern)
 
 
 class Fault(NamedTuple):
@@ -412,10 +415,11 @@ def _extract(projects: Projects, path: str, extract: Callable[[bytes], Any] | No
                 value = extract(content)
             except Exception as error:  # noqa: BLE001
                 value = _ExtractError(f"{type(error).__name__}: {error}")
-        of_content[number] = numbers.setdefault(repr(value), len(values))
-        if of_content[number] == len(values):
-            values.append(value)
-    facts = [None if number is None else of_content[number] for number in table[CONTENT].to_list()]
+        if value is not None:  # which is to a rule as if there were no file
+            of_content[number] = numbers.setdefault(repr(value), len(values))
+            if of_content[number] == len(values):
+                values.append(value)
+    facts = [None if number is None else of_content.get(number) for number in table[CONTENT].to_list()]
     return _relevant(Column(reads, table.with_columns(pl.Series(CONTENT, facts, dtype=pl.Int32)))), values
 
 

@@ -14,8 +14,8 @@ from tests.e2e import workspace
 from tests.e2e.apps.servers import free_port
 from tests.e2e.docker.engine import PATIENCE, Engine
 from tests.render import Renderer
+from tests.rules.ci.providers import jobs_of
 from tests.space import Answers
-from tests.validators import pipelines
 
 PERSON = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
 USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
@@ -83,9 +83,8 @@ class Project(workspace.Project):
 
     def ci(self, job: str, **variables: str) -> str:
         """Do what the rendered CI does in a job, as it does it."""
-        pipeline = pipelines.read({path: file.content for path, file in self.files.items()})
-        assert pipeline
-        (commands,) = [found.commands for found in pipeline.jobs if found.name == job]
+        jobs = jobs_of({path: file.content for path, file in self.files.items()})
+        (commands,) = [found.commands for found in jobs if found.name == job]
         return self.run("bash", "-euo", "pipefail", "-c", commands, environment={**CI, **variables}).stdout
 
     def compose(self, *arguments: str, tag: str = "") -> str:

@@ -18,7 +18,8 @@ from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Question
 from tests.template import ROOT
-from tests.validators import Check, circleci, compose, contract, dockerfile, github, gitlab, kubernetes, kustomize, text
+from tests.test_rules import rules
+from tests.validators import Check, Finding, compose, contract, dockerfile, kubernetes, kustomize, text
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
 
@@ -241,9 +242,7 @@ def test_what_the_longest_answers_make_is_valid(
         context = fuzz.ask(base, drawn)
         files = {path: file.content for path, file in renderer.project({**base.answers, **drawn}).items()}
         found = [finding for check in CHECKS for finding in check(files)]
-        found += circleci.check(files) if circleci.PATH in files else []
-        found += gitlab.check(files) if gitlab.PATH in files else []
-        found += github.check(files, renderer.template.table("versions", "github"))
+        found += [Finding(*finding) for rule in rules() for finding in rule.check(files)]
         found += compose.check_all([files], tmp_path)[0]
         manifests = {
             path: content for path, content in files.items() if path.startswith("kubernetes/") and path[-1] != "/"

@@ -1,4 +1,4 @@
-"""gitlab-ci-local, which evaluates and runs GitLab's pipelines, reads each as `tests.validators.gitlab` does."""
+"""gitlab-ci-local, which evaluates and runs GitLab's pipelines, reads each as `tests.rules.ci.gitlab` does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.harness import Files, load
 from tests.render import Rendered, Renderer
-from tests.validators import Files, gitlab, yaml_files
-from tests.validators.jobs import MAIN, Job, before
-from tests.validators.kustomize import WORKERS
+from tests.rules.ci import gitlab
+from tests.rules.ci.model import Event, Job, transitive_needs
 
 OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMMIT_TAG")
 # What it does not know of a job, and where it fills in a default of GitLab's own.
@@ -32,6 +32,7 @@ said="${0##*/}${*:+ $*}"
 echo "$CI_JOB_NAME: $said" >> "$SAID"
 [[ $said != "${BROKEN:-}" ]]
 """
+PROCESSES = 2
 PROGRAMS = ("apk", "make", "renovate")
 QUICK = "--no-json-schema-validation"  # a preview validates
 GIVEN = {"AWS_ID_TOKEN": "a token"}
@@ -103,7 +104,7 @@ def listed(folder: Path, variables: Mapping[str, str]) -> set[Listed]:
     }
 
 
-def expected(jobs: Sequence[Job], event: str) -> set[Listed]:
+def expected(jobs: Sequence[Job], event: Event) -> set[Listed]:
     manual = {job.name for job in jobs if job.approved}
     return {
         Listed(job.name, "manual" if job.name in manual else "on_success", "false", job.needs)
@@ -135,7 +136,7 @@ def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, 
     def differences(numbered: tuple[int, Rendered]) -> Iterator[str]:
         number, rendered = numbered
         folder = copy(repository, rendered.files, tmp_path / str(number))
-        jobs = gitlab.pipeline(rendered.files).jobs
+        jobs = gitlab.pipeline(rendered.files[gitlab.PATH]).jobs
         for event, variables in gitlab.EVENTS.items():
             theirs, ours = listed(folder, variables), expected(jobs, event)
             if theirs != ours:
@@ -143,12 +144,12 @@ def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, 
             if (done := run(folder, "--validate-dependency-chain", QUICK, *options(variables))).returncode:
                 yield f"{rendered}: {done.stderr}"
         shown = previewed(folder)
-        for name, job in gitlab.whole(yaml_files.load(rendered.files[gitlab.PATH])[0]).items():
+        for name, job in gitlab.whole_jobs(load(rendered.files[gitlab.PATH])).items():
             if as_shown(job) != as_shown(shown.pop(name, {})):
                 yield f"{rendered}: {name} is another job for it"
         yield from (f"{rendered}: {name} is a job for it alone" for name in shown)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(PROCESSES) as pool:
         pipelines = list(enumerate(renderer.each(gitlab.PATH, awkward=False)))
         found = [line for lines in pool.map(lambda one: list(differences(one)), pipelines) for line in lines]
     assert pipelines
@@ -162,7 +163,7 @@ def runs(renderer: Renderer) -> list[Rendered]:
     for answers, context in renderer.space.pairs(awkward=False):
         one = renderer.one(answers, context, gitlab.PATH, "README.md")
         if gitlab.PATH in one.files:
-            found.setdefault(json.dumps({name: text.decode() for name, text in gitlab.scripts(one.files).items()}), one)
+            found.setdefault(json.dumps(gitlab.job_scripts(one.files[gitlab.PATH])), one)
     return list(found.values())
 
 
@@ -182,7 +183,7 @@ class Runner:
         self.programs = folder / "programs"
         self.programs.mkdir()
         # It would fill folders that no job is given here, and start services.
-        config = yaml_files.load(files[gitlab.PATH])[0]
+        config = load(files[gitlab.PATH])
         config = {name: {**job, "services": []} if name == ".docker" else job for name, job in config.items()}
         (self.project / gitlab.PATH).write_text(json.dumps(config))
         (self.project / "scripts").mkdir()
@@ -194,7 +195,7 @@ class Runner:
             path.chmod(0o755)
         (self.programs / "rsync").symlink_to("/bin/true")
 
-    def __call__(self, event: str, broken: str = "") -> Ran:
+    def __call__(self, event: Event, broken: str = "") -> Ran:
         said = self.project.parent / "said"
         said.unlink(missing_ok=True)
         variables = {**gitlab.EVENTS[event], **GIVEN, "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.project.parent / "token")}
@@ -226,7 +227,7 @@ def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
 ) -> None:
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))
-        jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs}
+        jobs = {job.name: job for job in gitlab.pipeline(rendered.files[gitlab.PATH]).jobs}
         needs = {name: job.needs for name, job in jobs.items()}
         for event in gitlab.EVENTS:
             ran = runner(event)
@@ -236,7 +237,7 @@ def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
             }
             order = [name for name, _ in ran.said]
             for name in set(order):
-                awaited = [place for place, other in enumerate(order) if other in before(name, needs)]
+                awaited = [place for place, other in enumerate(order) if other in transitive_needs(name, needs)]
                 assert not awaited or max(awaited) < order.index(name), (rendered, event, name)
         if b"AWS_ID_TOKEN" in rendered.files[gitlab.PATH]:
             assert (tmp_path / str(number) / "token").read_text() == GIVEN["AWS_ID_TOKEN"]
@@ -248,17 +249,17 @@ def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
     seen: set[str] = set()
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))
-        jobs = {job.name: job for job in gitlab.pipeline(rendered.files).jobs if MAIN in job.events}
+        jobs = {job.name: job for job in gitlab.pipeline(rendered.files[gitlab.PATH]).jobs if Event.MAIN in job.events}
         needs = {name: job.needs for name, job in jobs.items()}
         for broken in dict.fromkeys(command for job in jobs.values() for command in calls(job)):
             if broken in seen:
                 continue
             seen.add(broken)
-            ran = runner(MAIN, broken)
+            ran = runner(Event.MAIN, broken)
             assert not ran.succeeded, (rendered, broken)
             fails = {name for name, job in jobs.items() if broken in calls(job)}
             for name, job in jobs.items():
-                if fails & before(name, needs):
+                if fails & transitive_needs(name, needs):
                     assert not ran.by(name), (rendered, broken, name)
                 elif name in fails:
                     assert ran.by(name) == calls(job)[: calls(job).index(broken) + 1], (rendered, broken, name)

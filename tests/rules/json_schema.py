@@ -24,7 +24,7 @@ def _validator(name: str) -> jsonschema_rs.Draft7Validator:
     return jsonschema_rs.Draft7Validator(schema(name))
 
 
-def misfits(name: str, document: Any) -> Iterator[tuple[str, str]]:
-    """Where a document does not fit a schema, and why."""
+def schema_errors(name: str, document: Any) -> Iterator[tuple[str, str]]:
+    """Where a document does not fit a schema, as a pointer, and why."""
     for error in _validator(name).iter_errors(document):
         yield ".".join(map(str, error.instance_path)), error.message

@@ -1,0 +1,286 @@
+"""What `make` is asked for and does: by CI, by the documentation, and with the names that the manifests have."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from tests.harness import At, Fact, Problem, add, agreement, change, load, remove, replace, rule
+from tests.rules.ci.model import Pipeline, made_targets
+from tests.rules.ci.providers import CIRCLECI, GITLAB, by_path, pipeline_facts
+from tests.rules.extract import AllMatching, Mapped, Matching, explained_variables, variable
+from tests.rules.make import documented_targets
+
+Problems = Iterator[Problem]
+Names = tuple[str, ...]
+SERVICE_WORKFLOW = ".github/workflows/service.yml"
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+STATEFULSET = "kubernetes/database/statefulset.yaml"
+README, OPERATIONS = "README.md", "kubernetes/README.md"
+# Set by the machine, the shell or CI itself.
+_PREDEFINED = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECONFIG"}
+
+SERVICE = Fact("Makefile", variable("SERVICE"))
+
+
+def _documented(content: bytes) -> Names:
+    return tuple(sorted(documented_targets(content)))
+
+
+def _made_by_readers(content: bytes) -> Names:
+    """The targets that a text has its readers make."""
+    told = re.findall(r"`(make[^`]*)`|^(make .*)$", content.decode(), re.MULTILINE)
+    return tuple(sorted(set(made_targets("\n".join(map("".join, told))))))
+
+
+def _made_by_jobs(pipeline: Pipeline) -> Names:
+    return tuple(sorted({target for job in pipeline.jobs for target in made_targets(job.commands)}))
+
+
+TARGETS = {"makefile": Fact("Makefile", _documented), "included": Fact("*.mk", _documented)}
+
+
+def _unknown(made: Mapping[str, Names], makefile: Names, included: Mapping[str, Names]) -> Problems:
+    known = {*makefile, *(target for targets in included.values() for target in targets)}
+    for path, targets in made.items():
+        for target in targets:
+            if target not in known:
+                yield Problem(path, f"there is no `make {target}`", f"make {target}")
+
+
+@rule(texts=Fact("*README.md", _made_by_readers), **TARGETS)
+def readmes_name_targets_that_exist(
+    texts: Mapping[str, Names], makefile: Names, included: Mapping[str, Names]
+) -> Problems:
+    """Each target that a README has its readers make is one that `make help` lists."""
+    yield from _unknown(texts, makefile, included)
+
+
+readmes_name_targets_that_exist.rejects(
+    "a target that the README wants and nobody has", README, replace("make lint", "make lints")
+)
+
+
+@rule(**pipeline_facts(_made_by_jobs), **TARGETS)
+def ci_makes_targets_that_exist(makefile: Names, included: Mapping[str, Names], **made: Any) -> Problems:
+    """Each target that a job makes is one that `make help` lists."""
+    yield from _unknown(by_path(**made), makefile, included)
+
+
+ci_makes_targets_that_exist.rejects(
+    "a target that CircleCI wants and nobody has", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"})
+)
+ci_makes_targets_that_exist.rejects(
+    "a target that GitLab wants and nobody has", GITLAB, add("check.script", "make check everything")
+)
+ci_makes_targets_that_exist.rejects(
+    "a target that a workflow wants and nobody has", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)")
+)
+ci_makes_targets_that_exist.rejects(
+    "CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply ")
+)
+
+_IN_ENVIRONMENT = AllMatching(r"\$\$\{?([A-Z][A-Z0-9_]+)")
+
+
+@rule(
+    makefile=Fact("Makefile", _IN_ENVIRONMENT),
+    included=Fact("*.mk", _IN_ENVIRONMENT),
+    readme=Fact(README, explained_variables),
+    operations=Fact(OPERATIONS, explained_variables),
+    **pipeline_facts(lambda pipeline: tuple(sorted(pipeline.variables))),
+)
+def variables_are_explained(
+    makefile: Names | None, included: Mapping[str, Names], readme: Names, operations: Names | None, **ci: Any
+) -> Problems:
+    """The documentation explains each variable that CI or `make` takes from the environment."""
+    for path, names in {"Makefile": makefile or (), **included, **by_path(**ci)}.items():
+        known = {*(readme or ()), *(operations or ()), *(_PREDEFINED if path.endswith(("Makefile", ".mk")) else ())}
+        for name in sorted(set(names) - known):
+            yield Problem(path, f"reads {name}, which the README does not explain", name)
+
+
+variables_are_explained.rejects(
+    "a credential that the README leaves out", README, replace("`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`")
+)
+variables_are_explained.rejects(
+    "a credential of CI that the README leaves out", CIRCLECI,
+    replace('"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'),
+)  # fmt: skip
+variables_are_explained.rejects(
+    "a credential that no variable of GitLab holds", GITLAB, replace("$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN")
+)
+variables_are_explained.rejects(
+    "a secret of a workflow that the README leaves out", SERVICE_WORKFLOW,
+    replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"),
+)  # fmt: skip
+
+
+@rule(
+    image=Fact("Makefile", variable("IMAGE")),
+    login=Fact("Makefile", AllMatching(r"docker login .*--password-stdin *(.*)$")),
+    secret=Fact("kubernetes.mk", AllMatching(r'"auths":\{"([^"]+)"')),
+)
+def make_logs_in_to_the_registry_of_the_image(image: str, login: Names | None, secret: Names | None) -> Problems:
+    """`make login` and the pull secret of `make registry-secret` are for the registry of the image."""
+    host = image.partition("/")[0]
+    is_hub = host == "docker.io"  # where the client logs in when it is given no name
+    for path, found, wanted in (
+        ("Makefile", login, "" if is_hub else host),
+        ("kubernetes.mk", secret, "https://index.docker.io/v1/" if is_hub else host),
+    ):
+        for other in found or ():
+            if other != wanted:
+                yield Problem(path, f"logs in to {other or 'Docker Hub'}, but the image is at {host}", other)
+
+
+make_logs_in_to_the_registry_of_the_image.rejects(
+    "a login to another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com")
+)
+make_logs_in_to_the_registry_of_the_image.rejects(
+    "a Secret for pulling from another registry", "kubernetes.mk",
+    replace("https://index.docker.io/v1/", "registry.example.com"),
+)  # fmt: skip
+
+
+def _logins(content: bytes) -> tuple[tuple[str, Names], ...]:
+    """The commands of steps that make a login, and the variables that each is given."""
+    return tuple(
+        (step["run"], tuple(sorted(step.get("env", {}))))
+        for job in load(content)["jobs"].values()
+        for step in job["steps"]
+        if re.fullmatch(r"make (login|registry-secret)\b.*", step.get("run", ""))
+    )
+
+
+def _read_by(target: str) -> Any:
+    recipe = Matching(rf"^{target}:.*\n((?:\t.*\n)+)")
+    return lambda content: tuple(sorted(set(re.findall(r"\$\$([A-Z][A-Z0-9_]+)", recipe(content) or ""))))
+
+
+@rule(
+    steps=Fact(".github/workflows/*.yml", _logins),
+    login=Fact("Makefile", _read_by("login")),
+    secret=Fact("kubernetes.mk", _read_by("registry-secret")),
+)
+def steps_that_log_in_have_its_variables(
+    steps: Mapping[str, tuple[tuple[str, Names], ...]], login: Names, secret: Names | None
+) -> Problems:
+    """A step of GitHub that makes a login gives `make` exactly the variables that the target reads."""
+    read = {"login": login, "registry-secret": secret or ()}
+    for path, commands in steps.items():
+        for command, given in commands:
+            needed = tuple(sorted({name for target in command.split()[1:] for name in read.get(target, ())}))
+            if needed != given:
+                yield Problem(path, f"{command} reads {', '.join(needed)} and is given {', '.join(given)}", command)
+
+
+steps_that_log_in_have_its_variables.rejects(
+    "a login without a password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
+)
+steps_that_log_in_have_its_variables.rejects(
+    "a Secret for pulling by an account without a name", SERVICE_WORKFLOW,
+    replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
+)  # fmt: skip
+
+
+def _secrets(content: bytes) -> Names:
+    volumes = At("spec.template.spec.volumes")(content) or ()
+    return tuple(volume["secret"]["secretName"] for volume in volumes if "secret" in volume)
+
+
+@rule(
+    path=Fact("kubernetes/base/config.env", Matching("^DATABASE_PASSWORD_FILE=(.*)$")),
+    service=SERVICE,
+    app=Fact(DEPLOYMENT, _secrets),
+    database=Fact(STATEFULSET, _secrets),
+    created=Fact("kubernetes.mk", AllMatching(r"create secret generic (\S+) --from-file=([\w.-]+)=")),
+)
+def make_creates_the_secret_of_the_password(
+    path: str | None, service: str, app: Names, database: Names | None, created: Any
+) -> Problems:
+    """`make secret` creates the Secret that pods mount, with the name of the password's file as its key."""
+    for secret in sorted({*app, *(database or ())} if path else ()):
+        wanted = (secret.replace(service, "$(SERVICE)", 1), PurePosixPath(str(path)).name)
+        if wanted not in (created or ()):
+            yield Problem(
+                "kubernetes.mk",
+                f"`make secret` does not create {secret} with the key {wanted[1]}",
+                "create secret generic",
+            )
+
+
+make_creates_the_secret_of_the_password.rejects(
+    "another Secret than make creates", "kubernetes.mk",
+    replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"),
+)  # fmt: skip
+
+
+@rule(
+    service=SERVICE,
+    pulled=Fact(
+        "kubernetes/base/serviceaccount.yaml", Mapped("imagePullSecrets", lambda items: tuple(i["name"] for i in items))
+    ),
+    created=Fact("kubernetes.mk", AllMatching(r"create secret generic (\S+) --type=kubernetes\.io/dockerconfigjson")),
+    is_external=Fact("kubernetes/secrets/registry-externalsecret.yaml"),
+)
+def make_creates_the_pull_secret(
+    service: str, pulled: Names | None, created: Names | None, is_external: bool
+) -> Problems:
+    """`make registry-secret` creates the Secrets with which images are pulled, unless an ExternalSecret does."""
+    for secret in () if is_external else pulled or ():
+        if secret.replace(service, "$(SERVICE)", 1) not in (created or ()):
+            yield Problem("kubernetes.mk", f"`make registry-secret` does not create {secret}", "create secret generic")
+
+
+make_creates_the_pull_secret.rejects(
+    "another Secret for pulling than make creates", "kubernetes.mk",
+    replace("generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
+)  # fmt: skip
+
+
+@rule(
+    tags=Fact(
+        DEPLOYMENT,
+        Mapped(
+            "spec.template.spec.containers",
+            lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
+        ),
+    ),
+    replaced=Fact("kubernetes.mk", AllMatching(r" s\|([^|]+)\|\$\(TAG\)\|'")),
+)
+def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problems:
+    """`make deploy` replaces the tag that the Deployment has, so nothing ever deploys latest."""
+    for tag in tags or ():
+        if tag not in (replaced or ()):
+            yield Problem("kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests", "|$(TAG)|")
+
+
+make_deploy_replaces_the_tag.rejects(
+    "a tag that make does not replace", "kubernetes.mk", replace(" s|set-by-make-deploy|", " s|set-by-make|")
+)
+
+namespace = agreement(
+    "namespace",
+    {
+        "kubernetes.mk": Matching(r"^NAMESPACE = (.*)-\$\(ENVIRONMENT\)$"),
+        OPERATIONS: Matching("`([a-z0-9-]+)-production`"),
+        **{
+            f"kubernetes/overlays/{environment}/{path}": Mapped(
+                "namespace", operator.methodcaller("removesuffix", f"-{environment}")
+            )
+            for environment in ("local", "staging", "production")
+            for path in ("kustomization.yaml", "namespace/kustomization.yaml")
+        },
+    },
+)
+namespace.rejects(
+    "another namespace than make deploys to", "kubernetes/overlays/staging/kustomization.yaml",
+    change("namespace", "shop-stage"),
+)  # fmt: skip
+namespace.rejects(
+    "a README that leaves the namespace of production out", OPERATIONS, replace(", `shop-production`", "")
+)

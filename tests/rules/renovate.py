@@ -1,0 +1,128 @@
+"""Renovate's configuration: it fits the published schema, and finds every image that a project pins."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.harness import Fact, Problem, add, change, file_rule, load, replace, rule
+from tests.rules.json_schema import schema, schema_errors
+from tests.rules.presence import Need, need_rule
+
+PATH = "renovate.json"
+# The files that Renovate looks into by default: https://docs.renovatebot.com/modules/manager/
+_BY_DEFAULT = re.compile(
+    r"(.*/)?Dockerfile|(.*/)?(docker-)?compose[^/]*\.ya?ml|\.circleci/.+\.ya?ml|\.github/workflows/.+\.ya?ml"
+    r"|\.gitlab-ci\.yml"
+)
+_IMAGE = re.compile(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+/[\w./-]+):(v?\d[\w.-]*)")
+
+
+@functools.cache
+def _options() -> set[str]:
+    """Every name that the schema knows of, at any place."""
+    found: set[str] = set()
+    pending: list[Any] = [schema("renovate")]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            found |= part.get("properties", {}).keys()
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+    return found
+
+
+def _parts(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The configuration, and the objects in it, each with its pointer."""
+    yield "", config
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield key, value
+        elif isinstance(value, list):
+            yield from ((f"{key}.{index}", item) for index, item in enumerate(value) if isinstance(item, dict))
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """A regular expression between slashes: https://docs.renovatebot.com/string-pattern-matching/."""
+    return bool(re.search(pattern[1:-1], path))
+
+
+@file_rule(PATH)
+def the_configuration_fits_the_schema(path: str, content: bytes) -> Iterator[Problem]:
+    """The configuration fits the JSON schema that Renovate publishes."""
+    for where, message in schema_errors("renovate", json.loads(content)):
+        yield Problem(path, message, where)
+
+
+@file_rule(PATH)
+def every_key_is_an_option(path: str, content: bytes) -> Iterator[Problem]:
+    """Every key is an option of Renovate: the schema allows any other, and Renovate only warns of one."""
+    for where, part in _parts(json.loads(content)):
+        for key in part.keys() - _options() - {"$schema"}:
+            yield Problem(path, f"{key} is no option of Renovate", f"{where}.{key}".lstrip("."))
+
+
+@need_rule(PATH)
+def every_pattern_matches_a_file(path: str, content: bytes) -> Iterator[Need]:
+    """Each pattern of managerFilePatterns is that of a file which the project has."""
+    for where, part in _parts(json.loads(content)):
+        for pattern in part.get("managerFilePatterns", []):
+            yield Need(
+                pattern[1:-1], Problem(path, f"{pattern} is the name of no file", f"{where}.managerFilePatterns")
+            )
+
+
+def _lines_with_images(content: bytes) -> tuple[str, ...] | None:
+    return tuple(line for line in content.decode().split("\n") if _IMAGE.search(line)) or None
+
+
+@rule(
+    config=Fact(PATH, load),
+    **{name: Fact(f"*.{name}", _lines_with_images) for name in ("sh", "mk", "yml", "yaml")},
+    makefile=Fact("Makefile", _lines_with_images),
+)
+def every_image_is_found(
+    config: dict[str, Any], makefile: tuple[str, ...] | None, **others: Mapping[str, tuple[str, ...]]
+) -> Iterator[Problem]:
+    """Renovate finds each image with a version, in the files it looks into by default or because of a pattern."""
+    files = {path: lines for found in others.values() for path, lines in found.items()}
+    for path, lines in {**files, "Makefile": makefile or ()}.items():
+        text = "\n".join(lines)
+        for image, version in sorted(set(_IMAGE.findall(text)) - _found(config, path, text)):
+            yield Problem(path, f"Renovate does not find {image}:{version}", f"{image}:{version}")
+
+
+def _found(config: dict[str, Any], path: str, text: str) -> set[tuple[str, str]]:
+    """The images that Renovate finds in a file."""
+    found = set(_IMAGE.findall(text)) if _BY_DEFAULT.fullmatch(path) else set()
+    for where, part in _parts(config):
+        if any(_matches(pattern, path) for pattern in part.get("managerFilePatterns", [])):
+            if where in ("docker-compose", "kubernetes"):
+                found |= set(_IMAGE.findall(text))
+            for pattern in part.get("matchStrings", []):
+                matches = re.finditer(pattern.replace("(?<", "(?P<"), text)  # as RE2 writes names
+                found |= {(match["depName"], match["currentValue"]) for match in matches}
+    return found
+
+
+the_configuration_fits_the_schema.rejects("a switch that is none", PATH, change("copier.enabled", "no"))
+every_key_is_an_option.rejects("an unknown key", PATH, add("extend", ["config:best-practices"]))
+every_key_is_an_option.rejects(
+    "an unknown key of a manager", PATH, add("customManagers.0.datasourceTemplates", "docker")
+)
+every_pattern_matches_a_file.rejects(
+    "a pattern that is the name of no file", PATH, add("docker-compose.managerFilePatterns", "/^compose/")
+)
+every_image_is_found.rejects("compose files that are not looked into", PATH, replace("common|prod", "prod"))
+every_image_is_found.rejects(
+    "manifests that are not looked into",
+    PATH,
+    change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]),
+)
+every_image_is_found.rejects(
+    "the image of a tool in a file that is not looked into", PATH, replace("scripts/.+", "scripts/c.+")
+)
