@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from extensions.coverage import Line, Origin
+from tests.harness.coverage import Line, Origin
 from tests.space import Answers, Space, picker
 from tests.template import SUFFIX, Part, Source, Template
 from tests.validators import PartedFiles

@@ -12,8 +12,8 @@ from typing import Any, cast
 import jinja2
 import pytest
 
-from extensions.coverage import Branch, Coverage, Seen
 from tests import test_circleci, test_compose, test_dockerfile, test_files, test_github, test_gitlab, test_projects
+from tests.harness.coverage import Branch, Coverage, Seen
 from tests.judge import Judge
 from tests.render import Rendered, Renderer
 from tests.space import Answers, Question, Space

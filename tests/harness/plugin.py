@@ -1,0 +1,129 @@
+"""Makes pytest collect rules: a test that all projects follow each, and a test for every fault that it rejects."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.projects import Files, Projects, matches
+from tests.harness.report import report
+from tests.harness.rules import Fault, Rule, rules_of
+from tests.harness.template import ROOT, Template, copy_working_tree
+
+_counts: dict[str, str] = {}
+notes: set[str] = set()
+"""What else a reader of the results should know, such as what was skipped."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of rules."""
+    parser.addoption("--exhaustive", action="store_true", help="give tools every distinct set of files, not a sample")
+    parser.addoption("--only", metavar="PATH", help="run the rules that read what a file of the template renders")
+
+
+def pytest_configure() -> None:
+    """Millions of objects live to the end: to look through them for garbage took a third of the time."""
+    gc.set_threshold(1_000_000, 50, 50)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The template of the working tree."""
+    return Template(copy_working_tree(tmp_path_factory.mktemp("template")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
+    """Collect the tests of a rule."""
+    found = yield
+    if not isinstance(obj, Rule) or obj.module != collector.obj.__name__:
+        return found
+    tests = [("holds", _holds(obj))] + [
+        (f"{'rejects' if fault.rules else 'accepts'} {fault.title}", _has_fault(obj, fault)) for fault in obj.faults
+    ]
+    return [pytest.Function.from_parent(collector, name=f"{name} {title}", callobj=test) for title, test in tests]
+
+
+def _holds(rule: Rule) -> Any:
+    def holds(projects: Projects, request: pytest.FixtureRequest) -> None:
+        projects.exhaustive = bool(request.config.getoption("exhaustive"))
+        if failed := report(projects, rule, rule.run(projects)):
+            pytest.fail(failed, pytrace=False)
+        _counts.update(projects.counts)
+
+    return holds
+
+
+def _has_fault(rule: Rule, fault: Fault) -> Any:
+    def has_fault(references: Mapping[str, Files]) -> None:
+        try:
+            fault.test(rules_of(sys.modules[rule.module]), references)
+        except AssertionError as error:
+            pytest.fail(f"{rule.name}: {fault.title}: {error}", pytrace=False)
+
+    return has_fault
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the rules that read what a file of the template renders."""
+    if only := config.getoption("only"):
+        names = _rendered(only)
+        keep = [item for item in items if _reads(item, names, only)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in keep])
+        items[:] = keep
+
+
+def _rendered(path: str) -> tuple[str, ...]:
+    """Patterns of what a file of the template renders; of an expression in a name any text may come."""
+    parts = path.removeprefix("template/").removesuffix(".jinja").split("/")
+    texts = ["*" if "{{" in part else part for part in parts]
+    return ("/".join(texts), "/".join(text for text in texts if text != "*"))
+
+
+def _reads(item: pytest.Item, names: tuple[str, ...], only: str) -> bool:
+    rule = getattr(item.getparent(pytest.Module), "obj", None)
+    found = getattr(rule, item.name.split(" ")[0], None)
+    if not isinstance(found, Rule):
+        return False
+    return only in (found.name, found.module) or any(
+        matches(name, found.patterns) or any(matches(pattern, names) for pattern in found.patterns) for name in names
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what a worker counted to the process that prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput.update(counts=_counts, notes=sorted(notes))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker counted and noted."""
+    _counts.update(getattr(node, "workeroutput", {}).get("counts", {}))
+    notes.update(getattr(node, "workeroutput", {}).get("notes", []))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was counted and noted, and the seconds of each module."""
+    seconds: dict[str, float] = {}
+    for outcome in ("passed", "failed", "error", ""):
+        for done in terminalreporter.stats.get(outcome, []):
+            if isinstance(done, pytest.TestReport):
+                name = str(Path(done.nodeid.split("::")[0]))
+                seconds[name] = seconds.get(name, 0) + done.duration
+    if _counts:
+        terminalreporter.section("what was rendered and checked")
+        for what, number in _counts.items():
+            terminalreporter.write_line(f"{number:>12}  {what}")
+        for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+            terminalreporter.write_line(f"{spent:>10.1f} s  {name}")
+    for note in sorted(notes):
+        terminalreporter.write_line(note)
+
+
+__all__ = ["ROOT", "notes"]

@@ -1,0 +1,432 @@
+"""Rules that every project follows, the facts that they read, and the faults that they reject."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+import polars as pl
+
+from tests.harness.documents import Edit, NotFoundError
+from tests.harness.projects import CONTENT, Column, Files, Projects, Sample, grouped, joined, matches
+
+
+class Problem(NamedTuple):
+    """What a rule says is wrong with a file."""
+
+    path: str
+    message: str
+    where: str = ""  # see `documents.line_of`
+
+
+class Finding(NamedTuple):
+    """A problem, and the rule that says so."""
+
+    path: str
+    where: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message} [{self.rule}]"
+
+
+class Failure(NamedTuple):
+    """A finding, and the projects that have it."""
+
+    finding: Finding
+    rows: pl.DataFrame  # of some answers
+    sampled: pl.DataFrame | None = None  # the projects that were looked at, if not all
+
+
+class Fact:
+    """Something that a rule reads.
+
+    Args:
+        pattern: a path, or a pattern with `*`, `?` or `[`.
+        extract: makes of a file's content what the rule has to know of it; the less that is, the fewer times the rule
+            runs. Without it, the fact is whether the file exists.
+
+    A rule is given what is extracted, or None where there is no such file; of a pattern a mapping by path. Without
+    `extract`, it is given whether the file exists, or of a pattern the paths that do.
+    """
+
+    def __init__(self, pattern: str, extract: Callable[[bytes], Any] | None = None) -> None:
+        self.pattern = pattern
+        self.extract = extract
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it stands for several files."""
+        return any(letter in self.pattern for letter in "*?[")
+
+    def of(self, files: Files) -> Any:
+        """What it is in one project."""
+        paths = [path for path in files if matches(path, (self.pattern,))]
+        if self.extract is None:
+            return sorted(paths) if self.is_pattern else bool(paths)
+        values = {path: self.extract(files[path]) for path in sorted(paths)}
+        return values if self.is_pattern else values.get(self.pattern)
+
+
+class Fault(NamedTuple):
+    """A change of a good project, and the rules that find it wrong: none, if it only looks so."""
+
+    title: str
+    edits: tuple[tuple[str, Edit], ...]
+    rules: frozenset[str]
+    project: str | None  # the reference project; the first to which the edits apply, if none
+
+    def apply(self, files: Files) -> dict[str, bytes]:
+        """The files with the fault.
+
+        Raises:
+            NotFoundError: the files have nothing of what is changed.
+
+        """
+        broken = dict(files)
+        for path, edit in self.edits:
+            content = edit(path, broken.get(path))
+            if content is None:
+                del broken[path]
+            elif content == broken.get(path):
+                raise NotFoundError(f"{path} is not changed")
+            else:
+                broken[path] = content
+        return broken
+
+    def test(self, rules: Iterable[Rule], references: Mapping[str, Files]) -> None:
+        """See that the right rules find it, and no others."""
+        missing = []
+        for name, files in references.items():
+            try:
+                broken = self.apply(files) if self.project in (None, name) else None
+            except NotFoundError as error:
+                missing.append(str(error))
+                continue
+            if broken is not None:
+                changed = [path for path in {*files, *broken} if files.get(path) != broken.get(path)]
+                found = {rule.name: rule.check(broken) for rule in rules if rule.reads(changed)}
+                found = {rule: findings for rule, findings in found.items() if findings}
+                assert found.keys() == self.rules, f"found in the project {name!r}: {found or 'nothing'}"
+                return
+        raise AssertionError(f"update this fault: not found in any reference project: {', '.join(set(missing))}")
+
+
+class Rule:
+    """Something that every project follows."""
+
+    def __init__(self, function: Callable[..., Any], patterns: Iterable[str]) -> None:
+        if not function.__doc__:
+            raise TypeError(f"the rule {function.__name__} has no docstring that states it")
+        self.function = function
+        self.name = function.__name__
+        self.module = function.__module__
+        self.patterns = tuple(patterns)
+        self.faults: list[Fault] = []
+        self.__doc__ = function.__doc__
+
+    def check(self, files: Files) -> list[Finding]:
+        """What it finds in one project."""
+        raise NotImplementedError
+
+    def run(self, projects: Projects) -> Iterator[Failure]:
+        """What it finds in all projects."""
+        raise NotImplementedError
+
+    def reads(self, paths: Iterable[str]) -> bool:
+        """Whether it reads any of these files."""
+        return any(matches(path, self.patterns) for path in paths)
+
+    def rejects(
+        self, title: str, path: str, edit: Edit, *more: Any, also: Iterable[Rule] = (), project: str | None = None
+    ) -> None:
+        """Have tests see that this rule finds a fault, and of its module only some others do.
+
+        Args:
+            title: the fault, as a noun: "a mount without a volume".
+            path: the file that is changed.
+            edit: how: see `documents`.
+            more: further paths, each with an edit.
+            also: other rules of the module that find it.
+            project: the reference project that is changed.
+        """
+        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+        self.faults.append(Fault(title, edits, frozenset({self.name, *(rule.name for rule in also)}), project))
+
+    def accepts(self, title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> None:
+        """Have tests see that no rule of the module minds something that only looks wrong."""
+        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+        self.faults.append(Fault(title, edits, frozenset(), project))
+
+    def findings(self, problems: Iterable[Problem]) -> list[Finding]:
+        """Its problems, with its name."""
+        return [Finding(problem.path, problem.where, self.name, problem.message) for problem in problems]
+
+
+class FactRule(Rule):
+    """Runs once for each combination of facts that some projects have."""
+
+    def __init__(self, function: Callable[..., Iterator[Problem]], facts: Mapping[str, Fact]) -> None:
+        super().__init__(function, [fact.pattern for fact in facts.values()])
+        self.facts = facts
+
+    def check(self, files: Files) -> list[Finding]:
+        """What it finds in one project."""
+        return self._find({name: fact.of(files) for name, fact in self.facts.items()})
+
+    def run(self, projects: Projects) -> Iterator[Failure]:
+        """What it finds in all projects."""
+        columns: dict[str, Column] = {}
+        values: dict[str, list[Any]] = {}
+        places: dict[str, list[tuple[str, str]]] = {}  # of each fact: its columns and paths
+        for name, fact in self.facts.items():
+            paths = projects.paths(fact.pattern)
+            if not paths:
+                raise ValueError(f"{self.name} reads {fact.pattern}, which no project has")
+            places[name] = []
+            for path in paths:
+                column = f"{name} {path}"
+                columns[column], values[column] = fact_column(projects, path, fact.extract)
+                places[name].append((column, path))
+        axes = sorted({name for column in columns.values() for name in column.reads})
+        table = projects.space.rows(axes)
+        for group in grouped(columns.items()):
+            table = joined(table, group)
+        names = list(columns)
+        for number, row in enumerate(table.select(names).unique(maintain_order=True).iter_rows(named=True)):
+            known = {column: None if index is None else values[column][index] for column, index in row.items()}
+            if any(value is _UNREADABLE for value in known.values()):
+                continue
+            findings = [
+                Finding(column.split(" ")[1], "", self.name, f"cannot be read: {value}")
+                for column, value in known.items()
+                if isinstance(value, _ExtractError)
+            ] or self._find({name: self._given(fact, places[name], known) for name, fact in self.facts.items()})
+            if findings:
+                same = functools.reduce(operator.and_, (pl.col(name).eq_missing(value) for name, value in row.items()))
+                rows = table.filter(same).select(axes) if axes else table.select(pl.lit(number).alias(""))
+                yield from (Failure(finding, rows) for finding in findings)
+
+    def _given(self, fact: Fact, places: list[tuple[str, str]], known: Mapping[str, Any]) -> Any:
+        present = {path: known[column] for column, path in places if known[column] is not None}
+        if fact.extract is None:
+            return (
+                sorted(path for path, there in present.items() if there) if fact.is_pattern else any(present.values())
+            )
+        return present if fact.is_pattern else present.get(fact.pattern)
+
+    def _find(self, facts: Mapping[str, Any]) -> list[Finding]:
+        return self.findings(self.function(**facts))
+
+
+class FileRule(Rule):
+    """Looks at one file at a time."""
+
+    def __init__(self, function: Callable[..., Any], patterns: Iterable[str], *, unreadable: bool) -> None:
+        super().__init__(function, patterns)
+        self.unreadable = unreadable
+
+    def check(self, files: Files) -> list[Finding]:
+        """What it finds in one project."""
+        paths = [path for path in files if matches(path, self.patterns)]
+        return [finding for path in paths for finding in self.findings(self.function(path, files[path]))]
+
+    def run(self, projects: Projects) -> Iterator[Failure]:
+        """What it finds in all projects."""
+        for path, number in projects.each(*self.patterns):
+            content = projects.contents[number]
+            if self.unreadable or projects.is_readable(path, content):
+                for finding in self.findings(self.function(path, content)):
+                    yield Failure(finding, rows_with(projects, path, number))
+
+
+class ToolRule(Rule):
+    """Gives sets of files to a tool, all in one batch."""
+
+    def __init__(
+        self, function: Callable[..., Any], patterns: Iterable[str], sets: Sets, choose: Callable[[Files], Hashable]
+    ) -> None:
+        super().__init__(function, patterns)
+        self.sets = sets
+        self.choose = choose
+
+    def check(self, files: Files) -> list[Finding]:
+        """What it finds in one project."""
+        chosen = {path: content for path, content in files.items() if matches(path, self.patterns)}
+        batch = [{path: content} for path, content in chosen.items()] if self.sets == "each" else [chosen]
+        return [finding for one in self._find([one for one in batch if one]) for finding in one]
+
+    def run(self, projects: Projects) -> Iterator[Failure]:
+        """What it finds in all projects, or in a sample of them."""
+        if self.sets == "each":
+            each = [(path, number) for path, number in projects.each(*self.patterns)]
+            each = [(path, number) for path, number in each if projects.is_readable(path, projects.contents[number])]
+            found = self._find([{path: projects.contents[number]} for path, number in each])
+            for (path, number), findings in zip(each, found, strict=True):
+                yield from (Failure(finding, rows_with(projects, path, number)) for finding in findings)
+            return
+        is_sample = self.sets == "sample" and not projects.exhaustive
+        samples = (projects.sample if is_sample else projects.distinct)(*self.patterns)
+        samples = list({self.choose(sample.files): sample for sample in reversed(samples)}.values())
+        projects.count(f"sets of files for {self.name}", len(samples))
+        yield from failures_of(samples, self._find([sample.files for sample in samples]))
+
+    def _find(self, batch: Sequence[Files]) -> Iterator[list[Finding]]:
+        if not batch:
+            return
+        with tempfile.TemporaryDirectory() as scratch:
+            for problems, _ in zip(self.function(batch, Path(scratch)), batch, strict=True):
+                yield self.findings(problems)
+
+
+Sets = Literal["each", "sample", "distinct"]
+
+
+def rule(**facts: Fact) -> Callable[[Callable[..., Iterator[Problem]]], FactRule]:
+    """A rule about what several files say, exact for every combination of answers."""
+    return lambda function: FactRule(function, facts)
+
+
+def file_rule(
+    *patterns: str, unreadable: bool = False
+) -> Callable[[Callable[[str, bytes], Iterator[Problem]]], FileRule]:
+    """A rule about each file of these names by itself; `unreadable` is for the rule that checks the syntax."""
+    return lambda function: FileRule(function, patterns, unreadable=unreadable)
+
+
+def tool_rule(
+    *patterns: str, sets: Sets = "each", choose: Callable[[Files], Hashable] = lambda files: tuple(files.items())
+) -> Callable[[Callable[[Sequence[Files], Path], Iterable[Iterable[Problem]]]], ToolRule]:
+    """A rule that a tool judges.
+
+    Args:
+        patterns: the files that the tool reads.
+        sets: "each" file by itself; "distinct" for every distinct set of them; "sample" for a few sets that hold every
+            distinct file and every triple of answers, or every set where the tests are exhaustive.
+        choose: of a set, what the tool really reads: it sees one of those that are alike in this.
+    """
+    return lambda function: ToolRule(function, patterns, sets, choose)
+
+
+def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule:
+    """A rule that several files say the same about one thing.
+
+    Args:
+        name: the thing.
+        says: for each path or pattern, what makes of a file what it says. After the path may stand what is looked at.
+    """
+
+    def agree(**said: Any) -> Iterator[Problem]:
+        places: dict[str, tuple[Any, str]] = {}
+        for (place, extract), value in zip(says.items(), said.values(), strict=True):
+            for path, (one,) in (value or {}).items() if isinstance(value, dict) else [(place, value)] if value else []:
+                places[path] = (one, getattr(extract, "where", ""))
+        times = Counter(str(value) for value, _ in places.values())
+        if len(times) > 1:
+            place, (_, where) = min(places.items(), key=lambda item: times[str(item[1][0])])
+            listed = ", ".join(f"{other}: {value}" for other, (value, _) in places.items())
+            yield Problem(place.split(" ")[0], f"the files disagree about the {name}: {listed}", where)
+
+    agree.__name__ = f"{name.replace(' ', '_')}_is_the_same_everywhere"
+    agree.__doc__ = f"Every file that names the {name} names the same."
+    agree.__module__ = operator.itemgetter("__name__")(_caller())
+    facts = {
+        f"_{index}": Fact(place.split(" ")[0], _one_tuple(extract))
+        for index, (place, extract) in enumerate(says.items())
+    }
+    return FactRule(agree, facts)
+
+
+def rules_of(module: ModuleType) -> list[Rule]:
+    """The rules that a module defines."""
+    return [value for value in vars(module).values() if isinstance(value, Rule) and value.module == module.__name__]
+
+
+def failures_of(samples: Sequence[Sample], found: Iterable[Iterable[Finding]]) -> Iterator[Failure]:
+    """What was found in some projects that stand for all."""
+    sampled = None
+    for sample, findings in zip(samples, found, strict=True):
+        for finding in findings:
+            if sampled is None:
+                sampled = pl.DataFrame([dict(one.context) for one in samples], infer_schema_length=None)
+            yield Failure(finding, pl.DataFrame([dict(sample.context)], schema=sampled.schema), sampled)
+
+
+def rows_with(projects: Projects, path: str, number: int) -> pl.DataFrame:
+    """The answers with which a file has this content."""
+    return projects.column(path).table.filter(pl.col(CONTENT) == number).drop(CONTENT)
+
+
+_UNREADABLE = object()
+
+
+class _ExtractError(NamedTuple):
+    """Why a function could not make anything of a file."""
+
+    error: str
+
+    def __str__(self) -> str:
+        return self.error
+
+
+def fact_column(projects: Projects, path: str, extract: Callable[[bytes], Any] | None) -> tuple[Column, list[Any]]:
+    """What is extracted from a file, for each combination of the few answers on which that depends, and the values."""
+    key = (path, extract)
+    if key not in projects.facts:
+        projects.facts[key] = _extract(projects, path, extract)
+    found: tuple[Column, list[Any]] = projects.facts[key]
+    return found
+
+
+def _extract(projects: Projects, path: str, extract: Callable[[bytes], Any] | None) -> tuple[Column, list[Any]]:
+    if extract is None:
+        return projects.presence(path), [False, True]
+    reads, table = projects.column(path)
+    values: list[Any] = []
+    numbers: dict[str, int] = {}
+    of_content: dict[int, int] = {}
+    for number in table[CONTENT].drop_nulls().unique().to_list():
+        content = projects.contents[number]
+        value: Any = _UNREADABLE
+        if projects.is_readable(path, content):
+            try:
+                value = extract(content)
+            except Exception as error:  # noqa: BLE001
+                value = _ExtractError(f"{type(error).__name__}: {error}")
+        of_content[number] = numbers.setdefault(repr(value), len(values))
+        if of_content[number] == len(values):
+            values.append(value)
+    facts = [None if number is None else of_content[number] for number in table[CONTENT].to_list()]
+    return _relevant(Column(reads, table.with_columns(pl.Series(CONTENT, facts, dtype=pl.Int32)))), values
+
+
+def _relevant(column: Column) -> Column:
+    """The column without the answers that change nothing."""
+    reads, table = column
+    for name in list(reads):
+        rest = [other for other in reads if other != name]
+        if not rest:
+            if table[CONTENT].n_unique() == 1:
+                return Column([], pl.DataFrame({"": [0], CONTENT: table[CONTENT][:1]}))
+            continue
+        smaller = table.drop(name).unique()
+        if smaller.height == smaller.select(rest).n_unique():
+            reads, table = rest, smaller
+    return Column(reads, table)
+
+
+def _one_tuple(extract: Callable[[bytes], Any]) -> Callable[[bytes], tuple[Any]]:
+    return lambda content: (extract(content),)
+
+
+def _caller() -> dict[str, Any]:
+    import sys  # noqa: PLC0415
+
+    return sys._getframe(2).f_globals

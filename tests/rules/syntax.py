@@ -1,0 +1,120 @@
+"""Every file follows the syntax of its format. What does not is told here alone: no other rule sees it."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import functools
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import sqlglot
+import yaml
+from sqlglot.errors import SqlglotError
+from sqlglot.expressions import Alter, Create, Drop
+
+from tests.harness import Problem, file_rule, replace, write
+from tests.harness.documents import Loader
+
+# Go's YAML readers, which kubectl, compose and the CI services use, disagree with each other on these.
+_DISPUTED = re.compile(
+    r"(?i:y|n|yes|no|on|off)|0o[0-7]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+|[-+]?[0-9]+\.?[0-9]*[eE][0-9]+"
+)
+FORMATS = (
+    "*.yml", "*.yaml", "*.py", "*.json", "*.jsonc", "*.toml", "*.ini", "*.cfg", "*.editorconfig", "*.npmrc", "*.env",
+    "*.mako", "*.sql",
+)  # fmt: skip
+
+
+class _StrictLoader(Loader):
+    """Refuses text without quotes that some readers take for something else."""
+
+    def construct_scalar(self, node: Any) -> Any:
+        is_plain = isinstance(node, yaml.ScalarNode) and not node.style
+        # Every workflow of GitHub has the key `on`, which GitHub reads as text.
+        is_trigger = node.value == "on" and not node.start_mark.column
+        if is_plain and not is_trigger and _DISPUTED.fullmatch(str(node.value)):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{node.value!r} without quotes is not text to every reader", node.start_mark
+            )
+        return super().construct_scalar(node)
+
+
+def is_readable(path: str, content: bytes) -> bool:
+    """Whether a file follows the syntax of its format."""
+    return not _problem(PurePosixPath(path).suffix or PurePosixPath(path).name, content)
+
+
+@functools.cache
+def _problem(suffix: str, content: bytes) -> tuple[str, str] | None:
+    """The line and what is wrong there."""
+    try:
+        _read(suffix, content)
+    except yaml.MarkedYAMLError as error:
+        return str(error.problem_mark.line + 1) if error.problem_mark else "", error.problem or str(error)
+    except (json.JSONDecodeError, SyntaxError) as error:
+        return str(error.lineno or ""), str(error)
+    except (ValueError, yaml.YAMLError, configparser.Error, SqlglotError) as error:
+        line = re.search(r"line (\d+)", str(error))
+        return line[1] if line else "", str(error)
+    return None
+
+
+def _read(suffix: str, content: bytes) -> None:
+    match suffix:
+        case ".yml" | ".yaml":
+            list(yaml.load_all(content, _StrictLoader))
+        case ".py":
+            ast.parse(content)
+        case ".json" | ".jsonc":
+            json.loads(content)
+        case ".toml":
+            tomllib.loads(content.decode())
+        case ".ini" | ".cfg":
+            configparser.ConfigParser(strict=True).read_string(content.decode())
+        case ".editorconfig" | ".npmrc":
+            configparser.ConfigParser(strict=True).read_string(f"[top]\n{content.decode()}")
+        case ".env":
+            _read_env(content.decode())
+        case ".mako":
+            _read_mako(content.decode())
+        case ".sql":
+            _read_sql(content.decode())
+
+
+def _read_env(text: str) -> None:
+    seen = set()
+    for number, line in enumerate(text.split("\n"), 1):
+        name = line.partition("=")[0]
+        if line and (not re.fullmatch(r"[A-Z_][A-Z0-9_]*=\S*", line) or name in seen):
+            raise ValueError(f"line {number}, {line!r}, is no setting, or stands twice")
+        seen.add(name)
+
+
+def _read_mako(text: str) -> None:
+    """Python, with expressions of Python between braces; each stands where a value or a statement can."""
+    for expression in re.findall(r"\$\{(.*?)\}", text):
+        ast.parse(expression, mode="eval")
+    ast.parse(re.sub(r"\$\{.*?\}", "None", text))
+
+
+def _read_sql(text: str) -> None:
+    """Statements that any reader of SQL knows; the servers read them when the applications are tested."""
+    if others := [str(found) for found in sqlglot.parse(text) if not isinstance(found, (Create, Drop, Alter))]:
+        raise ValueError(f"{others[0]} changes no schema")
+
+
+@file_rule(*FORMATS, unreadable=True)
+def syntax(path: str, content: bytes) -> Iterator[Problem]:
+    """Every file can be read by what reads its format, and YAML means the same to every reader."""
+    if problem := _problem(PurePosixPath(path).suffix or PurePosixPath(path).name, content):
+        yield Problem(path, problem[1], problem[0])
+
+
+syntax.rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
+syntax.rejects("a key that stands twice", "common.yml", replace("services:", "services: {}\nservices:"))
+syntax.rejects("a setting without a name", "kubernetes/base/config.env", write("=1\n"))
