@@ -23,7 +23,7 @@ from tests import toolchains
 from tests.harness.documents import load
 from tests.harness.projects import Files
 from tests.harness.template import ROOT
-from tests.rules.kubernetes import schema
+from tests.rules.kubernetes import published_schemas
 
 FILE = "kustomization.yaml"
 BUILDER = Path(__file__).parent / "builder"
@@ -129,9 +129,9 @@ class Builder:
     def __init__(self, minors: Sequence[str]) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name, "log")
-        schemas = schema.write(Path(self._folder.name), minors)
+        schemas = published_schemas.write(Path(self._folder.name), minors)
         with self._log.open("w") as log:
-            command = [toolchains.go_program(BUILDER), schemas, *minors]
+            command = [str(toolchains.go_program(BUILDER)), schemas, *minors]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
         self._contents: dict[bytes, int] = {}
         self._built: dict[int, Built] = {}
