@@ -136,9 +136,10 @@ def line_of(content: bytes, where: str) -> int:
         return int(where)
     text = content.decode(errors="replace")
     kind, _, name = where.partition("/")
-    resource = re.search(rf"^kind: {re.escape(kind)}$(?:.|\n)*?^  name: \"?{re.escape(name)}\"?$", text, re.MULTILINE)
-    if name and resource:
-        return text.count("\n", 0, resource.start()) + 1
+    for document in re.finditer(r"(?:\A|^---\n)(?:(?!^---$).*\n?)*", text, re.MULTILINE) if name else ():
+        start = re.search(rf"^kind: {re.escape(kind)}$", document[0], re.MULTILINE)
+        if start and re.search(rf"^  name: \"?{re.escape(name)}\"?$", document[0], re.MULTILINE):
+            return text.count("\n", 0, document.start() + start.start()) + 1
     if where and where in text:
         return text.count("\n", 0, text.index(where)) + 1
     try:

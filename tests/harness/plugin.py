@@ -41,7 +41,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     """Collect the tests of a rule."""
     found = yield
-    if not isinstance(obj, Rule) or obj.module != collector.obj.__name__:
+    if not isinstance(obj, Rule) or obj.module != collector.obj.__name__ or collector.path.name.startswith("test_"):
         return found
     tests = [("holds", _holds(obj))] + [
         (f"{'rejects' if fault.rules else 'accepts'} {fault.title}", _has_fault(obj, fault)) for fault in obj.faults

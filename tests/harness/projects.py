@@ -121,11 +121,12 @@ class Projects:
     def sets(self, *patterns: str, without: Iterable[str] = ()) -> tuple[list[str], pl.DataFrame]:
         """Every distinct set of contents that files of these names have together: their paths, and a row a set.
 
-        The row has the answers that lead to the set, and the number of the content of each path.
+        The row is of one project that has the set, and has the number of the content of each path.
         """
         paths = [path for path in self.paths(*patterns, without=without) if path[-1] != "/"]
         columns = [self.column(path) for path in paths]
-        table = self.space.rows({name for column in columns for name in column.reads}, IS_EDGE_CASE)
+        reads = {name for column in columns for name in column.reads}
+        table = self.space.rows(reads, *(name for name in self.space.table.columns if name not in reads))
         for group in grouped(zip(paths, columns, strict=True)):
             table = joined(table, group)
         return paths, table.unique(paths, keep="first", maintain_order=True)
@@ -138,8 +139,12 @@ class Projects:
     def sample(self, *patterns: str, without: Iterable[str] = ()) -> list[Sample]:
         """Few sets that hold every distinct content of typical answers, every triple of these, and every edge case."""
         paths, table = self.sets(*patterns, without=without)
+        reads = sorted({name for path in paths for name in self.column(path).reads})
         typical, edge_cases = table.filter(~pl.col(IS_EDGE_CASE)), table.filter(pl.col(IS_EDGE_CASE))
-        chosen = [typical[covering(typical, paths, 3)], edge_cases[covering(edge_cases.drop(paths), [], 1)]]
+        chosen = [
+            typical[covering(typical.select(*reads, *paths), paths, 3)],
+            edge_cases[covering(edge_cases.select(reads), [], 1)],
+        ]
         return self.samples(paths, pl.concat(chosen))
 
     def samples(self, paths: Sequence[str], table: pl.DataFrame) -> list[Sample]:

@@ -129,10 +129,13 @@ class Space:
 
         Of no names that is one row, with a column that has no name.
         """
-        wanted = sorted(names)
-        if not wanted:
-            return pl.DataFrame({"": [0], **{name: [self.table[name][0]] for name in others}})
-        return self.table.select(*wanted, *others).unique(wanted, keep="first", maintain_order=True)
+        return self._rows(tuple(sorted(names)), others)
+
+    @functools.cache  # noqa: B019
+    def _rows(self, names: tuple[str, ...], others: tuple[str, ...]) -> pl.DataFrame:
+        if not names:
+            return self.table.select(pl.lit(0).alias(""), *others).head(1)
+        return self.table.select(*names, *others).unique(names, keep="first", maintain_order=True)
 
     def context(self, row: Mapping[str, Any]) -> Answers:
         """What templates read, of a row of the table or of some of its columns."""

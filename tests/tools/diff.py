@@ -1,0 +1,95 @@
+"""Shows what the working tree's template changes in rendered projects, against a commit: `make diff`."""
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+
+from tests.harness import Projects, Space, Template
+from tests.harness.projects import CONTENT, Column, joined
+from tests.harness.template import ROOT, copy_working_tree
+from tests.options import EDGE_CASES, REPRESENTATIVES, TEXTS
+from tests.rules.references import REFERENCES
+
+
+def projects_of(folder: Path) -> Projects:
+    template = Template(folder)
+    return Projects(template, Space(template, REPRESENTATIVES, EDGE_CASES, TEXTS))
+
+
+def unpack(commit: str, folder: Path) -> Path:
+    """Write the template as a commit has it into a folder."""
+    archive = subprocess.run(
+        ["git", "archive", commit, "copier.yml", "extensions", "template"], cwd=ROOT, check=True, stdout=subprocess.PIPE
+    ).stdout
+    with tarfile.open(fileobj=BytesIO(archive)) as files:
+        files.extractall(folder, filter="data")
+    return folder
+
+
+def changes(before: Projects, after: Projects) -> Iterator[str]:
+    """A unified diff of each changed file of the reference projects, told once where several have the same."""
+    seen: dict[str, list[str]] = {}
+    for name, answers in REFERENCES.items():
+        old, new = before.render(answers), after.render(answers)
+        for path in sorted(old.keys() | new.keys()):
+            one, other = (files[path].content.decode() if path in files else "" for files in (old, new))
+            if one != other:
+                lines = difflib.unified_diff(
+                    one.splitlines(), other.splitlines(), f"a/{path}", f"b/{path}", lineterm="", n=2
+                )
+                seen.setdefault("\n".join(lines), []).append(name)
+    for text, names in seen.items():
+        yield f"# {', '.join(names)}\n{text}"
+
+
+def changed_files(before: Projects, after: Projects) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Each path whose content changes, and the answers with which it does."""
+    for path in sorted(before.sources.keys() | after.sources.keys()):
+        columns = [_contents(projects, path) for projects in (before, after)]
+        reads = sorted({name for column in columns for name in column.reads} & after.space.questions.keys())
+        table = after.space.product.select(reads).unique() if reads else pl.DataFrame({"": [0]})
+        for name, (known, contents) in zip(("old", "new"), columns, strict=True):
+            shared = [read for read in known if read in reads]
+            table = joined(table, Column(shared, contents.select(*(shared or [""]), pl.col(CONTENT).alias(name))))
+        changed = table.filter(pl.col("old").ne_missing(pl.col("new")))
+        if changed.height:
+            yield path, changed.select(reads or [""])
+
+
+def _contents(projects: Projects, path: str) -> Column:
+    if path not in projects.sources or path.endswith("/"):
+        return Column([], pl.DataFrame({"": [0], CONTENT: [None]}, schema={"": pl.Int32, CONTENT: pl.Binary}))
+    reads, table = projects.column(path)
+    contents = [None if number is None else projects.contents[number] for number in table[CONTENT].to_list()]
+    return Column(reads, table.with_columns(pl.Series(CONTENT, contents, dtype=pl.Binary)))
+
+
+def main(commit: str = "HEAD") -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        before = projects_of(unpack(commit, Path(scratch) / "before"))
+        after = projects_of(copy_working_tree(Path(scratch) / "after"))
+        for text in changes(before, after):
+            print(text)
+        files = dict(changed_files(before, after))
+        product = after.space.product
+        rows = [
+            product.with_row_index().join(changed, on=changed.columns, how="semi", nulls_equal=True)["index"]
+            if changed.columns != [""]
+            else product.with_row_index()["index"]
+            for changed in files.values()
+        ]
+        number = pl.concat(rows).n_unique() if rows else 0
+        print(f"{len(files)} files change, in {number:,} of {product.height:,} projects: {', '.join(files) or 'none'}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
