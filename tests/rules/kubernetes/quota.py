@@ -114,7 +114,7 @@ def _of_pod(pod: Pod, kind: str, name: str) -> Decimal:
     def amounts(part: str) -> list[Decimal]:
         return [quantity(one.get("resources", {}).get(kind, {}).get(name, 0)) for one in pod.spec.get(part, [])]
 
-    return max(sum(amounts("containers"), Decimal(0)), *amounts("initContainers"))
+    return max([sum(amounts("containers"), Decimal(0)), *amounts("initContainers")])
 
 
 def _storage(claim: dict[str, Any]) -> Decimal:

@@ -243,10 +243,10 @@ def references(pod: Pod) -> Iterator[Reference]:
             for key, kind in (("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret")):
                 ref = item.get("valueFrom", {}).get(key)
                 if ref and not ref.get("optional"):
-                    place = (container, f"env.[name={item['name']}]")
-                    yield Reference(kind, ref["name"], frozenset([ref["key"]]), place)
+                    variable = (container, f"env.[name={item['name']}]")
+                    yield Reference(kind, ref["name"], frozenset([ref["key"]]), variable)
     for volume in pod.spec.get("volumes", []):
-        place: tuple[Any, ...] = (f"volumes.[name={volume['name']}]",)
+        place = (f"volumes.[name={volume['name']}]",)
         for source in [volume, *volume.get("projected", {}).get("sources", [])]:
             for key, kind in (("configMap", "ConfigMap"), ("secret", "Secret")):
                 if key in source and not source[key].get("optional"):
