@@ -228,10 +228,10 @@ def _source(files: Files, resource: Resource) -> tuple[str, int]:
     kind, name = resource["kind"], resource["metadata"]["name"]
     for path, content in files.items():
         for number, document in enumerate(load_all(content) if path.endswith(".yaml") else []):
-            if isinstance(document, dict) and document.get("kind") == kind:
-                # An overlay names its own namespace.
-                if document["metadata"].get("name") == name or kind == "Namespace":
-                    return path, number
+            is_kind = isinstance(document, dict) and document.get("kind") == kind
+            # An overlay names its own namespace.
+            if is_kind and (document["metadata"].get("name") == name or kind == "Namespace"):
+                return path, number
     for path, content in files.items():
         for generator in load(content).get("configMapGenerator", []) if path.endswith(f"/{FILE}") else []:
             if re.fullmatch(f"{re.escape(generator['name'])}(-[a-z0-9]{{10}})?", name) and "behavior" not in generator:

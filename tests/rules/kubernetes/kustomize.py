@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tests.harness import Fact, Files, Problem, add, change, load, load_all, remove, rule
-from tests.harness.documents import replace
-from tests.rules.kubernetes.build import FILE, Resource, entry_points, join
-from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, name_of, tree_rule
+from tests.harness import Fact, Files, Problem, add, change, load, load_all, remove, replace, rule, write
+from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
 
-BASE, DEPLOYMENT = "kubernetes/base/kustomization.yaml", "kubernetes/base/deployment.yaml"
-STAGING = "kubernetes/overlays/staging/kustomization.yaml"
 SCALABLE = {"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"}
 DEPRECATED = {"bases", "commonLabels", "patchesJson6902", "patchesStrategicMerge", "vars"}
 
@@ -188,3 +185,103 @@ def every_image_override_has_a_container(
         for number, entry in enumerate(content.get("images", [])):
             if entry["name"] not in images:
                 yield Problem(path, f"no container runs {entry['name']}", f"images.{number}")
+
+
+BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
+LOCAL = "kubernetes/overlays/local/kustomization.yaml"
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+NAMESPACE = "kubernetes/namespace/kustomization.yaml"
+SERVICE_ACCOUNT = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: shop
+"""
+
+every_entry_point_builds.rejects(
+    "a resource that does not exist",
+    BASE,
+    change("resources.0", "deploymnt.yaml"),
+    also=[every_file_is_in_a_kustomization],
+)
+every_entry_point_builds.rejects("a resource twice", BASE, add("resources", "service.yaml"))
+every_entry_point_builds.rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
+every_entry_point_builds.rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
+every_entry_point_builds.rejects(
+    "an operation on a field that does not exist",
+    STAGING,
+    replace("/spec/rules/0/host", "/spec/rules/1/host"),
+)
+every_entry_point_builds.rejects(
+    "two resources of one name",
+    BASE,
+    add("resources", "twin.yaml"),
+    "kubernetes/base/twin.yaml",
+    write(SERVICE_ACCOUNT),
+)
+every_entry_point_builds.rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
+every_resource_is_made_once.rejects(
+    "a resource of two entry points",
+    NAMESPACE,
+    add("resources", "twin.yaml"),
+    "kubernetes/namespace/twin.yaml",
+    write(SERVICE_ACCOUNT),
+)
+every_file_is_in_a_kustomization.rejects(
+    "a file that no kustomization names", BASE, remove("resources.4"), project="ingress"
+)
+every_kustomization_is_of_the_current_version.rejects("a kustomization without a version", BASE, remove("apiVersion"))
+every_kustomization_is_of_the_current_version.rejects("a deprecated field", BASE, add("vars", []))
+every_patch_has_a_target.rejects(
+    "a patch without a target that matches nothing",
+    LOCAL,
+    replace(
+        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop",
+        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shops",
+    ),
+    also=[every_entry_point_builds],
+)
+every_patch_has_a_target.rejects(
+    "a patch in a file that matches nothing",
+    BASE,
+    remove("resources.4"),
+    BASE,
+    add("patches", [{"path": "poddisruptionbudget.yaml"}]),
+    also=[every_entry_point_builds],
+    project="ingress",
+)
+every_patch_has_a_target.accepts(
+    "a patch of a generated ConfigMap",
+    STAGING,
+    add("patches", {"target": {"kind": "ConfigMap", "name": "shop"}, "patch": "- {op: add, path: /data/A, value: b}"}),
+)
+every_patch_has_a_target.accepts(
+    "a patch that may rename",
+    STAGING,
+    add("patches", {"target": {"kind": "Ingress"}, "patch": "[]", "options": {"allowNameChange": True}}),
+    project="ingress",
+)
+every_replica_count_has_a_workload.rejects(
+    "replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]), also=[every_entry_point_builds]
+)
+every_image_override_has_a_container.rejects(
+    "an image that no container runs", STAGING, add("images", [{"name": "docker.io/acme/shops", "newTag": "x"}])
+)
+every_image_override_has_a_container.accepts(
+    "an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}])
+)
+every_entry_point_builds.accepts("a component", STAGING, add("components", []))
+
+
+def test_a_key_that_stands_twice_does_not_build() -> None:
+    """Kustomize refuses it; rules of syntax see it first."""
+    files = {f"base/{FILE}": b"resources: [twin.yaml]\n", "base/twin.yaml": f"{SERVICE_ACCOUNT}kind: A\n".encode()}
+    (outcome,) = build_all([files])
+    assert isinstance(outcome["base"], ValueError)
+
+
+def test_every_deploy_target_of_the_makefile_is_an_entry_point(references: Mapping[str, Files]) -> None:
+    """`make deploy` and `make namespace` build these folders."""
+    for files in references.values():
+        overlays = {f"kubernetes/overlays/{name}" for name in ("local", "staging", "production")}
+        assert overlays | {f"{folder}/namespace" for folder in overlays} <= {*entry_points(files)}

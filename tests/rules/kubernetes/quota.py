@@ -62,7 +62,8 @@ def every_quota_admits_a_rollout(env: Environment) -> Issues:
             if name not in needed:
                 yield Issue(quota, f"limits {name}, of which this rule does not know how much is needed", place)
             elif needed[name] > quantity(value):
-                message = f"{value} of {name} is less than the {needed[name].normalize():f} that a rollout at full scale needs"
+                most = f"{needed[name].normalize():f}"
+                message = f"{value} of {name} is less than the {most} that a rollout at full scale needs"
                 yield Issue(quota, message, place)
         for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
             if name not in hard:
@@ -109,7 +110,7 @@ def needs(env: Environment) -> dict[str, Decimal]:
 
 
 def _of_pod(pod: Pod, kind: str, name: str) -> Decimal:
-    """What the scheduler and quotas count for a pod: its containers together, or the largest that starts before them."""
+    """What quotas count for a pod: its containers together, or the largest of those that run before them."""
 
     def amounts(part: str) -> list[Decimal]:
         return [quantity(one.get("resources", {}).get(kind, {}).get(name, 0)) for one in pod.spec.get(part, [])]
@@ -150,3 +151,38 @@ def _sizes(env: Environment, item: dict[str, Any]) -> list[tuple[str, dict[str, 
         claims += env.of("PersistentVolumeClaim")
         return [(f"claim {one['metadata']['name']}", one["spec"]["resources"]["requests"]) for one in claims]
     return []
+
+
+DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
+QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
+
+every_container_has_requests_and_limits.rejects(
+    "a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi")
+)
+every_container_has_requests_and_limits.rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
+every_container_has_requests_and_limits.rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
+for title, name, value in (
+    ("a quota too small for a rollout", "pods", "7"),
+    ("a quota without room for the claim", "persistentvolumeclaims", "1"),
+    ("a quota without room for what the claims hold", "'requests.storage'", "10Gi"),
+    ("a quota without room for a Service", "services", "1"),
+    ("a quota without room for the Secrets", "secrets", "0"),
+    ("a quota without room for the CronJobs", "'count/cronjobs.batch'", "1"),
+    ("a quota without room for the finished jobs", "'count/jobs.batch'", "3"),
+    ("a quota of CPUs too small for a rollout", "'requests.cpu'", "900m"),
+    ("a quota of requested memory too small for a rollout", "'requests.memory'", "2Gi"),
+    ("a quota of memory too small for a rollout", "'limits.memory'", "2Gi"),
+):
+    every_quota_admits_a_rollout.rejects(title, QUOTA, change(f"spec.hard.{name}", value))
+for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
+    every_quota_admits_a_rollout.rejects(f"no quota of {name}", QUOTA, remove(f"spec.hard.'{name}'"))
+every_quota_admits_a_rollout.rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
+every_size_is_within_the_limit_range.rejects(
+    "a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi")
+)
+every_size_is_within_the_limit_range.rejects(
+    "a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi")
+)
+every_size_is_within_the_limit_range.rejects(
+    "a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"})
+)

@@ -36,20 +36,32 @@ rejects("a memory unit that does not exist", DEPLOYMENT, change(f"{CONTAINER}.re
 rejects("a protocol in lower case", POLICY, change("spec.egress.0.ports.0.protocol", "udp"))
 rejects("a port beyond the last", DEPLOYMENT, change(f"{CONTAINER}.ports.[name=http].containerPort", 80800))
 rejects("a name with an underscore", BUDGET, change("metadata.name", "my_shop"))
-rejects("a label that is no label", DEPLOYMENT, change("spec.template.metadata.labels.'app.kubernetes.io/component'", "the api"))
+rejects(
+    "a label that is no label",
+    DEPLOYMENT,
+    change("spec.template.metadata.labels.'app.kubernetes.io/component'", "the api"),
+)
 rejects(
     "a port name of sixteen letters",
     "kubernetes/database/service.yaml",
     change("spec.ports.0.targetPort", "the-databaseport"),
 )
-rejects("a path type that does not exist", "kubernetes/base/ingress.yaml", change("spec.rules.0.http.paths.0.pathType", "Prefixed"))
+rejects(
+    "a path type that does not exist",
+    "kubernetes/base/ingress.yaml",
+    change("spec.rules.0.http.paths.0.pathType", "Prefixed"),
+)
 rejects("an unknown field in an HTTPRoute", "kubernetes/base/httproute.yaml", add("spec.parents", []))
 rejects("null", DEPLOYMENT, change(f"{SPEC}.volumes.[name=tmp].emptyDir.sizeLimit", None))
 rejects("null where the published schema has it too", DEPLOYMENT, change(f"{SPEC}.terminationGracePeriodSeconds", None))
 rejects("null in a list", DEPLOYMENT, change(f"{SPEC}.volumes.[name=tmp].emptyDir", None))
 rejects("a service type that does not exist", SERVICE, change("spec.type", "Cluster"))
 rejects("an image with a capital", DEPLOYMENT, change(f"{CONTAINER}.image", "Docker.io/acme/shop:1"))
-rejects("a Service whose name starts with a digit", "kubernetes/monitoring/service.yaml", change("metadata.name", "9-metrics"))
+rejects(
+    "a Service whose name starts with a digit",
+    "kubernetes/monitoring/service.yaml",
+    change("metadata.name", "9-metrics"),
+)
 rejects("an unknown field in an ExternalSecret", EXTERNAL_SECRET, add("spec.data.0.remote", {}))
 rejects("a refresh that is no duration", EXTERNAL_SECRET, change("spec.refreshInterval", "hourly"))
 rejects("an unknown field in a ServiceMonitor", "kubernetes/monitoring/servicemonitor.yaml", add("spec.endpoint", []))

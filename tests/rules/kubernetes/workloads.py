@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import promql_parser
 
-from tests.harness import Problem, add, change, remove, write
+from tests.harness import Problem, add, change, remove, replace, write
+from tests.rules.kubernetes import kustomize
 from tests.rules.kubernetes.build import Resource
 from tests.rules.kubernetes.environment import (
     Environment,
@@ -373,3 +374,245 @@ def _values_of(key: str, value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _values_of(key, item)
+
+
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+SERVICE = "kubernetes/base/service.yaml"
+INGRESS = "kubernetes/base/ingress.yaml"
+ROUTE = "kubernetes/base/httproute.yaml"
+AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
+BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
+KUSTOMIZATION = "kubernetes/base/kustomization.yaml"
+STAGING = "kubernetes/overlays/staging/kustomization.yaml"
+DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
+BACKUP = "kubernetes/database/backup-cronjob.yaml"
+POD = "spec.template.spec"
+CONTAINER = f"{POD}.containers.[name=shop]"
+NAME = "'app.kubernetes.io/name'"
+
+every_selector_selects_its_own_pods.rejects(
+    "a selector with a label that changes",
+    DEPLOYMENT,
+    add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"),
+)
+every_selector_selects_its_own_pods.rejects(
+    "a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops")
+)
+every_service_selects_one_workload.rejects(
+    "a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops")
+)
+every_service_selects_one_workload.rejects(
+    "a Service that selects two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"})
+)
+every_service_selects_one_workload.rejects(
+    "a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web")
+)
+every_service_selects_one_workload.rejects(
+    "a Service with two ports of one name",
+    SERVICE,
+    add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}),
+)
+every_service_selects_one_workload.rejects(
+    "metrics that no pod serves", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric")
+)
+every_stateful_set_has_a_headless_service.rejects(
+    "a StatefulSet whose Service does not exist", DATABASE, change("spec.serviceName", "shop-db")
+)
+every_stateful_set_has_a_headless_service.rejects(
+    "a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP")
+)
+every_route_has_a_backend.rejects(
+    "an Ingress to a Service that does not exist",
+    INGRESS,
+    change("spec.rules.0.http.paths.0.backend.service.name", "shops"),
+)
+every_route_has_a_backend.rejects(
+    "an Ingress to a port that does not exist",
+    INGRESS,
+    change("spec.rules.0.http.paths.0.backend.service.port.name", "web"),
+)
+every_route_has_a_backend.rejects(
+    "an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com")
+)
+every_route_has_a_backend.rejects(
+    "an Ingress with TLS for a host that it does not serve",
+    INGRESS,
+    add("spec.tls.0.hosts", "www.example.com"),
+    also=[every_host_leads_to_one_environment],
+)
+every_route_has_a_backend.rejects(
+    "an Ingress that serves a host without TLS",
+    INGRESS,
+    add(
+        "spec.rules",
+        {
+            "host": "www.example.com",
+            "http": {
+                "paths": [
+                    {
+                        "path": "/",
+                        "pathType": "Prefix",
+                        "backend": {"service": {"name": "shop", "port": {"name": "http"}}},
+                    }
+                ]
+            },
+        },
+    ),
+    also=[every_host_leads_to_one_environment],
+)
+every_route_has_a_backend.rejects(
+    "an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81)
+)
+every_host_leads_to_one_environment.rejects(
+    "one host in every environment", ROUTE, add("spec.hostnames", "www.example.com")
+)
+every_host_leads_to_one_environment.rejects(
+    "a patch that matches nothing",
+    STAGING,
+    change("patches.0.target.name", "shops"),
+    also=[kustomize.every_patch_has_a_target],
+    project="ingress",
+)
+every_autoscaler_can_scale.rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
+every_autoscaler_can_scale.rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
+every_autoscaler_can_scale.rejects(
+    "replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress"
+)
+every_autoscaler_can_scale.rejects(
+    "an autoscaler by a resource that nobody requests",
+    AUTOSCALER,
+    change("spec.metrics.0.resource.name", "ephemeral-storage"),
+)
+every_autoscaler_can_scale.rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
+every_disruption_budget_lets_nodes_drain.rejects(
+    "a budget that never lets a pod go", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2)
+)
+every_disruption_budget_lets_nodes_drain.rejects(
+    "a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%")
+)
+every_disruption_budget_lets_nodes_drain.rejects(
+    "a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops")
+)
+every_disruption_budget_lets_nodes_drain.rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
+every_reference_exists.rejects(
+    "a ServiceAccount that does not exist",
+    DEPLOYMENT,
+    change(f"{POD}.serviceAccountName", "shops"),
+    also=[every_resource_is_used],
+)
+every_reference_exists.rejects(
+    "a ConfigMap that does not exist",
+    DEPLOYMENT,
+    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
+)
+every_reference_exists.rejects(
+    "a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db")
+)
+every_reference_exists.rejects(
+    "a Secret for pulling that nobody makes",
+    "kubernetes/base/serviceaccount.yaml",
+    change("imagePullSecrets.0.name", "shop-docker"),
+)
+every_reference_exists.rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
+every_reference_exists.rejects(
+    "a key that the Secret does not have",
+    DEPLOYMENT,
+    add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
+)
+every_reference_exists.rejects(
+    "a volume for backups that does not exist",
+    BACKUP,
+    change(
+        "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
+    ),
+)
+every_reference_exists.rejects(
+    "a Secret of a pod for pulling that nobody makes",
+    DEPLOYMENT,
+    add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]),
+)
+every_reference_exists.rejects(
+    "settings from a Secret that nobody makes",
+    DEPLOYMENT,
+    add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}}),
+)
+every_reference_exists.rejects(
+    "a key that the ConfigMap does not have",
+    DEPLOYMENT,
+    add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
+)
+every_reference_exists.rejects(
+    "a key for a variable that the Secret does not have",
+    DEPLOYMENT,
+    add(
+        f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "shop-database", "key": "nothing"}}}]
+    ),
+)
+every_resource_is_used.rejects(
+    "a ConfigMap that nothing uses",
+    KUSTOMIZATION,
+    add("resources", "extra.yaml"),
+    "kubernetes/base/extra.yaml",
+    write("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  a: b\n"),
+)
+every_mount_has_a_volume.rejects(
+    "a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp")
+)
+every_mount_has_a_volume.rejects(
+    "a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}})
+)
+every_mount_has_a_volume.rejects(
+    "two volumes at one path",
+    DATABASE,
+    change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", "/run/secrets/database"),
+)
+every_mount_has_a_volume.rejects(
+    "two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}})
+)
+every_server_is_probed.rejects(
+    "a probe of a port that does not exist", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web")
+)
+every_server_is_probed.rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
+every_server_is_probed.rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
+every_server_is_probed.rejects(
+    "a probe of a TCP port that does not exist",
+    DEPLOYMENT,
+    change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}),
+)
+every_server_is_probed.rejects(
+    "a probe over gRPC of a port that does not exist",
+    DEPLOYMENT,
+    change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}),
+)
+every_server_is_probed.rejects(
+    "liveness that asks the database too", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez")
+)
+every_server_is_probed.rejects(
+    "no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20)
+)
+every_pod_is_spread_over_its_own.rejects(
+    "pods spread over pods of others",
+    DEPLOYMENT,
+    change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
+)
+every_pod_is_spread_over_its_own.rejects(
+    "pods kept apart from pods of others",
+    DEPLOYMENT,
+    change(
+        f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
+        f".labelSelector.matchLabels.{NAME}",
+        "shops",
+    ),
+)
+every_image_has_a_version.rejects("latest", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop:latest"))
+every_image_has_a_version.rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
+every_expression_is_promql.rejects(
+    "an alert that Prometheus does not read",
+    "kubernetes/overlays/production/prometheusrule.yaml",
+    change("spec.groups.0.rules.0.expr", "absent(up({"),
+)
+every_expression_is_promql.rejects(
+    "a panel of a function that does not exist",
+    "kubernetes/monitoring/dashboard.json",
+    replace("histogram_quantile(0.5,", "histogram_quantil(0.5,"),
+)
