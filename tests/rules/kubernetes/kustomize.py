@@ -271,6 +271,7 @@ every_image_override_has_a_container.accepts(
     "an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}])
 )
 every_entry_point_builds.accepts("a component", STAGING, add("components", []))
+every_entry_point_builds.accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
 
 
 def test_a_key_that_stands_twice_does_not_build() -> None:

@@ -473,6 +473,12 @@ every_host_leads_to_one_environment.rejects(
     also=[kustomize.every_patch_has_a_target],
     project="ingress",
 )
+every_host_leads_to_one_environment.rejects(
+    "a patch of the name instead of the host",
+    STAGING,
+    replace("path: /spec/rules/0/host", "path: /metadata/name"),
+    project="small",
+)
 every_autoscaler_can_scale.rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
 every_autoscaler_can_scale.rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
 every_autoscaler_can_scale.rejects(
