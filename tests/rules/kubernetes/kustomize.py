@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tests.harness import Fact, Files, Problem, add, change, load, load_all, remove, replace, rule, write
 from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
 
+PATTERN = "kubernetes/*kustomization.yaml"
 SCALABLE = {"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"}
 DEPRECATED = {"bases", "commonLabels", "patchesJson6902", "patchesStrategicMerge", "vars"}
 
@@ -43,6 +44,11 @@ def resource_refs(content: bytes) -> tuple[ResourceRef, ...]:
     return tuple(map(_ref, resources))
 
 
+def resource_names(content: bytes) -> tuple[ResourceRef, ...]:
+    """The resources in a file, without their images."""
+    return tuple(ref._replace(images=()) for ref in resource_refs(content))
+
+
 def _ref(resource: Resource) -> ResourceRef:
     group, _, version = str(resource.get("apiVersion", "")).rpartition("/")
     images = tuple(image.rsplit(":", 1)[0] for image in _images(resource))
@@ -61,30 +67,66 @@ def _images(value: Any) -> Iterator[str]:
             yield from _images(item)
 
 
-class Kustomizations:
-    """The kustomizations of a project, and the resources in its files."""
+class Kustomization(NamedTuple):
+    """What a kustomization takes, makes, and changes of it."""
 
-    def __init__(self, contents: Mapping[str, Any], resources: Mapping[str, tuple[ResourceRef, ...]]) -> None:
-        self.by_path = contents
-        self.by_folder = {path.removesuffix(f"/{FILE}"): content for path, content in contents.items()}
-        self.resources = resources
+    takes: tuple[str, ...]
+    makes: tuple[ResourceRef, ...]
+    changes: tuple[Any, ...]
 
-    def below(self, folder: str, above: tuple[str, ...] = ()) -> Iterator[ResourceRef]:
-        """What the kustomization of a folder takes and makes, which is what it can change."""
-        content = self.by_folder[folder]
-        for item in [*content.get("resources", []), *content.get("components", [])]:
-            path = join(folder, item)
-            if path in self.by_folder and path not in (*above, folder):
-                yield from self.below(path, (*above, folder))
-            yield from self.resources.get(path, ())
-        for kind in ("ConfigMap", "Secret"):
-            for generator in content.get(f"{kind[0].lower()}{kind[1:]}Generator", []):
-                yield ResourceRef("", "v1", kind, generator["name"])
 
-    def resources_below(self) -> Iterator[tuple[str, dict[str, Any], list[ResourceRef]]]:
-        """The path and content of each kustomization, with what it can change."""
-        for path, content in self.by_path.items():
-            yield path, content, list(self.below(path.removesuffix(f"/{FILE}")))
+def _kustomization(content: bytes, changes: Iterable[Any]) -> Kustomization:
+    written = load(content)
+    made = [
+        ResourceRef("", "v1", kind, generator["name"])
+        for kind in ("ConfigMap", "Secret")
+        for generator in written.get(f"{kind[0].lower()}{kind[1:]}Generator", [])
+    ]
+    takes = (*written.get("resources", []), *written.get("components", []))
+    return Kustomization(takes, tuple(made), tuple(changes))
+
+
+def with_patches(content: bytes) -> Kustomization:
+    """A kustomization with the targets of its patches, or the files that they are in."""
+    patches: list[Any] = []
+    for patch in load(content).get("patches", []):
+        if "target" in patch:
+            patches.append([patch["target"]])
+        else:
+            patches.append(patch.get("path") or [ref.target for ref in resource_names(patch["patch"].encode())])
+    return _kustomization(content, patches)
+
+
+def with_replicas(content: bytes) -> Kustomization:
+    """A kustomization with the workloads whose replicas it sets."""
+    return _kustomization(content, [entry["name"] for entry in load(content).get("replicas", [])])
+
+
+def with_images(content: bytes) -> Kustomization:
+    """A kustomization with the images that it replaces."""
+    return _kustomization(content, [entry["name"] for entry in load(content).get("images", [])])
+
+
+Kustomizations = Mapping[str, Kustomization]
+Refs = Mapping[str, tuple[ResourceRef, ...]]
+
+
+def changes_of(kustomizations: Kustomizations, refs: Refs) -> Iterator[tuple[str, int, Any, list[ResourceRef]]]:
+    """Each change of each kustomization: the path, the number of the change, and the resources that it can be about."""
+    for path, kustomization in kustomizations.items():
+        below = list(_below(path, kustomizations, refs)) if kustomization.changes else []
+        for number, one in enumerate(kustomization.changes):
+            yield path, number, one, below
+
+
+def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[str, ...] = ()) -> Iterator[ResourceRef]:
+    """What a kustomization takes, through others too, and makes."""
+    yield from kustomizations[path].makes
+    for item in kustomizations[path].takes:
+        taken = join(path.removesuffix(f"/{FILE}"), item)
+        yield from refs.get(taken, ())
+        if f"{taken}/{FILE}" in kustomizations and f"{taken}/{FILE}" not in (*above, path):
+            yield from _below(f"{taken}/{FILE}", kustomizations, refs, (*above, path))
 
 
 @tree_rule
@@ -108,7 +150,7 @@ def _identity(resource: Resource) -> tuple[str, str, str]:
     return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
 
 
-@rule(kustomizations=Fact("kubernetes/*kustomization.yaml", load), paths=Fact("kubernetes/*"))
+@rule(kustomizations=Fact(PATTERN, load), paths=Fact("kubernetes/*"))
 def every_file_is_in_a_kustomization(kustomizations: Mapping[str, Any], paths: list[str]) -> Iterator[Problem]:
     """A kustomization names every file in its folder: Kustomize passes over the others without a word."""
     folders = {path.removesuffix(f"/{FILE}"): content for path, content in kustomizations.items()}
@@ -129,7 +171,7 @@ def _named(content: Mapping[str, Any]) -> Iterator[str]:
         yield from (item.rpartition("=")[2] for key in ("envs", "files") for item in generator.get(key, []))
 
 
-@rule(kustomizations=Fact("kubernetes/*kustomization.yaml", load))
+@rule(kustomizations=Fact(PATTERN, load))
 def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, Any]) -> Iterator[Problem]:
     """Kustomizations have a version, no deprecated field, and leave selectors as they are."""
     for path, content in kustomizations.items():
@@ -141,50 +183,30 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
             yield Problem(path, "includeSelectors rewrites the selectors of network policies too", "includeSelectors")
 
 
-KUSTOMIZATIONS = Fact("kubernetes/*kustomization.yaml", load)
-RESOURCES = Fact("kubernetes/*.yaml", resource_refs)
-
-
-@rule(kustomizations=KUSTOMIZATIONS, resources=RESOURCES)
-def every_patch_has_a_target(
-    kustomizations: Mapping[str, Any], resources: Mapping[str, tuple[ResourceRef, ...]]
-) -> Iterator[Problem]:
+@rule(kustomizations=Fact(PATTERN, with_patches), refs=Fact("kubernetes/*.yaml", resource_names))
+def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """Each patch changes a resource: Kustomize passes over one whose target matches nothing without a word."""
-    for path, content, below in Kustomizations(kustomizations, resources).resources_below():
-        for number, patch in enumerate(content.get("patches", [])):
-            if "target" in patch:
-                targets = [patch["target"]]
-            else:
-                file = join(path.removesuffix(f"/{FILE}"), patch.get("path", ""))
-                refs = resources.get(file, ()) if "path" in patch else resource_refs(patch["patch"].encode())
-                targets = [ref.target for ref in refs]
-            for target in targets:
-                if not any(ref.matches(target) for ref in below):
-                    yield Problem(path, f"no resource matches the patch's target {target}", f"patches.{number}")
+    for path, number, patch, below in changes_of(kustomizations, refs):
+        file = join(path.removesuffix(f"/{FILE}"), patch) if isinstance(patch, str) else ""
+        for target in [ref.target for ref in refs.get(file, ())] if file else patch:
+            if not any(ref.matches(target) for ref in below):
+                yield Problem(path, f"no resource matches the patch's target {target}", f"patches.{number}")
 
 
-@rule(kustomizations=KUSTOMIZATIONS, resources=RESOURCES)
-def every_replica_count_has_a_workload(
-    kustomizations: Mapping[str, Any], resources: Mapping[str, tuple[ResourceRef, ...]]
-) -> Iterator[Problem]:
+@rule(kustomizations=Fact(PATTERN, with_replicas), refs=Fact("kubernetes/*.yaml", resource_names))
+def every_replica_count_has_a_workload(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """What a kustomization gives a number of replicas is a workload that has replicas."""
-    for path, content, below in Kustomizations(kustomizations, resources).resources_below():
-        scalable = {ref.name for ref in below if ref.kind in SCALABLE}
-        for number, entry in enumerate(content.get("replicas", [])):
-            if entry["name"] not in scalable:
-                yield Problem(path, f"no workload with replicas is called {entry['name']}", f"replicas.{number}")
+    for path, number, name, below in changes_of(kustomizations, refs):
+        if not any(ref.kind in SCALABLE and ref.name == name for ref in below):
+            yield Problem(path, f"no workload with replicas is called {name}", f"replicas.{number}")
 
 
-@rule(kustomizations=KUSTOMIZATIONS, resources=RESOURCES)
-def every_image_override_has_a_container(
-    kustomizations: Mapping[str, Any], resources: Mapping[str, tuple[ResourceRef, ...]]
-) -> Iterator[Problem]:
+@rule(kustomizations=Fact(PATTERN, with_images), refs=Fact("kubernetes/*.yaml", resource_refs))
+def every_image_override_has_a_container(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """An image for which a kustomization gives a name, tag or digest is one that a container runs."""
-    for path, content, below in Kustomizations(kustomizations, resources).resources_below():
-        images = {image for ref in below for image in ref.images}
-        for number, entry in enumerate(content.get("images", [])):
-            if entry["name"] not in images:
-                yield Problem(path, f"no container runs {entry['name']}", f"images.{number}")
+    for path, number, image, below in changes_of(kustomizations, refs):
+        if not any(image in ref.images for ref in below):
+            yield Problem(path, f"no container runs {image}", f"images.{number}")
 
 
 BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
