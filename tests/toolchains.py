@@ -46,7 +46,7 @@ def path() -> str:
 def run_go(module: Path, *arguments: str) -> str:
     """Run the go command in the folder of a module, and return what it prints."""
     # Without C, programs are static: they run on every Debian, and in images that hold nothing else.
-    environment = os.environ | {"CGO_ENABLED": "0", "PATH": path()}
+    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "PATH": path()}
     for _ in range(ATTEMPTS):
         done = subprocess.run(
             ["go", *arguments], cwd=module, env=environment, capture_output=True, text=True, check=False
@@ -72,6 +72,6 @@ def go_program(module: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
             part = program.with_suffix(".part")
-            run_go(module, "build", "-trimpath", "-ldflags=-s -w", f"-o={part}", ".")
+            run_go(module, "build", "-trimpath", "-ldflags=-s -w", "-gcflags=all=-dwarf=0", f"-o={part}", ".")
             part.rename(program)
     return program
