@@ -18,8 +18,20 @@ new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../mya
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
 
 .PHONY: test
-test: lint ## Render every combination of answers and validate it with the field's own tools
-	@$(VENV)/bin/pytest tests/test_*.py $(IN_TWO) $(PYTEST_FLAGS)
+test: $(if $(ONLY),$(INSTALLED),lint) ## Render every combination and validate it; ONLY=template/… or a rule for less
+ifdef ONLY
+	@$(VENV)/bin/pytest tests/rules --only='$(ONLY)' $(PYTEST_FLAGS)
+else
+	@$(VENV)/bin/pytest tests --ignore=tests/e2e $(IN_TWO) $(PYTEST_FLAGS)
+endif
+
+.PHONY: test-exhaustive
+test-exhaustive: $(INSTALLED) ## Give the tools every distinct set of files too, not a sample: before a release
+	@$(VENV)/bin/pytest tests/rules --exhaustive $(IN_TWO) $(PYTEST_FLAGS)
+
+.PHONY: diff
+diff: $(INSTALLED) ## Show what the working tree changes in rendered projects: make diff, or COMMIT=v0.2.0
+	@$(VENV)/bin/python -m tests.tools.diff $(COMMIT)
 
 .PHONY: test-fuzz
 test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back from every file
@@ -54,7 +66,7 @@ bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write 
 	@$(VENV)/bin/python -m tests.tools.bench $(PARTS)
 
 .PHONY: mutants
-mutants: $(INSTALLED) ## Delete each report of the validators in turn, and see that a test of faults fails: ten minutes
+mutants: $(INSTALLED) ## Delete each report of the rules in turn, and see that a fault's test fails: ten minutes
 	@$(VENV)/bin/python -m tests.tools.mutation
 
 .PHONY: lint

@@ -95,6 +95,13 @@ AWKWARD: dict[str, list[Value]] = {
 }
 
 
+class _Document(dict[str, Any]):
+    """A computed value of type json, which can be looked up by."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(sorted(self.items())))
+
+
 @dataclass(frozen=True)
 class Question:
     name: str
@@ -303,7 +310,9 @@ class Space:
     def _find_values(self, question: Question, context: Answers, awkward: bool) -> tuple[bool, list[Value]]:
         copier = self._ask(question, context)
         if not copier.get_when():
-            return False, [copier.get_default()]
+            default: Any = copier.get_default()
+            computed: Any = _Document(default) if isinstance(default, dict) else default
+            return False, [computed]
         values: list[Value]
         if question.kind == "choice":
             values = [copier.cast_answer(choice.value) for choice in copier._formatted_choices if not choice.disabled]

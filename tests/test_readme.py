@@ -1,8 +1,11 @@
-"""The README says what copier.yml says."""
+"""What `make docs` writes says what copier.yml says."""
 
-from tests.tools.docs import README, rewrite
+import pytest
+
+from tests.template import ROOT
+from tests.tools.docs import generated
 
 
-def test_the_table_of_questions_is_current() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert rewrite(text) == text, "run `make docs`"
+@pytest.mark.parametrize(("path", "text"), generated().items(), ids=list(generated()))
+def test_what_is_made_from_copier_yml_is_current(path: str, text: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == text, "run `make docs`"

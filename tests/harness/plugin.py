@@ -23,7 +23,7 @@ notes: set[str] = set()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of rules."""
     parser.addoption("--exhaustive", action="store_true", help="give tools every distinct set of files, not a sample")
-    parser.addoption("--only", metavar="PATH", help="run the rules that read what a file of the template renders")
+    parser.addoption("--only", metavar="WHAT", help="a rule, a file of rules, or a file of the template: its rules")
 
 
 def pytest_configure() -> None:
@@ -74,6 +74,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if only := config.getoption("only"):
         names = _rendered(only)
         keep = [item for item in items if _reads(item, names, only)]
+        if not keep:
+            raise pytest.UsageError(f"{only} is no rule, no file of rules and no file of the template that rules read")
         config.hook.pytest_deselected(items=[item for item in items if item not in keep])
         items[:] = keep
 
@@ -86,12 +88,12 @@ def _rendered(path: str) -> tuple[str, ...]:
 
 
 def _reads(item: pytest.Item, names: tuple[str, ...], only: str) -> bool:
-    rule = getattr(item.getparent(pytest.Module), "obj", None)
-    found = getattr(rule, item.name.split(" ")[0], None)
-    if not isinstance(found, Rule):
-        return False
-    return only in (found.name, found.module) or any(
-        matches(name, found.patterns) or any(matches(pattern, names) for pattern in found.patterns) for name in names
+    variable = item.name.split(" ")[0]
+    rule = getattr(getattr(item.getparent(pytest.Module), "obj", None), variable, None)
+    if only in (item.path.name, str(item.path.relative_to(ROOT)), variable, getattr(rule, "name", "")):
+        return True
+    return isinstance(rule, Rule) and any(
+        matches(name, rule.patterns) or any(matches(pattern, names) for pattern in rule.patterns) for name in names
     )
 
 

@@ -6,19 +6,18 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import jinja2
 import pytest
-import yaml
 
-from tests.harness import Answers, Projects, Space, Template
+from tests.harness import Projects, Space, Template
 from tests.harness.coverage import Branch, Coverage, Seen
+from tests.harness.dialog import Dialog
 from tests.harness.space import Question
 from tests.options import EDGE_CASES, REPRESENTATIVES, TEXTS
-
-INVALID: dict[str, dict[str, list[Any]]] = yaml.safe_load(Path("tests/questions/invalid.yml").read_text())
+from tests.test_questions import NUMBERS, ROWS
+from tests.test_quoting import AWKWARD_WORDS
 
 
 @dataclass
@@ -104,21 +103,16 @@ def _render_messages(walk: Walk) -> None:
 
 
 def _give_invalid_answers(walk: Walk) -> None:
-    """What questions refuse, and those that are not asked."""
-    asking: dict[str, Answers] = {}
-    for answers, context in walk.space.pairs(edge_cases=False):
-        asking.update({name: context for name in answers if name not in asking})
-    for name, rules in INVALID.items():
-        for wrong in (value for values in rules.values() for value in values):
-            walk.space.refuses(name, wrong, {**asking[name], name: wrong})
-    worker = walk.template.worker
-    for name in walk.space.asked:
-        if "when" in walk.space.questions[name].details:
-            with pytest.raises(ValueError, match=f"{name} is asked only"):
-                worker({"project_name": "Shop", name: asking[name][name]})._ask()
-    for given, message in (({"databse": "x"}, "there is no question databse"), ({"port": "1.5"}, "whole number")):
-        with pytest.raises(ValueError, match=message):
-            worker({"project_name": "Shop", **given})._ask()
+    """What questions refuse, an answer to one that is not asked, and words that YAML would not read as text."""
+    dialog = Dialog(walk.template)
+    for name, answer, _ in ROWS:
+        assert dialog.refusal({**dialog.fewest(name), name: answer}), (name, answer)
+    for answers in ({"databse": ""}, {"monitoring": True, "log_agent": True}, dict.fromkeys(NUMBERS, "two")):
+        assert dialog.refusal(answers), answers
+    at_the_prompt = walk.space.complete({"customize": True})[1]
+    assert walk.space.refuses("metrics_port", at_the_prompt["port"], at_the_prompt)
+    for word in AWKWARD_WORDS:
+        cast(Any, walk.template.env.get_template("extensions/escapes.jinja").module).yaml_word(word, 2)
 
 
 def test_every_branch_is_taken(walk: Walk, projects: Projects) -> None:
@@ -215,7 +209,7 @@ PLACES = {
         "kubernetes/database/statefulset.yaml",
         "            - name: POSTGRES_USER",
         "template/kubernetes/{{ has_database }}/database/statefulset.yaml.jinja",
-        "            - name: {{ name }}",
+        "            - name: {{ yaml_word(name) }}",
     ),
     "what is included": (".gitignore", "/secrets/", "extensions/gitignore.jinja", "/secrets/"),
     "no template": ("app/logs.py", "import logging", "template/{{ python }}/app/logs.py", "import logging"),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 
-from tests.harness import Projects, Space, Template
+from tests.harness import ANSWERS_FILE, File, Projects, Space, Template
 from tests.harness.projects import CONTENT, Column, joined
 from tests.harness.template import ROOT, copy_working_tree
 from tests.options import EDGE_CASES, REPRESENTATIVES, TEXTS
@@ -41,7 +42,7 @@ def changes(before: Projects, after: Projects) -> Iterator[str]:
     for name, answers in REFERENCES.items():
         old, new = before.render(answers), after.render(answers)
         for path in sorted(old.keys() | new.keys()):
-            one, other = (files[path].content.decode() if path in files else "" for files in (old, new))
+            one, other = (_text(files, path) for files in (old, new))
             if one != other:
                 lines = difflib.unified_diff(
                     one.splitlines(), other.splitlines(), f"a/{path}", f"b/{path}", lineterm="", n=2
@@ -49,6 +50,12 @@ def changes(before: Projects, after: Projects) -> Iterator[str]:
                 seen.setdefault("\n".join(lines), []).append(name)
     for text, names in seen.items():
         yield f"# {', '.join(names)}\n{text}"
+
+
+def _text(files: Mapping[str, File], path: str) -> str:
+    """A file without the line that says from which folder it was rendered."""
+    text = files[path].content.decode() if path in files else ""
+    return re.sub(r"(?m)^_src_path: .*\n", "", text) if path == ANSWERS_FILE else text
 
 
 def changed_files(before: Projects, after: Projects) -> Iterator[tuple[str, pl.DataFrame]]:

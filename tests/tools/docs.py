@@ -1,106 +1,120 @@
-"""Writes the table of questions in README.md from copier.yml: `python -m tests.tools.docs`."""
+"""Writes what follows from copier.yml, `make docs`: the README's table of questions, and a table for validators."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
-
 from tests.template import ROOT
+from tests.tools.release import KNOWN_QUESTIONS, Questions, questions, released, released_questions
 
-README = ROOT / "README.md"
+README = "README.md"
 SECTION = re.compile(r"(<!-- questions: .* -->\n).*(<!-- end of questions -->\n)", re.DOTALL)
 
-# Defaults and conditions that are computed, in words.
-DEFAULTS = {
-    "project_name": "the folder's name",
-    "service_name": "from `project_name`",
-    "namespace": "`service_name`",
-    "secret_store": "`service_name`",
-    "ingress_namespace": "`traefik`, or the Gateway's",
-    "max_replicas": "three times `replicas`",
-    "storage_class": "the cluster's",
-}
-# What the expressions of `when` mean, in words; a condition is several of them joined by "and".
-CONDITIONS = {
-    "customize": "with `customize`",
-    "exposure == 'nodeport'": "a NodePort",
-    "exposure == 'ingress'": "an Ingress",
-    "exposure == 'gateway'": "the Gateway API",
-    "exposure in ['ingress', 'gateway']": "an Ingress or the Gateway API",
-    "tls": "`tls`",
-    "autoscaling": "`autoscaling`",
-    "cluster == 'kops'": "kOps",
-    "cluster == 'existing'": "an existing cluster",
-    "database != 'none'": "a database",
-    "database_hosting == 'in-cluster'": "which runs in the cluster",
-    "database_hosting == 'external'": "which is external",
-    "secrets == 'external-secrets'": "the External Secrets Operator",
-    "log_agent": "`log_agent`",
-}
 
-
-def questions() -> dict[str, dict[str, Any]]:
-    """Return what people are asked, in the order of copier.yml: no settings, no computed values."""
-    loaded = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
-    return {name: item for name, item in loaded.items() if not name.startswith("_") and item.get("when") is not False}
-
-
-def condition(when: str) -> str:
-    """Return in words when a question is asked.
-
-    Args:
-        when: the expression of copier.yml.
+def condition(item: dict[str, Any]) -> list[str]:
+    """When a question is asked: the answers that are needed together, such as exposure=nodeport; none if it always is.
 
     Raises:
-        KeyError: an expression has no words in this module yet.
+        NotImplementedError: the expression is of a kind that has no words in this module yet.
 
     """
-    words = [CONDITIONS[part] for part in when.removeprefix("{{ ").removesuffix(" }}").split(" and ")]
-    first = words[0] if words[0].startswith("with ") else f"with {words[0]}"
-    return " and ".join([first, *words[1:]]).replace(" and which", ", which")
+    if "when" not in item:
+        return []
+    expression = ast.parse(item["when"].removeprefix("{{").removesuffix("}}").strip(), mode="eval").body
+    parts = expression.values if isinstance(expression, ast.BoolOp) else [expression]
+    return [" or ".join(_answers(part)) for part in parts]
 
 
-def table() -> str:
-    """Return the questions as a Markdown table.
+def _answers(node: ast.expr) -> Iterator[str]:
+    """The answers of which an expression wants one."""
+    match node:
+        case ast.Name(id=name):
+            yield f"{name}=true"
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=name)):
+            yield f"{name}=false"
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.Eq()], comparators=[ast.Constant(value=value)]):
+            yield f"{name}={value!s}"
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.NotEq()], comparators=[ast.Constant(value=value)]):
+            yield f"a {name} other than {value!s}"
+        case ast.Compare(left=ast.Name(id=name), ops=[ast.In()], comparators=[ast.List(elts=values)]):
+            yield from (f"{name}={ast.literal_eval(value)}" for value in values)
+        case _:
+            raise NotImplementedError(f"no words for the condition `{ast.unparse(node)}` in copier.yml")
 
-    Raises:
-        KeyError: a computed default or condition has no words in this module yet.
 
-    """
+def default(item: dict[str, Any], names: Iterable[str]) -> str:
+    """A question's default, or from which others it follows."""
+    written = str(item["default"])
+    expression = re.fullmatch("{{ ([^{}]*) }}", written)
+    if not written:
+        return "none"
+    if not expression:
+        written = re.sub(r"{{ (\w+) }}", r"<\1>", written)
+        return f"`{written.lower() if item['type'] == 'bool' else written}`"
+    if len(expression[1]) < 20:
+        return f"`{expression[1]}`"
+    read = [f"`{name}`" for name in names if re.search(rf"\b{name}\b", re.sub("'.*?'", "", written))]
+    return f"from {' and '.join(read)}" if read else "the folder's name"
+
+
+def table(asked: Questions) -> str:
+    """Return the questions as a Markdown table."""
     lines = ["| question | what it asks | values | default |", "|---|---|---|---|"]
-    for name, item in questions().items():
+    for name, item in asked.items():
         text = " ".join(item["help"].split())
-        if "when" in item:
-            text += f" Asked {condition(item['when'])}."
-        choices = item.get("choices", {})
-        values = ", ".join(f"`{value}`" for value in choices.values()) or {"str": "text", "int": "number"}.get(
-            item["type"], "`true`, `false`"
-        )
-        default = str(item["default"])
-        if "{{" in default:
-            default = DEFAULTS.get(name) or "`" + re.sub(r"{{ (\w+) }}", r"<\1>", default) + "`"
-        elif not default:
-            default = "none"
-        else:
-            default = f"`{default.lower() if item['type'] == 'bool' else default}`"
-        lines.append(f"| `{name}` | {text} | {values} | {default} |")
+        if needed := condition(item):
+            text += f" Asked with {_as_code(_listed(needed))}."
+        values = ", ".join(f"`{value}`" for value in item.get("choices", {}).values())
+        kind = {"str": "text", "int": "number", "bool": "`true`, `false`"}[item["type"]]
+        lines.append(f"| `{name}` | {text} | {values or kind} | {default(item, asked)} |")
     return "\n".join(lines) + "\n"
 
 
-def rewrite(text: str) -> str:
-    """Return the README with its table made anew.
+def known_questions(asked: Questions) -> str:
+    """Return the Jinja tables of the names that may be answered."""
+    conditions = "".join(f"  '{name}': '{_listed(condition(item))}',\n" for name, item in asked.items())
+    numbers = [name for name, item in asked.items() if item["type"] == "int"]
+    retired = sorted({name for version in released() for name in released_questions(version)} - asked.keys())
+    return f"""{{# Made by `make docs`: what copier.yml and tests/releases say of all questions. #}}
+
+{{# The answers on which each question depends. #}}
+{{% set conditions = {{
+{conditions}}} %}}
+
+{{% set numbers = {numbers} %}}
+
+{{# Asked once: an update from an earlier version gives these answers again. #}}
+{{% set retired = {retired} %}}
+"""  # noqa: S608
+
+
+def _as_code(answers: str) -> str:
+    return re.sub(r"\w+=[\w-]+|\w+(?= other than)|(?<=other than )[\w-]+", r"`\g<0>`", answers)
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def generated() -> dict[str, str]:
+    """What each file has to be.
 
     Raises:
-        ValueError: the markers of the table are not in the text.
+        ValueError: the markers of the table are not in the README.
 
     """
-    rewritten, count = SECTION.subn(lambda match: match[1] + "\n" + table() + "\n" + match[2], text)
+    asked = questions((ROOT / "copier.yml").read_bytes())
+    readme, count = SECTION.subn(
+        lambda match: f"{match[1]}\n{table(asked)}\n{match[2]}", (ROOT / README).read_text(encoding="utf-8")
+    )
     if count != 1:
         raise ValueError("README.md has no table of questions between its two markers")
-    return rewritten
+    return {README: readme, KNOWN_QUESTIONS: known_questions(asked)}
 
 
 if __name__ == "__main__":
-    README.write_text(rewrite(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, text in generated().items():
+        (ROOT / path).write_text(text, encoding="utf-8")

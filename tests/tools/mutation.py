@@ -1,7 +1,7 @@
-"""Deletes every report of the validators, one at a time, to see that the tests of faults notice: `make mutants`.
+"""Deletes every report of the rules, one at a time, to see that a test of a fault fails: `make mutants`.
 
-A report is a place that yields, appends or lists a finding, or one item of several that a check goes through. What no
-test notices is either a fault that the catalogue of tests/test_validators.py lacks, or a report that can never happen.
+A report is a place that yields, appends or lists a problem, or one item of several that a rule goes through. Where no
+test fails, either a fault is missing beside the rule, or the report can never be made.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import importlib
 import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -22,13 +21,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import verdicts
-from tests.template import ROOT
-from tests.validators import kustomize, yaml_files
+from tests.harness import ROOT, Rule, load_all
 
-TESTS = "tests/test_validators.py"
-FOLDER = ROOT / "tests/validators"
-_REPORTING = re.compile(r"Find|Found|Told|Iterator|dict\[str, Decimal\]")  # what functions give that look for faults
+FOLDER = ROOT / "tests/rules"
+_REPORTING = re.compile(r"Problem|Found|Iterator|dict\[str, Decimal\]")  # what functions give that look for faults
 _NOTHING = ast.parse("if False:\n    yield").body[0]  # what yields stays a generator
 
 
@@ -54,7 +50,7 @@ def mutants(path: Path) -> Iterator[Mutant]:
     tree = ast.parse(source)
     for function, node in _functions(tree):
         for place, shown, edits in _reports(node):
-            # The tree is changed, compiled and mended, for to copy it takes longer.
+            # The tree is changed, compiled and restored: to copy it takes longer.
             before = [(changed, field, getattr(changed, field)) for changed, field, _ in edits]
             _apply(edits)
             codes = dict(_codes(compile(ast.fix_missing_locations(tree), path, "exec", dont_inherit=True)))
@@ -90,9 +86,9 @@ def _reports(function: ast.FunctionDef) -> Iterator[tuple[Any, ast.AST, list[Edi
                 instead: ast.AST | None = None
                 if isinstance(item, ast.Expr) and isinstance(item.value, (ast.Yield, ast.YieldFrom)):
                     instead = copy.deepcopy(_NOTHING)
-                elif isinstance(item, ast.Expr) and ".append(" in ast.unparse(item) and _is_finding(item):
+                elif isinstance(item, ast.Expr) and ".append(" in ast.unparse(item) and _is_problem(item):
                     instead = ast.Pass()
-                elif isinstance(item, (ast.ListComp, ast.GeneratorExp)) and _is_finding(item.elt, whole=True):
+                elif isinstance(item, (ast.ListComp, ast.GeneratorExp)) and _is_problem(item.elt, whole=True):
                     instead = ast.List([], ast.Load())
                 if instead:
                     inside.add(item)
@@ -111,7 +107,7 @@ def _reports(function: ast.FunctionDef) -> Iterator[tuple[Any, ast.AST, list[Edi
                 yield node, ast.Dict([key], [value]), without
         elif isinstance(node, ast.List):
             for item in node.elts:
-                if _is_finding(item, whole=True):
+                if _is_problem(item, whole=True):
                     yield item, item, [(node, "elts", _without(node.elts, item))]
 
 
@@ -119,9 +115,9 @@ def _without(items: Sequence[Any], item: Any) -> list[Any]:
     return [other for other in items if other is not item]
 
 
-def _is_finding(node: ast.AST, *, whole: bool = False) -> bool:
+def _is_problem(node: ast.AST, *, whole: bool = False) -> bool:
     text = ast.unparse(node)
-    return bool(re.match(r"Finding\(|finding\._replace\(", text) if whole else re.search(r"\b[Ff]inding\b", text))
+    return bool(re.match(r"Problem\(|problem\._replace\(", text) if whole else re.search(r"\b[Pp]roblem\b", text))
 
 
 def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
@@ -132,19 +128,12 @@ def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
 
 
 class Mutate:
-    """Lets each test run once as it is, and then in a process of its own with each mutant that it comes by."""
+    """Runs each test unmodified, and then once in a process of its own for each mutant whose lines it ran."""
 
-    def __init__(self, scratch: Path) -> None:
-        self.scratch = scratch
-        self.known = {str(path): list(mutants(path)) for path in sorted(FOLDER.glob("*.py"))}
+    def __init__(self) -> None:
+        self.known = {str(path): list(mutants(path)) for path in sorted(FOLDER.rglob("*.py"))}
         self.reached: set[Mutant] = set()
         self.killed: set[Mutant] = set()
-
-    def pytest_collection_finish(self) -> None:
-        """What programs say of the same input is the same for all mutants: it is kept, but for this run alone."""
-        verdicts.FILE = self.scratch / "verdicts.sqlite"
-        verdicts._enabled = True
-        kustomize.build = _remembered(kustomize.build)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Any:
@@ -162,11 +151,11 @@ class Mutate:
 
     def table(self) -> Iterator[str]:
         """What became of the mutants, by module; then those that live."""
-        yield f"{'module':<24}{'reports':>9}{'killed':>9}{'survived':>10}"
+        yield f"{'module':<32}{'reports':>9}{'killed':>9}{'survived':>10}"
         for path, every in self.known.items():
             if every:
                 killed = len(self.killed & set(every))
-                yield f"{Path(path).name:<24}{len(every):>9}{killed:>9}{len(every) - killed:>10}"
+                yield f"{Path(path).relative_to(FOLDER)!s:<32}{len(every):>9}{killed:>9}{len(every) - killed:>10}"
         for mutant in self.alive:
             yield f"{mutant}{'' if mutant in self.reached else '  (never runs)'}"
 
@@ -174,22 +163,6 @@ class Mutate:
     def alive(self) -> list[Mutant]:
         """What no test notices."""
         return [one for every in self.known.values() for one in every if one not in self.killed]
-
-
-def _remembered(build: Callable[..., Any]) -> Callable[..., Any]:
-    def known(files: Any, scratch: Path, *folders: str) -> Any:
-        def find(_: list[int]) -> Iterator[Any]:
-            try:
-                yield ["", build(files, scratch, *folders)]
-            except ValueError as error:
-                yield [str(error), []]
-
-        ((error, built),) = verdicts.remember("whole", "", [[sorted(files.items()), folders]], find)
-        if error:
-            raise ValueError(error)
-        return built
-
-    return known
 
 
 @contextlib.contextmanager
@@ -205,6 +178,7 @@ def _lines_run(paths: set[str]) -> Iterator[dict[str, set[int]]]:
             lines.add(frame.f_lineno)
         return trace
 
+    _forget()
     threading.settrace(trace)
     sys.settrace(trace)
     try:
@@ -215,22 +189,13 @@ def _lines_run(paths: set[str]) -> Iterator[dict[str, set[int]]]:
 
 
 def _fails(mutant: Mutant, test: Callable[[], object]) -> bool:
-    if _fails_in_child(mutant, test, fresh=False):
-        return True
-    # A report about what a program says is made where that is not yet known.
-    return "remember(" in mutant.path.read_text() and _fails_in_child(mutant, test, fresh=True)
-
-
-def _fails_in_child(mutant: Mutant, test: Callable[[], object], *, fresh: bool) -> bool:
     process = os.fork()
     if process:
         return os.waitpid(process, 0)[1] != 0
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-        if fresh:
-            verdicts.forget()
-        _forget_findings()
-        module = importlib.import_module(f"tests.validators.{mutant.path.stem.removesuffix('__init__')}".rstrip("."))
+        _forget()
+        module = importlib.import_module(str(mutant.path.relative_to(ROOT).with_suffix("")).replace("/", "."))
         _function(module, mutant.function).__code__ = mutant.code
         test()
     except BaseException:  # noqa: BLE001
@@ -238,18 +203,18 @@ def _fails_in_child(mutant: Mutant, test: Callable[[], object], *, fresh: bool) 
     os._exit(0)
 
 
-def _forget_findings() -> None:
-    """What was found before the mutation."""
-    for module in [module for name, module in sys.modules.items() if name.startswith("tests.validators")]:
+def _forget() -> None:
+    """Empty the caches of what rules have made of files."""
+    for module in [module for name, module in sys.modules.items() if name.startswith("tests.rules")]:
         for value in vars(module).values():
-            if hasattr(value, "cache_clear") and value is not yaml_files.load:
+            if hasattr(value, "cache_clear") and value is not load_all:
                 value.cache_clear()
 
 
 def _function(owner: Any, name: str) -> FunctionType:
     for part in name.split("."):
         owner = vars(owner)[part]
-    found = getattr(owner, "func", owner)  # of a cached property
+    found = owner.function if isinstance(owner, Rule) else getattr(owner, "func", owner)  # of a cached property
     while hasattr(found, "__wrapped__"):
         found = found.__wrapped__
     assert isinstance(found, FunctionType)
@@ -258,9 +223,8 @@ def _function(owner: Any, name: str) -> FunctionType:
 
 def main() -> int:
     """Print what became of each mutant."""
-    with tempfile.TemporaryDirectory() as scratch:
-        mutate = Mutate(Path(scratch))
-        status = pytest.main([TESTS, "--fresh", "--capture=no", *sys.argv[1:]], [mutate])
+    mutate = Mutate()
+    status = pytest.main([str(FOLDER), "-k", "rejects or accepts", "--capture=no", *sys.argv[1:]], [mutate])
     print(*mutate.table(), sep="\n")
     return status or bool(mutate.alive)
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jinja2
 import yaml
 
 from tests.template import ROOT, choices
@@ -19,6 +20,7 @@ from tests.template import ROOT, choices
 SNAPSHOTS = "tests/releases"
 TEMPLATE = ("copier.yml", "extensions", "template")
 CHANGELOG = "CHANGELOG.md"
+KNOWN_QUESTIONS = "extensions/known_questions.jinja"
 UNRELEASED = re.compile(r"^## Unreleased\n(?P<entries>.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 Questions = dict[str, dict[str, Any]]
@@ -58,20 +60,19 @@ def questions(text: str | bytes) -> Questions:
     return {name: item for name, item in loaded.items() if name[0] != "_" and item.get("when") is not False}
 
 
-def known_names(now: Questions) -> set[str]:
+def known_names(root: Path = ROOT) -> set[str]:
     """The names that the first question does not refuse: those that are asked, and those that were."""
-    validator = now["project_name"]["validator"]
-    listed = validator[validator.index('"in", [') + len('"in"') : validator.index("| list")]
-    return set(re.findall(r'"(\w+)"', listed))
+    tables: Any = jinja2.Environment(autoescape=True).from_string((root / KNOWN_QUESTIONS).read_text()).module
+    return {*tables.conditions, *tables.retired}
 
 
-def broken_promises(before: Questions, now: Questions) -> Iterator[str]:
+def broken_promises(before: Questions, now: Questions, known: set[str]) -> Iterator[str]:
     """What would make an update lose or refuse an answer that somebody gave to an earlier version."""
     for name, old in before.items():
         new = now.get(name)
         if new is None:
-            if name not in known_names(now):
-                yield f"{name} is gone from the list in project_name's validator, which would refuse its old answers"
+            if name not in known:
+                yield f"{name} is missing from {KNOWN_QUESTIONS}, and its old answers would be refused: run `make docs`"
             if not any(re.search(rf"\b{name}\b", str(item["default"])) for item in now.values()):
                 yield f"{name} is gone, and no question's default takes its answers over"
             continue
@@ -135,7 +136,7 @@ def _refuse(version: str, root: Path) -> None:
     broken = {
         promise: earlier
         for earlier in reversed(released(root))
-        for promise in broken_promises(released_questions(earlier, root), now)
+        for promise in broken_promises(released_questions(earlier, root), now, known_names(root))
     }
     if broken:
         listed = "; ".join(f"{promise} (released with {earlier})" for promise, earlier in broken.items())
