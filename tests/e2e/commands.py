@@ -9,7 +9,7 @@ from collections.abc import Mapping
 def run(
     *command: str,
     environment: Mapping[str, str],
-    patience: float,
+    timeout: float,
     standard_input: str | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
@@ -21,7 +21,7 @@ def run(
         stdin=subprocess.DEVNULL if standard_input is None else None,
         capture_output=True,
         text=True,
-        timeout=patience,
+        timeout=timeout,
         check=False,
     )
     assert not (check and done.returncode), f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"

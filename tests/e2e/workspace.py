@@ -15,14 +15,14 @@ from tests.space import Answers
 class Project:
     """A rendered project; subclasses say where it is deployed."""
 
-    PATIENCE = 240
+    TIMEOUT = 240
     """Seconds, far beyond what a target takes: a test that fails ends."""
 
     def __init__(self, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         self.path = path
         self.answers = answers
         self.service = str(answers["service_name"])
-        self.stand_ins = path.with_name(f"{path.name}-programs")
+        self.stubs = path.with_name(f"{path.name}-programs")
         for name, file in files.items():
             if not name.endswith("/"):
                 target = path / name
@@ -34,10 +34,10 @@ class Project:
         """The environment of its people's shell."""
         raise NotImplementedError
 
-    def stand_in(self, program: str, script: str) -> None:
+    def stub(self, program: str, script: str) -> None:
         """Put a program before those of this machine."""
-        self.stand_ins.mkdir(exist_ok=True)
-        path = self.stand_ins / program
+        self.stubs.mkdir(exist_ok=True)
+        path = self.stubs / program
         path.write_text(script)
         path.chmod(0o755)
 
@@ -53,7 +53,7 @@ class Project:
         with subprocess.Popen(
             command,
             cwd=self.path,
-            env=variables | {"PATH": os.pathsep.join([str(self.stand_ins), variables["PATH"]])},
+            env=variables | {"PATH": os.pathsep.join([str(self.stubs), variables["PATH"]])},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,7 +61,7 @@ class Project:
             process_group=0,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=self.PATIENCE)
+                output, _ = process.communicate(timeout=self.TIMEOUT)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)  # what it has started too
                 raise

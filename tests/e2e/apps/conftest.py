@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES, Project
-from tests.e2e.apps.servers import SERVERS, MissingError, Server
-from tests.e2e.requirements import give_up, notes, tell
+from tests.e2e.apps.servers import SERVERS, Server
+from tests.e2e.requirements import notes, print_notes, skip_unless_available
 from tests.template import copy_working_tree
 
 
@@ -49,10 +49,8 @@ def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A rendered project whose tools are installed."""
     language, _, database = request.param.partition("-")
-    try:
+    with skip_unless_available():
         project = Project(working_tree, tmp_path_factory.mktemp(request.param), language, database)
-    except MissingError as missing:
-        give_up(missing)
     project.make("build")
     return project
 
@@ -63,10 +61,8 @@ def server(project: Project) -> Iterator[Server | None]:
     if project.database not in SERVERS:
         yield None
         return
-    try:
+    with skip_unless_available():
         server = SERVERS[project.database]()
-    except MissingError as missing:
-        give_up(missing)
     if server.note:
         notes.add(server.note)
     with server:
@@ -75,4 +71,4 @@ def server(project: Project) -> Iterator[Server | None]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested as it should be."""
-    tell(terminalreporter)
+    print_notes(terminalreporter)

@@ -16,7 +16,7 @@ import httpx
 
 from tests import toolchains
 from tests.e2e.apps.servers import MissingError, free_port
-from tests.e2e.locks import alone
+from tests.e2e.locks import exclusive_lock
 
 LANGUAGES = ("python", "typescript", "go")
 DATABASES = ("postgres", "mysql", "redis", "none")
@@ -53,7 +53,7 @@ class Project:
 
     def make(self, target: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a target of the project's Makefile, which has to succeed, and return what it prints."""
-        with alone(self.language) if self.language in COMPILED else nullcontext():
+        with exclusive_lock(self.language) if self.language in COMPILED else nullcontext():
             result = subprocess.run(
                 ["make", target, *(f"{name}={value}" for name, value in self.toolchain.items())],
                 cwd=self.path,
@@ -167,7 +167,7 @@ class Service:
         """Return the exit status."""
         return self.process.wait(timeout=timeout)
 
-    def becomes_ready(self, expected: int = httpx.codes.OK, timeout: float = 30) -> bool:
+    def wait_until_ready(self, expected: int = httpx.codes.OK, timeout: float = 30) -> bool:
         """Wait until readiness answers as expected, as a load balancer would."""
         deadline = time.monotonic() + timeout
         while self.client.get("/readyz").status_code != expected:

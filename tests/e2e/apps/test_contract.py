@@ -87,7 +87,7 @@ def service(
     """A service that all tests share which leave it as it is."""
     log = tmp_path_factory.mktemp("service") / "log"
     with Service(project, log, SERVICE_VERSION="1.2.3-test", LOG_LEVEL="debug", **environment) as service:
-        assert service.becomes_ready()
+        assert service.wait_until_ready()
         yield service
 
 
@@ -582,7 +582,7 @@ def hanging(server: Server) -> Iterator[None]:
 @pytest.mark.parametrize("trouble", [stopped, hanging])
 def test_readiness_follows_the_database_and_recovers(start: Start, server: Server, trouble: Any) -> None:
     service = start()
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     create(service.client)
     with trouble(server):
         for _ in range(3):
@@ -591,7 +591,7 @@ def test_readiness_follows_the_database_and_recovers(start: Start, server: Serve
             assert time.monotonic() - began < 2
             assert service.client.get("/livez").status_code == 200
         assert_problem(service.client.get("/items"), 503)
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     # The first may still meet connections that broke.
     for _ in range(10):
         if service.client.get("/items").status_code == 200:
@@ -603,7 +603,7 @@ def test_readiness_follows_the_database_and_recovers(start: Start, server: Serve
 @with_database
 def test_readiness_is_quick_when_the_pool_is_exhausted(start: Start, server: Server) -> None:
     service = start()
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     with ThreadPoolExecutor(40) as pool:
         with hanging(server):
             requests = [pool.submit(httpx.get, f"{service.client.base_url}/items", timeout=60) for _ in range(40)]
@@ -613,7 +613,7 @@ def test_readiness_is_quick_when_the_pool_is_exhausted(start: Start, server: Ser
                 assert_problem(service.client.get("/readyz"), 503)
                 assert time.monotonic() - began < 2
         assert {request.result().status_code for request in requests} <= {200, 503}
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     create(service.client)
 
 
@@ -622,7 +622,7 @@ def test_the_service_starts_before_its_database(start: Start, server: Server) ->
     with stopped(server):
         service = start()
         assert_problem(service.client.get("/readyz"), 503)
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     create(service.client)
 
 
@@ -663,7 +663,7 @@ def without_tls(server: Server) -> Iterator[None]:
 def test_tls(start: Start, server: Server, tls: str, host: str, *, trusted: bool, status: int) -> None:
     settings = {"SSL_CERT_FILE": str(server.certificate)} if trusted else {}
     service = start(DATABASE_TLS=tls, **server.tls_address(host), **settings)
-    assert service.becomes_ready(status, timeout=5)
+    assert service.wait_until_ready(status, timeout=5)
     assert service.client.get("/items").status_code == status
 
 
@@ -730,7 +730,7 @@ def test_connections_of_the_last_moment_do_not_delay_the_end(start: Start) -> No
 @with_database
 def test_running_requests_finish(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     requests = [HalfSent(service) for _ in range(20)]
     time.sleep(0.5)
     service.terminate()
@@ -744,7 +744,7 @@ def test_running_requests_finish(start: Start) -> None:
 @with_database
 def test_the_database_closes_after_the_last_request(start: Start, server: Server) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     with ThreadPoolExecutor(8) as pool:
         with hanging(server):
             requests = [pool.submit(httpx.get, f"{service.client.base_url}/items", timeout=60) for _ in range(8)]
@@ -758,7 +758,7 @@ def test_the_database_closes_after_the_last_request(start: Start, server: Server
 @with_database
 def test_no_answer_is_lost_or_cut_when_the_service_stops_under_load(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     created: list[int] = []
 
     def work() -> str:
@@ -787,7 +787,7 @@ def test_no_answer_is_lost_or_cut_when_the_service_stops_under_load(start: Start
 @one_variant
 def test_a_request_that_does_not_end_has_20_seconds(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     request = HalfSent(service)
     time.sleep(0.5)
     began = time.monotonic()
@@ -860,7 +860,7 @@ def test_an_unknown_command_is_refused(project: Project, environment: dict[str, 
 
 def test_the_health_check_follows_readiness(start: Start, project: Project, server: Server | None) -> None:
     service = start()
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     assert project.run("healthcheck", environment=service.environment)[0] == 0
     if server is not None:
         with stopped(server):
@@ -907,7 +907,7 @@ def test_any_number_may_migrate_at_once(
 def test_serving_never_migrates(start: Start, server: Server) -> None:
     server.create_database("untouched")
     service = start(DATABASE_NAME="untouched")
-    assert service.becomes_ready()
+    assert service.wait_until_ready()
     assert service.client.get("/items").status_code == 500
     assert_problem(service.client.get("/items"), 500)
 

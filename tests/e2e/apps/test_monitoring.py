@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from tests.e2e.apps.project import Project, Service
-from tests.e2e.apps.servers import MissingError, find
-from tests.e2e.requirements import give_up
+from tests.e2e.apps.servers import find
+from tests.e2e.requirements import skip_unless_available
 
 FULL = {"database": "postgres", "autoscaling": True}
 PLAIN = {"database": "none", "autoscaling": False}
@@ -237,10 +237,8 @@ CASES = [
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Prometheus' own checker."""
-    try:
+    with skip_unless_available():
         return find("promtool", "prometheus")
-    except MissingError as missing:
-        give_up(missing)
 
 
 class Watched:

@@ -14,10 +14,10 @@ from pathlib import Path
 from tests.e2e.apps.servers import MissingError
 from tests.e2e.docker.engine import Engine
 
-FOLDER = Path(__file__).with_name("stand_ins")
+FOLDER = Path(__file__).with_name("fakes")
 SUITE = "forky"
-LABEL = "stand-in"
-BASE = "stand-in:debian"
+LABEL = "fake"
+BASE = "fake:debian"
 VERSIONS = {
     "python": ("python", "--version"),
     "golang": ("go", "version"),
@@ -33,7 +33,7 @@ VERSIONS = {
 REGISTRY = "docker.io/library/registry:3"
 
 
-def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
+def pull_or_build_images(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
     """Bring each image to the engine, and return what a reader of the results should know."""
     missing = [name for name in names if not _pulled(engine, name)]
     if not missing:
@@ -48,7 +48,7 @@ def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None
     _import_debian(engine, progress)
     progress(f"Building stand-ins for {', '.join(map(short, missing))}: a minute, once.")
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(lambda name: _stand_in(engine, name, mirror), missing))
+        return list(pool.map(lambda name: _build_fake(engine, name, mirror), missing))
 
 
 def of_languages(languages: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -77,7 +77,7 @@ def _mirror(host: str) -> None:
         hosts.write_text(told + line)
 
 
-def _stand_in(engine: Engine, name: str, mirror: str) -> str:
+def _build_fake(engine: Engine, name: str, mirror: str) -> str:
     week = f"--build-arg=WEEK={datetime.now(UTC):%G-%V}"  # packages of an older list may be gone
     engine.docker("build", "--quiet", week, f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
     path = name.partition("/")[2]

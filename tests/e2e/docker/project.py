@@ -12,12 +12,12 @@ import yaml
 
 from tests.e2e import workspace
 from tests.e2e.apps.servers import free_port
-from tests.e2e.docker.engine import PATIENCE, Engine
+from tests.e2e.docker.engine import TIMEOUT, Engine
 from tests.render import Renderer
 from tests.space import Answers
 from tests.validators import pipelines
 
-PERSON = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
+GIT_USER = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
 USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
 HASHED_PASSWORD = "$2b$05$37jouXXWhZj.Ed0kFWlluOJPlQqX1ugWiwIjJHAge6ePs8E/PNIwe"  # noqa: S105
 """The login of the registry, which knows the password by its bcrypt."""
@@ -41,7 +41,7 @@ done
 class Project(workspace.Project):
     """A rendered project of one language and database, in a git repository, whose people have Docker."""
 
-    PATIENCE = PATIENCE
+    TIMEOUT = TIMEOUT
 
     def __init__(self, engine: Engine, renderer: Renderer, path: Path, name: str, variant: str, registry: str) -> None:
         self.engine = engine
@@ -60,8 +60,8 @@ class Project(workspace.Project):
         }
         self.files = renderer.project(answers)
         super().__init__(self.files, path, answers)
-        self.stand_in("trivy", TRIVY)
-        self.stand_in("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
+        self.stub("trivy", TRIVY)
+        self.stub("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
         self.context = renderer.context(answers)
         self.image = str(answers["image_repository"])
         self.git("init", "--quiet")
@@ -73,7 +73,7 @@ class Project(workspace.Project):
 
     def git(self, *arguments: str) -> str:
         """Run git."""
-        return self.run("git", *PERSON, *arguments).stdout.strip()
+        return self.run("git", *GIT_USER, *arguments).stdout.strip()
 
     def commit(self) -> str:
         """Commit everything, and return the hash."""
@@ -140,9 +140,9 @@ class Client(httpx.Client):
             after = response.json()["next"]
         return found
 
-    def becomes(self, status: int, path: str = "/readyz") -> None:
+    def wait_for_status(self, status: int, path: str = "/readyz") -> None:
         """Wait until a path answers with a status, through restarts."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         told: object = None
         while told != status:
             assert time.monotonic() < deadline, f"{path} answers {told} instead of {status}"
@@ -155,7 +155,7 @@ class Client(httpx.Client):
 
 def wait_for_answer(address: str) -> None:
     """Wait until something answers there, whatever it says."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             httpx.get(address, trust_env=False)
@@ -166,7 +166,7 @@ def wait_for_answer(address: str) -> None:
             return
 
 
-def speaks_the_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
+def assert_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
     """Ask what docs/contract.md promises; its details are tested by tests/e2e/apps, of the program alone."""
     assert client.get("/").json() == {"name": project.service, "version": version}
     assert client.get("/livez").json() == client.get("/readyz").json() == {"status": "ok"}
@@ -186,7 +186,7 @@ def speaks_the_contract(client: Client, project: Project, version: str, metrics:
         assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in told
 
 
-def is_hardened(container: Mapping[str, Any], user: str) -> None:
+def assert_hardened(container: Mapping[str, Any], user: str) -> None:
     """Look at how the engine runs a container."""
     host = container["HostConfig"]
     assert container["Config"]["User"] == user
@@ -209,7 +209,7 @@ def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
     engine.docker("run", "--rm", "--pid=host", helper, "python", "-c", script)
 
 
-def inside(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
+def exec_in(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
     """Run Python as a container's user on its processes and files, and return what it tells of an error.
 
     The image of the container need not have Python, nor a shell: `helper` is one that has.

@@ -23,7 +23,7 @@ from tests.e2e.kubernetes import programs
 from tests.validators.kustomize import tool
 
 START_TIMEOUT = 120
-PATIENCE = 240  # far beyond what anything takes: a test that fails ends
+TIMEOUT = 240  # far beyond what anything takes: a test that fails ends
 QUOTA_CONFLICT = "cannot be fulfilled on resourcequotas"
 ATTEMPTS = 3
 STORAGE_CLASS = "standard"
@@ -92,7 +92,7 @@ class ControlPlane:
             tool("kubectl"),
             *arguments,
             environment=environment,
-            patience=PATIENCE,
+            timeout=TIMEOUT,
             standard_input=standard_input,
             check=check,
         )
@@ -377,7 +377,7 @@ def _volume(claim: Object, place: Object) -> Object:
 
 def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
     """Wait until a condition is true; when it never is, explain."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, f"It never happened. {explain()}"
         time.sleep(0.2)

@@ -22,7 +22,7 @@ def project(make_project: Maker) -> Project:
     project = make_project(database="postgres", replicas=2)
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG="1" * 40)
-    project.stand_in("kubectl", KUBECTL)
+    project.stub("kubectl", KUBECTL)
     return project
 
 

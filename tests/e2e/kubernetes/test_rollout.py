@@ -10,7 +10,7 @@ from tests.e2e.kubernetes.project import Project
 
 FIRST, SECOND = "1" * 40, "2" * 40
 BROKEN = "broken"  # its migration fails: stages.yaml
-STAND_IN = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
+STUB = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
 
 
 @pytest.fixture
@@ -107,10 +107,10 @@ def test_a_first_deploy_to_a_local_cluster_needs_nothing_else(make_project: Make
     project = make_project(database="postgres")
     project.kubeconfig = cluster.kubeconfig_of(cluster.tokens["admin"], context="kind-laptop")
     for name in ("docker", "kind"):
-        project.stand_in(name, STAND_IN)
+        project.stub(name, STUB)
     project.make("deploy", ENVIRONMENT="local")
     (tag,) = project.tags("local")
     assert tag.startswith("local-")
-    calls = (project.stand_ins / "calls").read_text().splitlines()
+    calls = (project.stubs / "calls").read_text().splitlines()
     assert calls[0].startswith("docker build ")
     assert calls[-1] == f"kind load docker-image --name=laptop docker.io/acme/{project.service}:{tag}"

@@ -84,7 +84,7 @@ class Scanned(Project):
         answers = {"project_name": "Shop", "image_repository": "docker.io/acme/shop"}
         super().__init__(renderer.project(dict(answers)), path / "shop", {**answers, "service_name": "shop"})
         (path / "image.tar").write_bytes(image())
-        self.stand_in("docker", DOCKER.format(image=path / "image.tar"))
+        self.stub("docker", DOCKER.format(image=path / "image.tar"))
         self.cache = path / "trivy"
         known = [{"Id": ID, "Package": PACKAGE, "Fixed": case.fixed, "Severity": case.severity}]
         subprocess.run(
