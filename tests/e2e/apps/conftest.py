@@ -24,10 +24,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         languages, databases = (
             marker.args if marker else every for marker, every in zip(named, (LANGUAGES, DATABASES), strict=True)
         )
-        variants = [f"{language}-{database}" for language in languages for database in databases]
+        # What compiles takes longest, and begins first.
+        variants = [f"{language}-{database}" for language in reversed(languages) for database in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
+# Before xdist reads the markers.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of one variant, or else of one file, on the worker that has made it."""
     for item in items:
