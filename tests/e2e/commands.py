@@ -7,11 +7,7 @@ from collections.abc import Mapping
 
 
 def run(
-    *command: str,
-    environment: Mapping[str, str],
-    timeout: float,
-    standard_input: str | None = None,
-    check: bool = True,
+    *command: str, environment: Mapping[str, str], timeout: float, standard_input: str | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run a command for some seconds at most; with `check` it has to succeed, or tells what it printed."""
     done = subprocess.run(

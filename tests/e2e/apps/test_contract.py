@@ -844,11 +844,7 @@ def test_missing_settings_are_told_all_at_once(project: Project) -> None:
 
 @with_database
 def test_wrong_database_settings_are_told(project: Project, environment: dict[str, str], tmp_path: Path) -> None:
-    wrong = {
-        "DATABASE_PORT": "0",
-        "DATABASE_TLS": "maybe",
-        "DATABASE_PASSWORD_FILE": str(tmp_path / "nothing"),
-    }
+    wrong = {"DATABASE_PORT": "0", "DATABASE_TLS": "maybe", "DATABASE_PASSWORD_FILE": str(tmp_path / "nothing")}
     assert problems(project, "serve", environment | wrong).keys() == wrong.keys()
 
 
