@@ -1,13 +1,24 @@
-"""Commands of this machine, run to their end."""
+"""Commands of this machine, run to their end, and conditions that come true in time."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+TIMEOUT = 240
+"""Seconds, far beyond what anything takes: a test that fails ends."""
+
+T = TypeVar("T")
 
 
 def run(
-    *command: str, environment: Mapping[str, str], timeout: float, standard_input: str | None = None, check: bool = True
+    *command: str,
+    environment: Mapping[str, str],
+    timeout: float,
+    standard_input: str | None = None,
+    check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command for some seconds at most; with `check` it has to succeed, or tells what it printed."""
     done = subprocess.run(
@@ -22,3 +33,12 @@ def run(
     )
     assert not (check and done.returncode), f"{' '.join(command)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
     return done
+
+
+def wait_for(condition: Callable[[], T], explain: Callable[[], str] = str) -> T:
+    """Return what a condition gives once that is true; when it never is, explain."""
+    deadline = time.monotonic() + TIMEOUT
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"It never happened. {explain()}"
+        time.sleep(0.1)
+    return found

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.e2e.commands import TIMEOUT
 from tests.render import File
 from tests.space import Answers
 
@@ -15,8 +16,7 @@ from tests.space import Answers
 class Project:
     """A rendered project; subclasses say where it is deployed."""
 
-    TIMEOUT = 240
-    """Seconds, far beyond what a target takes: a test that fails ends."""
+    TIMEOUT = TIMEOUT
 
     def __init__(self, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         self.path = path

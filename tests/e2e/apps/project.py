@@ -5,9 +5,8 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +15,7 @@ import httpx
 
 from tests import toolchains
 from tests.e2e.apps.servers import MissingError, free_port
+from tests.e2e.commands import wait_for
 from tests.e2e.locks import exclusive_lock
 
 LANGUAGES = ("python", "typescript", "go")
@@ -109,7 +109,6 @@ def find_python() -> str:
 class Service:
     """A program that serves."""
 
-    START_TIMEOUT = 60
     ATTEMPTS = 3
 
     def __init__(self, project: Project, log: Path, **environment: str) -> None:
@@ -140,14 +139,14 @@ class Service:
 
     def listens(self) -> bool:
         """Wait until the service answers; it ends instead when a port is taken."""
-        deadline = time.monotonic() + self.START_TIMEOUT
-        while self.process.poll() is None:
-            try:
+
+        def answers() -> bool:
+            with suppress(httpx.TransportError):
                 return self.client.get("/livez").status_code == httpx.codes.OK
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "The service does not answer."
-                time.sleep(0.05)
-        return False
+            return False
+
+        wait_for(lambda: answers() or self.process.poll() is not None)
+        return self.process.poll() is None
 
     def metrics(self) -> str:
         """Return what Prometheus would read."""
@@ -167,11 +166,6 @@ class Service:
         """Return the exit status."""
         return self.process.wait(timeout=timeout)
 
-    def wait_until_ready(self, expected: int = httpx.codes.OK, timeout: float = 30) -> bool:
+    def wait_until_ready(self, expected: int = httpx.codes.OK) -> None:
         """Wait until readiness answers as expected, as a load balancer would."""
-        deadline = time.monotonic() + timeout
-        while self.client.get("/readyz").status_code != expected:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.2)
-        return True
+        wait_for(lambda: self.client.get("/readyz").status_code == expected)

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.apps.servers import MissingError, children, find
-from tests.e2e.commands import run
-from tests.e2e.kubernetes.control_plane import SERVICES, START_TIMEOUT, USERS, ControlPlane, Object, wait_for
+from tests.e2e.commands import run, wait_for
+from tests.e2e.kubernetes.control_plane import SERVICES, START_TIMEOUT, USERS, ControlPlane, Object
 
 NAME = "node"
 PACKAGES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import yaml
 
 from tests.e2e import workspace
 from tests.e2e.apps.servers import free_port
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import TIMEOUT, Engine
 from tests.render import Renderer
 from tests.space import Answers
@@ -142,28 +142,21 @@ class Client(httpx.Client):
 
     def wait_for_status(self, status: int, path: str = "/readyz") -> None:
         """Wait until a path answers with a status, through restarts."""
-        deadline = time.monotonic() + TIMEOUT
-        told: object = None
-        while told != status:
-            assert time.monotonic() < deadline, f"{path} answers {told} instead of {status}"
-            try:
-                told = self.get(path).status_code
-            except httpx.TransportError as error:
-                told = error
-            time.sleep(0.1)
+        wait_for(lambda: status_of(self, path) == status, lambda: f"{path} answers {status_of(self, path)}")
+
+
+def status_of(client: httpx.Client, address: str) -> int:
+    """The status of what is answered there, or 0 where nothing answers."""
+    try:
+        return client.get(address).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def wait_for_answer(address: str) -> None:
     """Wait until something answers there, whatever it says."""
-    deadline = time.monotonic() + TIMEOUT
-    while True:
-        try:
-            httpx.get(address, trust_env=False)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(0.1)
-        else:
-            return
+    with httpx.Client(trust_env=False) as client:
+        wait_for(lambda: status_of(client, address), lambda: f"{address} does not answer")
 
 
 def assert_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.node import Node
 from tests.e2e.docker.project import Client, Project, assert_contract, wait_for_answer
 from tests.e2e.kubernetes import project as cluster
-from tests.e2e.kubernetes.control_plane import wait_for
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.template import Template

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project, assert_contract, assert_hardened, exec_in, kill, users
-from tests.e2e.kubernetes.control_plane import wait_for
 from tests.template import Template
 
 APP = "65532:65532"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apps.servers import MissingError
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project
-from tests.e2e.kubernetes.control_plane import wait_for
 from tests.e2e.requirements import notes, skip_unless_available
 from tests.judge import Judge
 

@@ -9,7 +9,7 @@ from copy import copy
 from pathlib import Path
 
 from tests.e2e import workspace
-from tests.e2e.kubernetes.control_plane import TIMEOUT, ControlPlane, Object
+from tests.e2e.kubernetes.control_plane import ControlPlane, Object
 from tests.render import File
 from tests.space import Answers
 from tests.validators import yaml_files
@@ -19,8 +19,6 @@ ENVIRONMENTS = ("local", "staging", "production")
 
 class Project(workspace.Project):
     """A rendered project whose people have a cluster."""
-
-    TIMEOUT = TIMEOUT
 
     def __init__(self, cluster: ControlPlane, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         super().__init__(files, path, answers)

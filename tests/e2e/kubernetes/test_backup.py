@@ -8,7 +8,7 @@ from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.project import Project
 from tests.validators.kustomize import tool
 
-# Nodes that are only played keep no logs.
+# Simulated nodes keep no logs.
 KUBECTL = f"""\
 #!/bin/sh
 case " $* " in *" logs "*) exit 0 ;; esac

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import TIMEOUT
 from tests.e2e.kubernetes import programs
-from tests.e2e.kubernetes.control_plane import TIMEOUT
 from tests.e2e.serving import serving
 from tests.render import Renderer
 from tests.space import Answers
