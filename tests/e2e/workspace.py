@@ -1,4 +1,4 @@
-"""A rendered project on disk, and what its people type."""
+"""A rendered project on disk, and what its users type."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Project:
                 target.chmod(file.mode)
 
     def environment(self) -> dict[str, str]:
-        """The environment of its people's shell."""
+        """The environment of its users' shell."""
         raise NotImplementedError
 
     def stub(self, program: str, script: str) -> None:

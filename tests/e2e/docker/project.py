@@ -1,4 +1,4 @@
-"""A rendered project, and what its people type to build its images and run them with Docker."""
+"""A rendered project, and what its users type to build its images and run them with Docker."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ done
 
 
 class Project(workspace.Project):
-    """A rendered project of one language and database, in a git repository, whose people have Docker."""
+    """A rendered project of one language and database, in a git repository, whose users have Docker."""
 
     TIMEOUT = TIMEOUT
 

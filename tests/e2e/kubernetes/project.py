@@ -1,4 +1,4 @@
-"""A rendered project, and what its people type to bring it to a cluster."""
+"""A rendered project, and what its users type to bring it to a cluster."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENVIRONMENTS = ("local", "staging", "production")
 
 
 class Project(workspace.Project):
-    """A rendered project whose people have a cluster."""
+    """A rendered project whose users have a cluster."""
 
     def __init__(self, cluster: ControlPlane, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         super().__init__(files, path, answers)
