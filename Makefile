@@ -33,7 +33,7 @@ test-updates: $(INSTALLED) ## Update projects of every release that a team has c
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
-	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadgroup $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
 
 .PHONY: test-engine
 test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES, Project
 from tests.e2e.apps.servers import SERVERS, Server
@@ -29,17 +31,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
-# Before xdist reads the markers.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one variant, or else of one file, on the worker that has made it."""
-    for item in items:
-        variant = (
-            item.callspec.params.get("project")
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else None
-        )
-        item.add_marker(pytest.mark.xdist_group(variant or item.path.stem))
+class Variants(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests of one variant, or else of one file, on the worker that has made it.
+
+    What `--dist=loadgroup` puts behind the names of tests is lost in pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        variants = (f"{language}-{database}" for language in LANGUAGES for database in DATABASES)
+        return next((variant for variant in variants if f"[{variant}" in test), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Variants:
+    """Keep variants together."""
+    return Variants(config, log)
 
 
 @pytest.fixture(scope="session")
