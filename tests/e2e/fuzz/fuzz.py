@@ -58,10 +58,7 @@ SUMS = {
     ("replicas", "kubernetes/namespace/resourcequota.yaml"),
 }
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
-KINDS: dict[str, Callable[[Any], object]] = {
-    "image_repository": _registry,
-    "replicas": lambda replicas: replicas > 1,
-}
+KINDS: dict[str, Callable[[Any], object]] = {"image_repository": _registry, "replicas": lambda replicas: replicas > 1}
 
 
 class RefusedError(Exception):

@@ -26,7 +26,7 @@ OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMM
 # What it does not know of a job, and where it fills in a default of GitLab's own.
 UNREAD = {"extends", "stage", "when", "allow_failure", "interruptible", "retry", "timeout", "id_tokens"}
 # Takes the place of a program: notes that a job has called it, and fails if it is told to.
-STAND_IN = """\
+STUB = """\
 #!/bin/bash
 said="${0##*/}${*:+ $*}"
 echo "$CI_JOB_NAME: $said" >> "$SAID"
@@ -191,7 +191,7 @@ class Runner:
             *(self.programs / name for name in PROGRAMS),
             *(self.project / "scripts" / name for name in ("install-kubectl.sh", "propose-update.sh")),
         ):
-            path.write_text(STAND_IN)
+            path.write_text(STUB)
             path.chmod(0o755)
         (self.programs / "rsync").symlink_to("/bin/true")
 
