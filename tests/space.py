@@ -95,11 +95,16 @@ AWKWARD: dict[str, list[Value]] = {
 }
 
 
-class _Document(dict[str, Any]):
+class Document(dict[str, Any]):
     """A computed value of type json, which can be looked up by."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(tuple(sorted(self.items())))
+
+
+def hashable(value: Any) -> Any:
+    """The same value, to look something up by."""
+    return Document(value) if isinstance(value, dict) else value
 
 
 @dataclass(frozen=True)
@@ -310,9 +315,7 @@ class Space:
     def _find_values(self, question: Question, context: Answers, awkward: bool) -> tuple[bool, list[Value]]:
         copier = self._ask(question, context)
         if not copier.get_when():
-            default: Any = copier.get_default()
-            computed: Any = _Document(default) if isinstance(default, dict) else default
-            return False, [computed]
+            return False, [hashable(copier.get_default())]
         values: list[Value]
         if question.kind == "choice":
             values = [copier.cast_answer(choice.value) for choice in copier._formatted_choices if not choice.disabled]

@@ -94,6 +94,10 @@ def test_a_computed_value_and_a_mistyped_name_take_no_answer(dialog: Dialog, tem
         assert dialog.refusal({name: "postgres"}) == f"there is no question {name}."
 
 
+def test_what_copier_notes_beside_the_answers_is_no_answer(dialog: Dialog) -> None:
+    assert dialog.refusal({"_src_path": "gh:org/k8s-starter", "_commit": "v0.1.0"}) == ""
+
+
 def run_copier(destination: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [tool("copier"), "copy", "--defaults", *arguments, str(destination)],

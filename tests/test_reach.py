@@ -24,16 +24,16 @@ FAULTS = [
     ("template/README.md.jinja", "`common.yml`", "`{{ 'commons' if ci and monitoring else 'common' }}.yml`"),
     ("template/README.md.jinja", "make logs\n", "make {{ 'log' if kops and mysql else 'logs' }}\n"),
     ("template/README.md.jinja", "## Develop", "{{ '####' if namespace | length == 40 else '##' }} Develop"),
-    ("template/kubernetes.mk.jinja", ".PHONY: deploy\n", ".PHONY: {{ 'x' if log_shipping else '' }}deploy\n"),
+    ("template/kubernetes.mk.jinja", ".PHONY: deploy\n", ".PHONY: {{ 'x' if log_agent else '' }}deploy\n"),
     (
         "template/kubernetes/base/deployment.yaml.jinja",
         "runAsUser: 65532",
         "runAsUser: {{ 65533 if sql and replicas == 1 else 65532 }}",
     ),
-    ("template/kubernetes/base/service.yaml.jinja", "  name: ", "  name: {{ 'a' if node_selector and httproute }}"),
+    ("template/kubernetes/base/service.yaml.jinja", "  name: ", "  name: {{ 'a' if node_selector and gateway_api }}"),
     ("extensions/gitignore.jinja", "/secrets/", "/secrets/\n/kubernetes/monitoring/"),
 ]
-EMPTY = "template/{{ kops }}/{{ prometheus }}/empty"
+EMPTY = "template/{{ kops }}/{{ if_monitoring }}/empty"
 
 
 @pytest.fixture(scope="module")

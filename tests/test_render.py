@@ -159,7 +159,7 @@ def test_two_sources_of_one_path_are_refused(template: Template, tmp_path: Path)
 def test_two_sources_of_one_path_are_refused_if_any_answers_bring_both(template: Template, tmp_path: Path) -> None:
     folder = tmp_path / "template"
     subprocess.run(["cp", "-a", template.folder, folder], check=True)
-    for name in ("{{ kops }}", "{{ log_shipping }}"):
+    for name in ("{{ kops }}", "{{ if_log_agent }}"):
         (folder / "template" / name).mkdir()
         (folder / "template" / name / "a.txt").write_text("a\n")
     broken = Template(folder)

@@ -22,12 +22,9 @@ from tests.test_files import LOCKED
 from tests.validators import (
     Files,
     Finding,
-    circleci,
     compose,
     contract,
     dockerfile,
-    github,
-    gitlab,
     go_code,
     kubernetes,
     kustomize,
@@ -371,128 +368,6 @@ DOCKERFILE = [
     Row("base", "whatever is the latest", "Dockerfile", "FROM gcr.io/distroless/static-debian13:nonroot", "FROM gcr.io/distroless/static-debian13:latest"),
 ]  # fmt: skip
 
-CIRCLECI = [
-    Row("schema", "an unknown key of a job", circleci.PATH, "    executor: docker\n", "    executer: docker\n"),
-    Row("schema", "no version", circleci.PATH, "version: 2.1\n", ""),
-    Row("names", "an executor that does not exist", circleci.PATH, "executor: docker", "executor: dockr"),
-    Row("names", "a command that does not exist", circleci.PATH, "- connect\n", "- conect\n"),
-    Row("names", "a job that does not exist", circleci.PATH, "    jobs:\n      - lint\n", "    jobs:\n      - lints\n"),
-    Row("names", "a requirement that does not exist", circleci.PATH, "requires:\n            - publish", "requires:\n            - publis"),
-    Row("names", "a parameter that is not declared", circleci.PATH, "<< parameters.environment >>", "<< parameters.env >>"),
-    Row("names", "a parameter that the job does not have", circleci.PATH, "environment: staging\n", "environmnt: staging\n"),
-    Row("names", "a value that the parameter does not take", circleci.PATH, "environment: staging\n", "environment: stagin\n"),
-    Row("names", "a job that nothing runs", circleci.PATH, "      - check\n      - build", "      - build"),
-    Row("names", "an orb", circleci.PATH, "executors:\n", "orb:\n  node: circleci/node@6\nexecutors:\n"),
-    Row("names", "jobs that wait for each other", circleci.PATH, "      - lint\n", "      - lint:\n          requires:\n            - publish\n"),
-    Row("names", "a parameter that the command does not declare", circleci.PATH, '"$KUBECONFIG_BASE64"', "<< parameters.kubeconfig >>"),
-    Row("names", "a parameter that nothing reads", circleci.PATH, "    parameters:\n", "    parameters:\n      region:\n        type: string\n        default: x\n"),
-    Row("schema", "a job without an executor", circleci.PATH, "    executor: docker\n", ""),
-    Row("names", "a parameter of the pipeline that is not declared", circleci.PATH, "<< parameters.environment >>", "<< pipeline.parameters.environment >>"),
-    Row("names", "a job that no workflow runs", circleci.PATH, "      - build:\n          requires:\n            - lint\n            - test\n            - check\n          filters:\n            branches:\n              ignore: main\n", ""),
-    Row("names", "a command that no job takes", circleci.PATH, "      - connect\n", ""),
-    Row("names", "an executor that no job takes", circleci.PATH, "executors:\n", "executors:\n  other:\n    machine:\n      image: ubuntu-2404:current\n"),
-    Row("schema", "a job without steps", circleci.PATH, "    steps:\n      - checkout\n      - run: make ci-lint\n", "    steps: []\n"),
-    Row("names", "a condition without steps", circleci.PATH, "      - run: make ci-lint\n", "      - run: make ci-lint\n      - when:\n          condition: true\n          steps: []\n"),
-    Row("names", "a step that does not exist", circleci.PATH, "      - run: make ci-lint\n", "      - run: make ci-lint\n      - conect\n"),
-    Row("names", "a step that does not exist under a condition", circleci.PATH, "      - run: make ci-lint\n", "      - run: make ci-lint\n      - when:\n          condition: true\n          steps:\n            - conect\n"),
-    Row("names", "a parameter that the command does not have", circleci.PATH, "      - connect\n", "      - connect:\n          cluster: x\n"),
-    Row("names", "a parameter too many for the job", circleci.PATH, "environment: staging\n", "environment: staging\n          region: x\n"),
-    Row("names", "no value for a parameter", circleci.PATH, "          environment: staging\n", ""),
-    Row("names", "a job of the workflow that does not exist", circleci.PATH, "      - lint\n", "      - lint\n      - lints\n"),
-    Row("names", "a job that runs twice", circleci.PATH, "      - lint\n", "      - lint\n      - lint\n"),
-]  # fmt: skip
-
-GITLAB = [
-    Row("schema", "an unknown key of a job", gitlab.PATH, "  resource_group: publish\n", "  resource_groups: publish\n"),
-    Row("schema", "an unknown key of all jobs", gitlab.PATH, "  interruptible: true\n", "  interuptible: true\n"),
-    Row("schema", "a failure to retry that does not exist", gitlab.PATH, "when: runner_system_failure", "when: runner_failure"),
-    Row("schema of jobs", "a part with an unknown key", gitlab.PATH, ".docker:\n", ".docker:\n  volumes:\n    - /certs\n"),
-    Row("schema of jobs", "an action that does not exist", gitlab.PATH, "action: access", "action: acces"),
-    Row("parts", "a job that extends what does not exist", gitlab.PATH, "lint:\n  extends: .test\n", "lint:\n  extends: .tests\n"),
-    Row("parts", "jobs that extend each other", gitlab.PATH, ".test:\n  extends: .docker\n", ".test:\n  extends: .test\n"),
-    Row("parts", "a part that no job takes", gitlab.PATH, ".main:\n", ".other:\n  timeout: 1 hour\n\n.main:\n"),
-    Row("names", "a stage that does not exist", gitlab.PATH, "release:\n  extends: .registry\n  stage: build\n", "release:\n  extends: .registry\n  stage: builds\n"),
-    Row("names", "a stage that no job is in", gitlab.PATH, "  - production\n  - update\n", "  - production\n  - clean\n  - update\n"),
-    Row("names", "a job without a script", gitlab.PATH, "check:\n  extends: .test\n  script:\n    - make check\n", "check:\n  extends: .test\n"),
-    Row("names", "a job that nothing starts", gitlab.PATH, '    - if: $CI_PIPELINE_SOURCE == "schedule"\n', '    - if: $CI_PIPELINE_SOURCE == "scheduled"\n'),
-    Row("names", "a need that does not exist", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - publis\n"),
-    Row("names", "a need of a later stage", gitlab.PATH, "  - staging\n  - production\n", "  - production\n  - staging\n"),
-    Row("names", "a need that is not in the same pipeline", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - build\n"),
-    Row("names", "a job that needs itself", gitlab.PATH, "  needs:\n    - publish\n", "  needs:\n    - deploy-staging\n"),
-    Row("conditions", "a condition without its end", gitlab.PATH, '== "merge_request_event"\n      auto', '== "merge_request_event" &&\n      auto'),
-    Row("conditions", "a condition of two values", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAG $CI_COMMIT_TAG\n"),
-    Row("conditions", "a condition with an operator that does not exist", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAG ~ /v/\n"),
-    Row("conditions", "a pattern that is none", gitlab.PATH, "=~ /^v", "=~ /^(v"),
-    Row("conditions", "a condition on a variable that no pipeline has", gitlab.PATH, "- if: $CI_COMMIT_TAG\n", "- if: $CI_COMMIT_TAGS\n"),
-    Row("surroundings", "a variable that GitLab does not set", gitlab.PATH, "RENOVATE_ENDPOINT: $CI_API_V4_URL", "RENOVATE_ENDPOINT: $CI_API_URL"),
-    Row("surroundings", "a variable of other pipelines", gitlab.PATH, 'VERSION="$CI_COMMIT_TAG"', 'VERSION="$CI_COMMIT_BRANCH"'),
-    Row("surroundings", "the environment of a job that has none", gitlab.PATH, "    - make ci-lint\n", '    - make ci-lint\n    - echo "$CI_ENVIRONMENT_NAME"\n'),
-    Row("surroundings", "no engine for Docker", gitlab.PATH, ".test:\n  extends: .docker\n", ".test:\n"),
-    Row("surroundings", "an engine under another name", gitlab.PATH, "      alias: docker\n", "      alias: engine\n"),
-    Row("surroundings", "an engine without certificates", gitlab.PATH, "DOCKER_TLS_CERTDIR: /certs", 'DOCKER_TLS_CERTDIR: ""'),
-    Row("surroundings", "deployments that overlap", gitlab.PATH, "  resource_group: production\n", ""),
-    Row("surroundings", "deployments that wait for those of the other environment", gitlab.PATH, "  resource_group: production\n", "  resource_group: staging\n"),
-    Row("surroundings", "pushes that overlap", gitlab.PATH, "  resource_group: publish\n", ""),
-    Row("names", "a second pipeline for every push", gitlab.PATH, "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH\n", "    - if: $CI_COMMIT_BRANCH\n"),
-    Row("names", "a release of any tag", gitlab.PATH, "    - if: $CI_COMMIT_TAG =~ /^v\\d+\\.\\d+\\.\\d+$/\n", "    - if: $CI_COMMIT_TAG\n"),
-    Row("names", "a pattern without its end", gitlab.PATH, "\\d+$/\n", "\\d+/\n"),
-]  # fmt: skip
-GITLAB_SCRIPTS = [
-    Row("shellcheck SC2086", "a name without quotes", gitlab.PATH, '"$CI_PROJECT_PATH"', "$CI_PROJECT_PATH"),
-    Row("shellcheck SC2046", "a name without quotes before the script", gitlab.PATH, "    - make login\n", "    - make login $(date)\n"),
-]  # fmt: skip
-
-RELEASE, UPDATES = f"{github.FOLDER}/release.yml", f"{github.FOLDER}/template.yml"
-GIVEN = "          KUBECONFIG_BASE64: ${{ secrets.KUBECONFIG_BASE64 }}\n"
-GITHUB = [
-    Row("schema", "an unknown key of a job", github.PATH, "timeout-minutes: 15", "timeout: 15"),
-    Row("pins", "another commit of an action", github.PATH, "actions/checkout@3d", "actions/checkout@4d"),
-    Row("pins", "an action at a tag", UPDATES, "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
-    Row("pins", "an action whose comment is of another version", RELEASE, "# v7.0.1", "# v7.0.0"),
-    Row("pins", "another machine", github.PATH, "runs-on: ubuntu-24.04", "runs-on: ubuntu-latest"),
-    Row("triggers", "a push to any branch", github.PATH, "      - main\n", "      - main\n      - wip\n"),
-    Row("triggers", "a release of any tag", RELEASE, "      - v[0-9]+.[0-9]+.[0-9]+\n", "      - v*\n"),
-    Row("triggers", "a comment that starts it", github.PATH, "on:\n", "on:\n  issue_comment:\n"),
-    Row("permissions", "permissions for every job", github.PATH, "permissions: {}\n", "permissions:\n  contents: read\n"),
-    Row("permissions", "a token that may write", github.PATH, "      contents: read\n", "      contents: write\n"),
-    Row("permissions", "a job with the token's defaults", UPDATES, "    permissions:\n      contents: read\n", ""),
-    Row("permissions", "a job that may not attest", github.PATH, "      attestations: write # keeps what is attested\n", ""),
-    Row("permissions", "a job that may sign nothing", github.PATH, "      id-token: write # signs what is attested\n", ""),
-    Row("permissions", "a job that may not push", RELEASE, "      packages: write # pushes the tag\n", ""),
-    Row("secrets", "a secret for every job", github.PATH, "\njobs:\n", "\nenv:\n  TOKEN: ${{ secrets.TOKEN }}\n\njobs:\n"),
-    Row("secrets", "a secret for every step", UPDATES, "    steps:\n", "    env:\n      TOKEN: ${{ secrets.TEMPLATE_TOKEN }}\n    steps:\n"),
-    Row("secrets", "a secret of no environment", github.PATH, "    environment: staging\n", ""),
-    Row("secrets", "an environment of which nothing is taken", github.PATH, "    name: Lint\n", "    name: Lint\n    environment: lint\n"),
-    Row("secrets", "a token that stays in the folder", github.PATH, "persist-credentials: false", "persist-credentials: true"),
-    Row("secrets", "a token that nobody removes from the folder", UPDATES, "        with:\n          persist-credentials: false\n", ""),
-    Row("concurrency", "a run of main that the next one cancels", github.PATH, "github.event.number || github.run_id", "github.ref"),
-    Row("concurrency", "runs of what a push has replaced", github.PATH, "cancel-in-progress: true", "cancel-in-progress: false"),
-    Row("concurrency", "two pushes at once", github.PATH, "    concurrency:\n      group: publish\n      cancel-in-progress: false\n      queue: max\n", ""),
-    Row("concurrency", "tests that wait for each other", github.PATH, "    name: Lint\n", "    name: Lint\n    concurrency:\n      group: lint\n"),
-    Row("concurrency", "a deployment that the next one stops", github.PATH, "group: production\n      cancel-in-progress: false\n", "group: production\n      cancel-in-progress: true\n"),
-    Row("concurrency", "two deployments of one environment at once", github.PATH, "group: staging", "group: staging-${{ github.sha }}"),
-    Row("concurrency", "a push that waits for deployments", github.PATH, "group: publish", "group: staging"),
-    Row("times", "a job that may take hours", github.PATH, "    timeout-minutes: 15\n", ""),
-    Row("times", "a deployment that is cut off", github.PATH, "    needs: publish\n    runs-on: ubuntu-24.04\n    timeout-minutes: 30\n", "    needs: publish\n    runs-on: ubuntu-24.04\n    timeout-minutes: 10\n"),
-    Row("conditions", "a condition that is not understood", github.PATH, "if: github.event_name == 'push'", "if: github.ref == 'refs/heads/main'"),
-    Row("conditions", "a job that never runs", github.PATH, "if: github.event_name == 'push'", "if: github.event_name == 'release'"),
-    Row("reports", "results that nobody keeps", github.PATH, "path: reports/junit.xml", "path: reports/tests.xml"),
-    Row("reports", "a list of packages that nobody makes", github.PATH, "make image scan", "make image"),
-    Row("parameters", "an input that the action does not have", github.PATH, "subject-digest:", "subject-digst:"),
-    Row("parameters", "an output that the builder does not have", github.PATH, "steps.buildx.outputs.name", "steps.buildx.outputs.builder"),
-    Row("parameters", "an output that nobody writes", github.PATH, 'echo "digest=', 'echo "sha256='),
-    Row("reports", "an image whose packages nobody attests", github.PATH, "          sbom-path: reports/sbom.cdx.json\n", ""),
-]  # fmt: skip
-WORKFLOW = [
-    Row("jactionlint undefined-property", "a step that does not exist", github.PATH, "steps.image.outputs", "steps.images.outputs"),
-    Row("jactionlint unknown-action-input", "an input that the action does not have", github.PATH, "if-no-files-found:", "if-no-file-found:"),
-    Row("jactionlint undefined-job-needs", "a job that does not exist", github.PATH, "needs: publish", "needs: publis"),
-    Row("jactionlint SC2086", "words that split", github.PATH, 'echo "digest=$digest"', "echo digest=$digest"),
-    Row("jactionlint template-injection + zizmor template-injection", "a tag's name that the shell would run", RELEASE, '"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
-    Row("zizmor undocumented-permissions", "a token's right that nobody explains", RELEASE, "packages: write # pushes the tag", "packages: write"),
-    Row("jactionlint dangerous-triggers + zizmor dangerous-triggers", "a pull request of a fork with secrets", github.PATH, "  pull_request:\n", "  pull_request:\n  pull_request_target:\n"),
-]  # fmt: skip
-
 RENOVATE = [
     Row("schema", "a switch that is none", renovate.PATH, '"enabled": false', '"enabled": "no"'),
     Row("keys", "an unknown key", renovate.PATH, '"extends"', '"extend"'),
@@ -527,19 +402,8 @@ CONTRACT = [
     Row("registry secret", "another Secret for pulling than make creates", "kubernetes.mk", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
     Row("deployed tag", "a tag that make does not replace", "kubernetes.mk", " s|set-by-make-deploy|", " s|set-by-make|"),
     Row("namespaces", "another namespace than make deploys to", STAGING, "namespace: shop-staging", "namespace: shop-stage"),
-    Row("targets", "a target that CI wants and nobody has", circleci.PATH, "make check\n", "make check everything\n"),
-    Row("targets", "a target that the README wants and nobody has", "README.md", "make lint", "make lints"),
-    Row("variables", "a credential that the README leaves out", "README.md", "`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`"),
-    Row("variables", "a credential of CI that the README leaves out", circleci.PATH, '"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'),
-    Row("stages", "CI that deploys latest", circleci.PATH, "command: make deploy", "command: make TAG=latest deploy"),
     Row("logins", "a login to another registry", "Makefile", "--password-stdin", "--password-stdin registry.example.com"),
     Row("logins", "a Secret for pulling from another registry", "kubernetes.mk", "https://index.docker.io/v1/", "registry.example.com"),
-    Row("credentials", "a job without the login that it needs", circleci.PATH, "            - registry\n", ""),
-    Row("credentials", "a job with a login that it does not need", circleci.PATH, "      - propose-update:\n          context: template\n", "      - propose-update:\n          context:\n            - registry\n            - template\n"),
-    Row("credentials", "a credential for a pull request", circleci.PATH, "      - lint\n      - test\n", "      - lint:\n          context: registry\n      - test\n"),
-    Row("credentials", "a job without its kubeconfig", circleci.PATH, "            - kubernetes-staging\n", ""),
-    Row("credentials", "a proposal without its token", circleci.PATH, "      - propose-update:\n          context: template\n", "      - propose-update\n"),
-    Row("credentials", "a kubeconfig for every branch", circleci.PATH, "          requires:\n            - lint\n            - test\n            - check\n          filters:\n            branches:\n              ignore: main\n", "          requires:\n            - lint\n            - test\n            - check\n          context: kubernetes-production\n          filters:\n            branches:\n              ignore: main\n"),
     Row("settings of the app", "an app that does not read a setting", "app/settings.py", "    database_user: ", "    database_users: "),
     Row("claims", "a Service of another type than the README tells of", SERVICE, "type: ClusterIP", "type: LoadBalancer"),
     Row("claims", "another number of replicas than the README tells of", HPA, "minReplicas: 2", "minReplicas: 1"),
@@ -562,67 +426,17 @@ CONTRACT = [
     Row("password", "a Secret that could be written to", DEPLOYMENT, "              readOnly: true\n", ""),
     Row("password", "the password at another place in compose", "common.yml", "DATABASE_PASSWORD_FILE: /run/secrets/database/password", "DATABASE_PASSWORD_FILE: /run/secrets/password"),
     Row("namespaces", "a README that leaves the namespace of production out", "kubernetes/README.md", "`make cluster` |\n\nEach environment has a namespace: `shop-local`, `shop-staging`, `shop-production`.", "`make cluster` |\n"),
-    *(Row("stages", f"CI that never runs {command}", circleci.PATH, command, instead) for command, instead in (("make ci-lint", "make lint"), ("make ci-test", "make test"), ("make check", "make lint"))),
-    Row("stages + credentials", "CI that never pushes", circleci.PATH, "      - login\n      - run: make image scan\n      - store_artifacts:\n          path: reports\n      - run: make push\n", "      - run: make image scan\n"),
-    Row("stages + targets + credentials", "CI that never deploys", circleci.PATH, "command: make deploy ", "command: make apply "),
-    Row("stages", "CI that runs latest", circleci.PATH, "run: make ci-lint", "run: docker pull x:latest; make ci-lint"),
-    Row("stages", "a push of what was not scanned", circleci.PATH, "      - run: make push\n", "      - run: make image push\n"),
-    Row("stages", "a push before the scan", circleci.PATH, "      - run: make image scan\n      - store_artifacts:\n          path: reports\n      - run: make push\n", "      - run: make image push scan\n"),
-    Row("stages", "a build that is not scanned", circleci.PATH, "make image scan\n", "make image\n"),
-    Row("stages", "a push that waits for no test", circleci.PATH, "          context: registry\n          requires:\n            - lint\n            - test\n", "          context: registry\n          requires:\n            - lint\n"),
-    Row("stages", "a build that waits for no lint", circleci.PATH, "      - build:\n          requires:\n            - lint\n", "      - build:\n          requires:\n"),
-    Row("stages + credentials", "a push from every branch", circleci.PATH, "            branches:\n              only: main\n", "            branches:\n              ignore: x\n"),
-    Row("stages + credentials", "a deployment that does not wait for the push", circleci.PATH, "          requires:\n            - publish\n", "          requires:\n            - test\n"),
-    Row("stages", "production that nobody approves", circleci.PATH, "            - approve\n", "            - deploy-staging\n"),
-    Row("stages", "staging that waits for approval", circleci.PATH, "            - publish\n          serial-group: << pipeline.project.slug >>/staging\n", "            - publish\n            - agree\n          serial-group: << pipeline.project.slug >>/staging\n      - agree:\n          type: approval\n"),
-    Row("stages", "a release of no tag", circleci.PATH, "            branches:\n              ignore: /.*/\n            tags:\n              only: /^v\\d+\\.\\d+\\.\\d+$/\n", "            branches:\n              only: main\n"),
-    Row("stages + credentials", "updates that nobody proposes", circleci.PATH, "    when:\n      equal:\n        - scheduled_pipeline\n", "    when:\n      equal:\n        - webhook\n"),
-    Row("targets", "a target that GitLab wants and nobody has", gitlab.PATH, "make check\n", "make check everything\n"),
-    Row("variables", "a credential that no variable of GitLab holds", gitlab.PATH, "$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN"),
-    *(Row("stages", f"GitLab that never runs {command}", gitlab.PATH, command, instead) for command, instead in (("make ci-lint", "make lint"), ("make ci-test", "make test"), ("make check", "make lint"))),
-    Row("stages", "GitLab that scans no merge request", gitlab.PATH, "ref=ghcr.io/acme/shop:cache\n  script:\n    - make image scan\n", "ref=ghcr.io/acme/shop:cache\n  script:\n    - make image\n"),
-    Row("stages", "GitLab that pushes before the scan", gitlab.PATH, "    - make image scan\n    - make push\n", "    - make image push scan\n"),
-    Row("stages", "a push that waits for no test of GitLab", gitlab.PATH, "  needs:\n    - lint\n    - test\n", "  needs:\n    - lint\n"),
-    Row("stages", "production that anybody passes by", gitlab.PATH, "  allow_failure: false\n", ""),
-    Row("stages", "production that GitLab starts by itself", gitlab.PATH, "  when: manual\n  allow_failure: false\n", ""),
-    Row("stages", "staging that waits for a person", gitlab.PATH, "  stage: staging\n", "  stage: staging\n  when: manual\n  allow_failure: false\n"),
-    Row("stages", "production that does not wait for staging", gitlab.PATH, "    - deploy-staging\n", "    - publish\n"),
-    Row("stages + credentials", "updates that every push proposes", gitlab.PATH, '    - if: $CI_PIPELINE_SOURCE == "schedule"\n', "    - if: $CI_PIPELINE_SOURCE\n"),
-    Row("credentials", "a push without the scope of its login", gitlab.PATH, "    name: registry\n", "    name: registries\n"),
-    Row("credentials", "a job with a login that is not its own", gitlab.PATH, "check:\n", "check:\n  environment:\n    name: registry\n    action: access\n"),
-    Row("credentials", "a token of a job that pushes nothing", gitlab.PATH, "check:\n", "check:\n  variables:\n    REGISTRY_PASSWORD: $CI_REGISTRY_PASSWORD\n"),
-    Row("credentials", "a Renovate without its token", gitlab.PATH, "    name: template\n", "    name: templates\n"),
-    Row("credentials", "a pull secret without the deploy token", gitlab.PATH, "    REGISTRY_PASSWORD: $CI_DEPLOY_PASSWORD\n", ""),
-    Row("credentials", "a scope that the README leaves out", "README.md", "| `KUBECONFIG` | `staging`, `production` |", "| `KUBECONFIG` | `staging` |"),
     Row("claims", "one replica in the README, and two in the manifest", "kubernetes/README.md", "the others serve meanwhile", "the others serve meanwhile. With one replica"),
     Row("claims", "a README that leaves out what drains do", "kubernetes/README.md", "the others serve meanwhile", "others serve"),
     *(Row("alerts", f"an alert on a {label} that is not there", ALERTS, "deployment='", f"{label}='") for label in ("persistentvolumeclaim", "cronjob")),
     Row("host in README", "a host of the HTTPRoute that the README leaves out", "README.md", "The HTTPRoute serves shop.example.com in production and staging.shop.example.com", "The HTTPRoute serves"),
-    Row("targets", "a target that a workflow wants and nobody has", github.PATH, "$(make digest)", "$(make digests)"),
-    Row("image", "another image that is attested", github.PATH, "subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
-    Row("variables", "a secret of a workflow that the README leaves out", github.PATH, "secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"),
-    Row("logins of CI", "a login without a password", github.PATH, "          REGISTRY_PASSWORD: ${{ secrets.GITHUB_TOKEN }}\n", ""),
-    Row("logins of CI", "a Secret for pulling by an account without a name", github.PATH, "          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
-    Row("credentials", "a job whose token may not push", github.PATH, "      packages: write # pushes the image\n", ""),
-    Row("credentials", "a job without a kubeconfig", github.PATH, f"        env:\n{GIVEN}", ""),
-    Row("credentials", "a kubeconfig for a pull request", github.PATH, "      - run: make ci-lint\n", f"      - run: make ci-lint\n        env:\n{GIVEN}"),
-    Row("credentials", "a pull request whose token may push", github.PATH, "    name: Check\n    runs-on: ubuntu-24.04\n    timeout-minutes: 15\n    permissions:\n", "    name: Check\n    runs-on: ubuntu-24.04\n    timeout-minutes: 15\n    permissions:\n      packages: write\n"),
-    Row("credentials", "a proposal without a token", UPDATES, "        env:\n          TEMPLATE_TOKEN: ${{ secrets.TEMPLATE_TOKEN }}\n", ""),
-    Row("stages + credentials", "a push from pull requests", github.PATH, "if: github.event_name == 'push'", "if: github.event_name == 'pull_request'"),
-    Row("stages", "a build of main that pushes nothing", github.PATH, "  push:\n    branches:\n      - main\n", "  workflow_dispatch:\n"),
-    Row("stages", "a pull request that builds nothing", github.PATH, "if: github.event_name == 'pull_request'", "if: github.event_name == 'push'"),
-    Row("stages", "a workflow that waits for no lint", github.PATH, "    needs:\n      - lint\n", "    needs:\n"),
-    Row("stages + credentials", "staging that does not wait for the push", github.PATH, "    needs: publish\n", "    needs: test\n"),
-    Row("stages", "an environment that nobody protects", github.PATH, "    environment: production\n", "    environment: prod\n"),
-    Row("stages", "a release of every commit of main", RELEASE, "    tags:\n      - v[0-9]+.[0-9]+.[0-9]+\n", "    branches:\n      - main\n"),
-    Row("stages + credentials", "proposals on every push", UPDATES, "  workflow_dispatch:\n", "  workflow_dispatch:\n  push:\n"),
     *(Row("private files", f"an image with {path}", ".dockerignore", "*\n", f"*\n!{path}\n") for path in (".env", ".git", "secrets", ".copier-answers.yml")),
 ]  # fmt: skip
 
 TEXT = [
-    Row("marker", "what the template's language leaves in a workflow", github.PATH, "# A push replaces", "# A {{ push }} replaces"),
+    Row("marker", "what the template's language leaves in a workflow", ".github/workflows/service.yml", "# A push replaces", "# A {{ push }} replaces"),
     Row("marker", "an expression of GitHub outside its workflows", "Makefile", "# The commit, marked", "# The ${{ github.sha }}, marked"),
-    Row("yaml", "a branch that is a truth value to some", github.PATH, "      - main\n", "      - on\n"),
+    Row("yaml", "a branch that is a truth value to some", ".github/workflows/service.yml", "      - main\n", "      - on\n"),
     Row("end", "no newline at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m"),
     Row("end + blank", "two newlines at the end", "common.yml", "stop_grace_period: 2m\n", "stop_grace_period: 2m\n\n"),
     Row("blank", "blanks at the end of a line", "common.yml", "services:\n", "services: \n"),
@@ -879,34 +693,6 @@ def test_broken_dockerfiles(good: list[Files], tmp_path: Path) -> None:
     expect(HADOLINT, dockerfile.lint([broken(good, row)["Dockerfile"] for row in HADOLINT], tmp_path))
 
 
-def test_broken_circleci_configurations(good: list[Files]) -> None:
-    own = [files for files in good if circleci.PATH in files]
-    assert [list(circleci.check(files)) for files in own] == [[]] * len(own)
-    expect(CIRCLECI, (list(circleci.check(broken(own, row))) for row in CIRCLECI))
-
-
-def test_broken_gitlab_pipelines(good: list[Files], tmp_path: Path) -> None:
-    own = [files for files in good if gitlab.PATH in files]
-    assert [list(gitlab.check(files)) for files in own] == [[]] * len(own)
-    expect(GITLAB, (list(gitlab.check(broken(own, row))) for row in GITLAB))
-    sets = [gitlab.scripts(files) for files in (*own, *(broken(own, row) for row in GITLAB_SCRIPTS))]
-    results = makefiles.check_scripts(sets, tmp_path)
-    assert results[: len(own)] == [[]] * len(own)
-    expect(GITLAB_SCRIPTS, results[len(own) :])
-
-
-def test_broken_workflows(good: list[Files], template: Template) -> None:
-    pins = template.table("versions", "github")
-    assert [list(github.check(files, pins)) for files in good] == [[]] * len(good)
-    expect(GITHUB, (list(github.check(broken(good, row), pins)) for row in GITHUB))
-
-
-def test_linters_see_broken_workflows(good: list[Files], tmp_path: Path) -> None:
-    results = github.lint([*good, *(broken(good, row) for row in WORKFLOW)], tmp_path)
-    assert results[: len(good)] == [[]] * len(good)
-    expect(WORKFLOW, results[len(good) :])
-
-
 def test_broken_configurations_of_renovate(good: list[Files]) -> None:
     assert [list(renovate.check(files)) for files in good] == [[]] * len(good)
     expect(RENOVATE, (list(renovate.check(broken(good, row))) for row in RENOVATE))
@@ -974,9 +760,6 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (network,): NETWORK,
     (compose,): COMPOSE,
     (dockerfile,): [*DOCKERFILE, *HADOLINT],
-    (circleci,): CIRCLECI,
-    (github,): [*GITHUB, *WORKFLOW],
-    (gitlab,): [*GITLAB, *GITLAB_SCRIPTS],
     (renovate,): RENOVATE,
     (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],

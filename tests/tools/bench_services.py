@@ -93,7 +93,7 @@ def services(scratch: Path, say: Say) -> dict[str, str]:
     template = Template(copy_working_tree(scratch / "template"))
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = images.of_languages(languages) + list(databases.values())
-    notes = images.provide(engine, names, say)
+    notes = images.pull_or_build_images(engine, names, say)
     renderer = Renderer(template, Space(template))
     figures: dict[str, str] = {}
     for language in LANGUAGES:

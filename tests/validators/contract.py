@@ -16,11 +16,8 @@ from tests.validators import (
     by_line,
     derive,
     dockerfile,
-    each_once,
-    github,
     makefiles,
     named,
-    pipelines,
     yaml_files,
 )
 
@@ -140,7 +137,7 @@ def _image(files: Files) -> Told:
     for name, item in document(files, "prod.yml")["services"].items():
         if name != "database":
             told[f"prod.yml {name}"] = item["image"].rsplit(":${TAG", 1)[0]
-    return {**told, **github.attested(files)}
+    return told
 
 
 def _name(content: bytes) -> str:
@@ -296,44 +293,6 @@ def _namespaces(files: Files) -> Iterator[tuple[str, str]]:
         yield "README.md", f"does not name the namespace {prefix}-production"
 
 
-def _targets(files: Files) -> Iterator[tuple[str, str]]:
-    """What CI and the README tell people to make exists, and the README tells of every target or `make` lists it."""
-    known = makefiles.documented(files)
-    pipeline = pipelines.read(files)
-    words = {path: derive(files, path, _told_to_make) or () for path in DOCUMENTATION}
-    for job in pipeline.jobs if pipeline else ():
-        words[job.path] = (*words.get(job.path, ()), *pipelines.made(job.commands))
-    for path, told_to_make in words.items():
-        for word in dict.fromkeys(told_to_make):
-            if word not in known:
-                yield path, f"there is no `make {word}`"
-
-
-def _find_told_to_make(content: bytes) -> tuple[str, ...]:
-    told = re.findall(r"`(make[^`]*)`|^(make .*)$", content.decode(), re.MULTILINE)
-    return tuple(pipelines.made("\n".join(map("".join, told))))
-
-
-# Paragraph by paragraph: what stands between backticks may go over several lines.
-_told_to_make = Piecewise(_find_told_to_make, each_once, rb"(?<=\n\n)|(?<=\n)(?=\n)")
-
-
-# Set by the machine, the shell or CI itself.
-_GIVEN = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECONFIG"}
-
-
-def _variables(files: Files) -> Iterator[tuple[str, str]]:
-    """Every variable that CI or `make` takes from its surroundings is in the README."""
-    pipeline = pipelines.read(files)
-    read = {pipeline.jobs[0].path: set(pipeline.variables)} if pipeline else {}
-    for path in makefiles.paths(files):
-        read[path] = set(derive(files, path, matching(r"\$\$\{?([A-Z][A-Z0-9_]+)")) or ()) - _GIVEN
-    for path, names in read.items():
-        for name in sorted(names):
-            if not told(files, f"`{name}`"):
-                yield path, f"reads {name}, which the README does not explain"
-
-
 def _logins(files: Files) -> Iterator[tuple[str, str]]:
     """`make` logs in to the registry of the image."""
     host = variable(files, "IMAGE").split("/")[0]
@@ -456,10 +415,7 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "registry secret": _registry_secret,
     "deployed tag": _deployed_tag,
     "namespaces": _namespaces,
-    "targets": _targets,
-    "variables": _variables,
     "logins": _logins,
-    "logins of CI": github.logins,
     "settings of the app": _settings_of_the_app,
     "claims": _claims,
     "alerts": _alerts,
@@ -467,7 +423,6 @@ RULES: dict[str, Callable[[Files], Iterator[tuple[str, str]]]] = {
     "certificate": _certificate,
     "private files": _private_files,
     "tests of CI": _tests_of_ci,
-    **pipelines.RULES,
 }
 CHECKS = [
     *(functools.partial(_agree, name) for name in SAME),

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.validators import Files, Finding, published
+from tests.rules.json_schema import schema, schema_errors
+from tests.validators import Files, Finding
 
 PATH = "renovate.json"
 # What Renovate looks into unasked, of the files that name images: https://docs.renovatebot.com/modules/manager/
@@ -23,7 +24,7 @@ _READ = re.compile(r".+\.(sh|mk|ya?ml)|Dockerfile|Makefile")
 def _options() -> set[str]:
     """Every name that the schema knows of, at any place."""
     found: set[str] = set()
-    pending: list[Any] = [published.schema("renovate")]
+    pending: list[Any] = [schema("renovate")]
     while pending:
         part = pending.pop()
         if isinstance(part, dict):
@@ -36,7 +37,7 @@ def _options() -> set[str]:
 
 def check(files: Files) -> Iterator[Finding]:
     config = json.loads(files[PATH])
-    for where, message in published.misfits("renovate", config):
+    for where, message in schema_errors("renovate", config):
         yield Finding(PATH, where, "schema", message)
     # The schema allows any other key, and Renovate only warns of one.
     for where, part in _parts(config):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests import toolchains
-from tests.e2e.locks import alone
+from tests.e2e.locks import exclusive_lock
 from tests.template import ROOT
 from tests.validators import Files, Finding
 
@@ -23,7 +23,7 @@ def install(files: Files) -> Path:
     """The folder of the programs that a project's lock names, installed once for each lock."""
     folder = ROOT / ".cache/npm" / hashlib.sha256(files["package-lock.json"]).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder.name):
+    with exclusive_lock(folder.name):
         if not (folder / "installed").exists():
             for name in ("package.json", "package-lock.json"):
                 (folder / name).write_bytes(files[name])

@@ -11,14 +11,13 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES
-from tests.e2e.apps.servers import MissingError
 from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
-from tests.e2e.docker.node import Node, left_behind
+from tests.e2e.docker.node import Node, leftovers
 from tests.e2e.docker.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.e2e.kubernetes import programs
-from tests.e2e.locks import alone, together
-from tests.e2e.requirements import give_up, notes, tell
+from tests.e2e.locks import exclusive_lock, shared_lock
+from tests.e2e.requirements import notes, print_notes, skip_unless_available
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.space import Space
@@ -75,7 +74,7 @@ def projects(template: Template, space: Space) -> Renderer:
 @pytest.fixture(scope="session")
 def wait_for_others() -> Iterator[Callable[[], None]]:
     """What returns when no other worker uses the engine any more."""
-    with together("engine") as wait:
+    with shared_lock("engine") as wait:
         yield wait
 
 
@@ -89,13 +88,11 @@ def engine(
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
-    try:
+    with skip_unless_available():
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
-        with judge.stage("base images"), alone("images"):
-            notes.update(images.provide(engine, names, say))
-    except MissingError as missing:
-        give_up(missing)
-    return engine
+        with judge.stage("base images"), exclusive_lock("images"):
+            notes.update(images.pull_or_build_images(engine, names, say))
+        return engine
 
 
 def say(line: str) -> None:
@@ -132,17 +129,15 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="session")
 def node(judge: Judge) -> Iterator[Node]:
     """A cluster of one real node."""
-    try:
-        node = Node(programs.find(say, programs.REAL_NODE))
+    with skip_unless_available():
+        node = Node(programs.find((*programs.CONTROL_PLANE, *programs.REAL_NODE), say))
         with judge.stage("start of a node"):
             node.__enter__()
-    except MissingError as missing:
-        give_up(missing)
     try:
         yield node
     finally:
         node.__exit__()
-    assert not left_behind(node)
+    assert not leftovers(node)
 
 
 @pytest.fixture(scope="session")
@@ -189,7 +184,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for variant in VARIANTS:
             cells = [_cell(_outcomes.get((variant, column), [])) for column in COLUMNS]
             terminalreporter.write_line(f"{variant:20}" + "".join(f"{cell:>12}" for cell in cells))
-    tell(terminalreporter)
+    print_notes(terminalreporter)
 
 
 def _cell(outcomes: list[str]) -> str:

@@ -12,12 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.node import Node
-from tests.e2e.docker.project import Client, Project, speaks_the_contract, wait_for_answer
+from tests.e2e.docker.project import Client, Project, assert_contract, wait_for_answer
 from tests.e2e.kubernetes import project as cluster
-from tests.e2e.kubernetes.control_plane import wait_for
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.template import Template
@@ -119,7 +119,7 @@ def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) ->
 
 
 def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client: Client, tag: str) -> None:
-    speaks_the_contract(client, project, version=tag)
+    assert_contract(client, project, version=tag)
 
 
 def test_every_pod_runs_with_what_its_manifest_asks_for(deployed: Shop, tag: str) -> None:
@@ -200,7 +200,7 @@ def test_the_service_outlives_its_database(node: Node, deployed: Shop, client: C
     namespace = f"--namespace={deployed.namespace(STAGING)}"
     node.kubectl("delete", f"pod/{deployed.service}-database-0", namespace, "--grace-period=1")
     assert client.get("/livez").status_code == httpx.codes.OK
-    client.becomes(httpx.codes.OK)
+    client.wait_for_status(httpx.codes.OK)
     assert client.names()[number] == "kept"
     assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in deployed.pods(STAGING)} == {0}
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apps.servers import MissingError
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project
-from tests.e2e.kubernetes.control_plane import wait_for
-from tests.e2e.requirements import give_up, notes
+from tests.e2e.requirements import notes, skip_unless_available
 from tests.judge import Judge
 
 WITHOUT_IPVS = f"""\
@@ -36,8 +36,9 @@ sys.exit(subprocess.run(docker, input=yaml.safe_dump(stack), text=True).returnco
 @pytest.fixture(scope="session")
 def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bool]:
     """Make the engine a Swarm, and tell whether its kernel balances connections."""
-    if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
-        give_up(MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it"))
+    with skip_unless_available():
+        if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
+            raise MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it")
     engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1")
     balances = Path("/proc/net/ip_vs").exists()
     if not balances:
@@ -52,7 +53,7 @@ def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bo
 def stack(project: Project, engine: Engine, balances: bool, tag: str) -> Iterator[str]:
     """A stack of two replicas of the first version; its name."""
     if not balances:
-        project.stand_in("docker", WITHOUT_IPVS)
+        project.stub("docker", WITHOUT_IPVS)
     project.make("swarm-deploy", TAG=tag, REPLICAS="2")
     yield project.service
     engine.docker("stack", "rm", project.service)

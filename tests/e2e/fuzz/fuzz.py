@@ -21,7 +21,7 @@ from copier._user_data import Question as CopierQuestion
 
 from tests.e2e.fuzz.readers import Tree, count, read
 from tests.render import ANSWERS_FILE, Renderer
-from tests.space import AWKWARD, GIVEN, Answers, Question, Value, picker
+from tests.space import AWKWARD, GIVEN, Answers, Question, Value, hashable, picker
 from tests.template import Source
 from tests.validators import Finding, text, yaml_files
 from tests.validators.kubernetes_schema import Schemas
@@ -58,10 +58,7 @@ SUMS = {
     ("replicas", "kubernetes/namespace/resourcequota.yaml"),
 }
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
-KINDS: dict[str, Callable[[Any], object]] = {
-    "image_repository": _registry,
-    "replicas": lambda replicas: replicas > 1,
-}
+KINDS: dict[str, Callable[[Any], object]] = {"image_repository": _registry, "replicas": lambda replicas: replicas > 1}
 
 
 class RefusedError(Exception):
@@ -318,7 +315,8 @@ class Fuzz:
 
     def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
         for part in source.parts:
-            yield _render(part.template, part.reads, picker(part.reads)(context))
+            values = {name: hashable(context[name]) for name in part.reads}
+            yield _render(part.template, part.reads, picker(part.reads)(values))
 
     def _validate(self, path: str, content: bytes) -> list[Finding]:
         return list(_findings(self.schemas, path, content))

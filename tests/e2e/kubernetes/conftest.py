@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.apps.servers import MissingError
 from tests.e2e.kubernetes import programs
 from tests.e2e.kubernetes.control_plane import ControlPlane
 from tests.e2e.kubernetes.project import Project
-from tests.e2e.requirements import give_up, notes, tell
+from tests.e2e.requirements import notes, print_notes
 from tests.judge import Judge
 from tests.render import Renderer
 from tests.space import Space, Value
@@ -25,10 +24,7 @@ def cluster(request: pytest.FixtureRequest, judge: Judge) -> Iterator[ControlPla
     """A running control plane."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     assert reporter
-    try:
-        found = programs.find(reporter.write_line)
-    except MissingError as missing:
-        give_up(missing)
+    found = programs.find((*programs.CONTROL_PLANE, *programs.SIMULATED_NODES), reporter.write_line)
     notes.add("NetworkPolicies were stored, not enforced: nothing here carries traffic.")
     with ExitStack() as stack:
         with judge.stage("start of the control plane"):
@@ -66,4 +62,4 @@ def make_project(cluster: ControlPlane, projects: Renderer, tmp_path_factory: py
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested as it should be."""
-    tell(terminalreporter)
+    print_notes(terminalreporter)

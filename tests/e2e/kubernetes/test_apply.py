@@ -15,8 +15,9 @@ import httpx
 import pytest
 import yaml
 
+from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
-from tests.e2e.kubernetes.control_plane import QUOTA_CONFLICT, ControlPlane, Object, wait_for
+from tests.e2e.kubernetes.control_plane import QUOTA_CONFLICT, ControlPlane, Object
 from tests.e2e.kubernetes.project import ENVIRONMENTS, Project
 from tests.judge import Judge
 from tests.render import Renderer

@@ -15,7 +15,7 @@ PATH = "kubernetes/kops.yaml"
 
 def check(*paths: Path) -> subprocess.CompletedProcess[str]:
     """What kOps says of these specifications."""
-    return subprocess.run([programs.reader("kops"), *paths], capture_output=True, text=True, check=False)
+    return subprocess.run([programs.find(["kops"])["kops"], *paths], capture_output=True, text=True, check=False)
 
 
 def test_kops_takes_every_specification(projects: Renderer, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import TIMEOUT
 from tests.e2e.kubernetes import programs
-from tests.e2e.kubernetes.control_plane import PATIENCE
 from tests.e2e.serving import serving
 from tests.render import Renderer
 from tests.space import Answers
@@ -86,13 +86,13 @@ def test_the_logs_arrive(projects: Renderer, tmp_path: Path, environment: str) -
         config = configuration(projects, tmp_path, server.server_port)
         with (tmp_path / "log").open("w") as log:
             agent = subprocess.Popen(
-                [programs.reader("collector"), f"--config={config}"],
+                [programs.find(["collector"])["collector"], f"--config={config}"],
                 env={**os.environ, "NODE": "node-1", "POD_IP": "127.0.0.1"},
                 stdout=log,
                 stderr=log,
             )
         try:
-            assert server.came.wait(PATIENCE), (tmp_path / "log").read_text()
+            assert server.came.wait(TIMEOUT), (tmp_path / "log").read_text()
         finally:
             agent.terminate()
             agent.wait()

@@ -21,18 +21,18 @@ from tests.harness import Files, load
 from tests.render import Rendered, Renderer
 from tests.rules.ci import gitlab
 from tests.rules.ci.model import Event, Job, transitive_needs
-from tests.validators.kustomize import WORKERS
 
 OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMMIT_TAG")
 # What it does not know of a job, and where it fills in a default of GitLab's own.
 UNREAD = {"extends", "stage", "when", "allow_failure", "interruptible", "retry", "timeout", "id_tokens"}
 # Takes the place of a program: notes that a job has called it, and fails if it is told to.
-STAND_IN = """\
+STUB = """\
 #!/bin/bash
 said="${0##*/}${*:+ $*}"
 echo "$CI_JOB_NAME: $said" >> "$SAID"
 [[ $said != "${BROKEN:-}" ]]
 """
+PROCESSES = 2
 PROGRAMS = ("apk", "make", "renovate")
 QUICK = "--no-json-schema-validation"  # a preview validates
 GIVEN = {"AWS_ID_TOKEN": "a token"}
@@ -149,7 +149,7 @@ def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, 
                 yield f"{rendered}: {name} is another job for it"
         yield from (f"{rendered}: {name} is a job for it alone" for name in shown)
 
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(PROCESSES) as pool:
         pipelines = list(enumerate(renderer.each(gitlab.PATH, awkward=False)))
         found = [line for lines in pool.map(lambda one: list(differences(one)), pipelines) for line in lines]
     assert pipelines
@@ -191,7 +191,7 @@ class Runner:
             *(self.programs / name for name in PROGRAMS),
             *(self.project / "scripts" / name for name in ("install-kubectl.sh", "propose-update.sh")),
         ):
-            path.write_text(STAND_IN)
+            path.write_text(STUB)
             path.chmod(0o755)
         (self.programs / "rsync").symlink_to("/bin/true")
 

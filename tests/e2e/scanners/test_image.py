@@ -69,11 +69,7 @@ def image() -> bytes:
     config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest]}}
     manifest = [{"Config": "config.json", "RepoTags": ["docker.io/acme/shop:1"], "Layers": ["layer.tar"]}]
     return tar(
-        {
-            "config.json": json.dumps(config).encode(),
-            "layer.tar": layer,
-            "manifest.json": json.dumps(manifest).encode(),
-        }
+        {"config.json": json.dumps(config).encode(), "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}
     )
 
 
@@ -84,7 +80,7 @@ class Scanned(Project):
         answers = {"project_name": "Shop", "image_repository": "docker.io/acme/shop"}
         super().__init__(renderer.project(dict(answers)), path / "shop", {**answers, "service_name": "shop"})
         (path / "image.tar").write_bytes(image())
-        self.stand_in("docker", DOCKER.format(image=path / "image.tar"))
+        self.stub("docker", DOCKER.format(image=path / "image.tar"))
         self.cache = path / "trivy"
         known = [{"Id": ID, "Package": PACKAGE, "Fixed": case.fixed, "Severity": case.severity}]
         subprocess.run(

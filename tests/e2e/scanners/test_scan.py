@@ -142,11 +142,7 @@ def kube_score(folder: Path) -> Iterator[Found]:
                         )
 
 
-TOOLS: Mapping[str, Callable[[Path], Iterator[Found]]] = {
-    "trivy": trivy,
-    "checkov": checkov,
-    "kube-score": kube_score,
-}
+TOOLS: Mapping[str, Callable[[Path], Iterator[Found]]] = {"trivy": trivy, "checkov": checkov, "kube-score": kube_score}
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -12,7 +12,7 @@ from typing import Any
 from tests.harness import Files, Problem, Projects, file_rule, replace, tool_rule
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS
 from tests.rules.tables import table
-from tests.toolchains import program
+from tests.toolchains import tool
 
 
 @file_rule(WORKFLOWS)
@@ -41,7 +41,7 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
 @tool_rule(WORKFLOWS, sets="each")
 def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to jactionlint, and their scripts to shellcheck within it."""
-    command = ("--profile=default", "--no-online", f"--shellcheck={program('shellcheck')}", "--format=json")
+    command = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
     found: dict[str, list[tuple[str, int]]] = {}
     for item in _run("jactionlint", (0, 1), *command, batch=batch, scratch=scratch):
         found.setdefault(item["filepath"], []).append((f"{item['id']}: {item['message']}", item["line"]))
@@ -103,7 +103,7 @@ def _run(name: str, codes: tuple[int, ...], *options: str, batch: Sequence[Files
             place.parent.mkdir(parents=True)
             place.write_bytes(content)
     paths = [f"{index}/{path}" for index, files in enumerate(batch) for path in files]
-    done = subprocess.run([program(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
+    done = subprocess.run([tool(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
     if done.returncode not in codes or not done.stdout:
         raise RuntimeError(done.stderr.decode())
     return json.loads(done.stdout)
