@@ -19,9 +19,10 @@ from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import QUOTA_CONFLICT, ControlPlane, Object
 from tests.e2e.kubernetes.project import ENVIRONMENTS, Project
+from tests.harness.documents import load_all
 from tests.judge import Judge
 from tests.render import Renderer
-from tests.validators import kustomize, yaml_files
+from tests.rules.kubernetes.build import FILE, entry_points
 
 SIZES = {"hard", "resources", "replicas", "minReplicas", "maxReplicas"}
 RESTART = {"spec": {"template": {"metadata": {"annotations": {"test/restart": "1"}}}}}
@@ -88,9 +89,9 @@ def build(cluster: ControlPlane, file: Path, folders: Iterable[Path]) -> list[Ob
     top = file.with_suffix("")
     top.mkdir()
     resources = [os.path.relpath(folder, top) for folder in folders]
-    (top / kustomize.FILE).write_text(yaml.safe_dump({"resources": resources}))
+    (top / FILE).write_text(yaml.safe_dump({"resources": resources}))
     file.write_text(cluster.kubectl("kustomize", str(top)).stdout)
-    return yaml_files.load(file.read_bytes())
+    return load_all(file.read_bytes())
 
 
 def wait_for_pods(cluster: ControlPlane, namespaces: set[str]) -> None:
@@ -287,7 +288,7 @@ def test_what_a_cluster_needs_once_is_applied(
             for path in sorted((project.path / "kubernetes").rglob("*"))
             if path.is_file()
         }
-        for folder in kustomize.entry_points(files):
+        for folder in entry_points(files):
             if not folder.startswith("kubernetes/overlays/"):
                 below = {path: content for path, content in files.items() if path.startswith(f"{folder}/")}
                 found.setdefault(str(below).replace(project.service, "shop"), project.path / folder)

@@ -14,9 +14,8 @@ import pytest
 import yaml
 
 from tests.render import Renderer
+from tests.rules.kubernetes.build import Resource, build
 from tests.template import ROOT
-from tests.validators import kustomize
-from tests.validators.kubernetes_schema import Resource
 
 PAGE = ROOT / "docs/decisions/0022-scanners.md"
 
@@ -47,7 +46,6 @@ def rows() -> list[Row]:
 def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for each production as it is applied, with its namespace; what clusters need; Dockerfiles and CI files."""
     top = tmp_path_factory.mktemp("scanned")
-    scratch = tmp_path_factory.mktemp("scratch")
     sets = []
     others: dict[str, bytes] = {}
     for answers, _ in renderer.space.pairs(awkward=False):
@@ -68,7 +66,7 @@ def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path
         (top / path).write_bytes(content)
     seen: set[str] = set()
     for files in sets:
-        for namespace, resources in _by_namespace(kustomize.build(files, scratch)).items():
+        for namespace, resources in _by_namespace(build(files)).items():
             text = yaml.safe_dump_all(resources)
             if text not in seen and not namespace.endswith(("-local", "-staging")):
                 seen.add(text)
