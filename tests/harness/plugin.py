@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness.projects import Files, Projects, matches
 from tests.harness.report import report
-from tests.harness.rules import Fault, Rule, rules_of
+from tests.harness.rules import Fault, Rule, rules_of_subject
 from tests.harness.template import ROOT, Template, copy_working_tree
 
 counts: dict[str, str] = {}
@@ -69,7 +69,7 @@ def _holds(rule: Rule) -> Any:
 def _has_fault(rule: Rule, fault: Fault) -> Any:
     def has_fault(references: Mapping[str, Files]) -> None:
         try:
-            fault.test(rules_of(sys.modules[rule.module]), references)
+            fault.test(rules_of_subject(sys.modules[rule.module]), references)
         except AssertionError as error:
             pytest.fail(f"{rule.name}: {fault.title}: {error}", pytrace=False)
 

@@ -362,16 +362,16 @@ def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule
 
 
 def rules_of(module: ModuleType) -> list[Rule]:
-    """The rules of a subject: of a module, or of all that its package lists in `__all__`."""
+    """The rules that a module defines."""
+    return [value for value in vars(module).values() if isinstance(value, Rule) and value.module == module.__name__]
+
+
+def rules_of_subject(module: ModuleType) -> list[Rule]:
+    """The rules that a module defines, and those of the others that its package lists in `__all__`."""
     package = sys.modules[str(module.__package__)]
     names = [f"{package.__name__}.{name}" for name in getattr(package, "__all__", ())]
     modules = [import_module(name) for name in names] if module.__name__ in names else [module]
-    return [
-        value
-        for one in modules
-        for value in vars(one).values()
-        if isinstance(value, Rule) and value.module == one.__name__
-    ]
+    return [rule for one in modules for rule in rules_of(one)]
 
 
 def failures_of(samples: Sequence[Sample], found: Iterable[Iterable[Finding]]) -> Iterator[Failure]:

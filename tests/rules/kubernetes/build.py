@@ -62,6 +62,29 @@ def build_all(trees: Sequence[Files]) -> Iterator[Outcome]:
         yield {folder: results[number] for folder, number in plan.items()}
 
 
+def build(files: Files) -> list[Resource]:
+    """What all entry points of one tree build.
+
+    Raises:
+        ValueError: one does not build.
+
+    """
+    (outcome,) = build_all([files])
+    resources: list[Resource] = []
+    for built in outcome.values():
+        if isinstance(built, ValueError):
+            raise built
+        resources += [one.resource for one in built]
+    return resources
+
+
+def schema_errors(content: bytes) -> list[SchemaError]:
+    """What kubeconform says of the resources in one file."""
+    (outcome,) = build_all([{f"file/{FILE}": b"resources: [resources.yaml]", "file/resources.yaml": content}])
+    built = outcome["file"]
+    return [SchemaError("", str(built))] if isinstance(built, ValueError) else [e for one in built for e in one.errors]
+
+
 def entry_points(files: Files) -> list[str]:
     """The folders that people build: those that no other kustomization takes."""
     folders = kustomizations(files)
