@@ -21,6 +21,8 @@ USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
 HASHED_PASSWORD = "$2b$05$37jouXXWhZj.Ed0kFWlluOJPlQqX1ugWiwIjJHAge6ePs8E/PNIwe"  # noqa: S105
 """The login of the registry, which knows the password by its bcrypt."""
 
+APP, DATABASE = "65532:65532", "999:999"
+"""Users and groups of the containers."""
 
 PROVIDERS = {"none": "gitlab", "postgres": "circleci", "mysql": "github", "redis": "gitlab"}
 """Every one with some database: what they run of a project is the same."""
@@ -177,8 +179,9 @@ def assert_contract(client: Client, project: Project, version: str, metrics: str
         assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in told
 
 
-def assert_hardened(container: Mapping[str, Any], user: str) -> None:
-    """Look at how the engine runs a container."""
+def assert_hardened(engine: Engine, service: str, container: Mapping[str, Any]) -> None:
+    """Look at how the engine runs a container, and as whom its processes run."""
+    user = DATABASE if service == "database" else APP
     host = container["HostConfig"]
     assert container["Config"]["User"] == user
     assert host["ReadonlyRootfs"]
@@ -186,12 +189,9 @@ def assert_hardened(container: Mapping[str, Any], user: str) -> None:
     assert not host["CapAdd"]
     assert not host["Privileged"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
-
-
-def users(engine: Engine, container: str) -> set[str]:
-    """The numbers of the users whose processes run in a container."""
-    listed = engine.docker("top", container, "-eo", "uid,pid").stdout.splitlines()
-    return {line.split()[0] for line in listed[1:]}
+    if container["State"]["Running"]:
+        listed = engine.docker("top", container["Id"], "-eo", "uid,pid").stdout.splitlines()
+        assert {line.split()[0] for line in listed[1:]} == {user.partition(":")[0]}
 
 
 def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
