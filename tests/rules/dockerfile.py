@@ -122,9 +122,9 @@ def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
         yield Need(f"^{re.escape(path)}(/|$)", problem)
 
 
-what_is_copied_exists.rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY project.toml ."))
+what_is_copied_exists.rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY app/project.toml ."))
 what_is_copied_exists.rejects(
-    "a bind mount of a missing file", DOCKERFILE, replace("source=requirements.txt", "source=requirements.in")
+    "a bind mount of a missing file", DOCKERFILE, replace("source=requirements.txt", "source=requirements-all.txt")
 )
 
 
