@@ -187,7 +187,7 @@ def test_the_label_of_the_image_reads_back(projects: Projects) -> None:
         assert labels == [answers["service_name"]]
 
 
-def test_buckets_have_names_that_s3_accepts(projects: Projects) -> None:
+def test_buckets_have_valid_names(projects: Projects) -> None:
     names = {
         name
         for _, content in each(projects, "kubernetes/kops.yaml")
