@@ -14,9 +14,9 @@ import yaml
 
 from tests.harness import ANSWERS_FILE, ROOT, Space, Template
 from tests.harness.dialog import Answers, Dialog
+from tests.toolchains import tool
 from tests.tools.docs import condition
 from tests.tools.release import questions
-from tests.validators.kustomize import tool
 
 INVALID: dict[str, dict[str, list[Any]]] = yaml.safe_load((ROOT / "tests/questions/invalid.yml").read_text())
 ROWS = [

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from tests.template import ROOT
+from tests.harness import ROOT
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a machine lacks, and what else a reader of the results should know."""
+"""What a machine lacks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.apps.servers import MissingError
-
-notes: set[str] = set()
+from tests.harness.plugin import notes
 
 
 @contextmanager
@@ -23,9 +22,3 @@ def skip_unless_available() -> Iterator[None]:
             pytest.fail(str(missing))
         notes.add(f"Skipped: {missing}")
         pytest.skip(str(missing))
-
-
-def print_notes(reporter: pytest.TerminalReporter) -> None:
-    """Print every note."""
-    for note in sorted(notes):
-        reporter.write_line(note)

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.e2e.commands import TIMEOUT
-from tests.render import File
-from tests.space import Answers
+from tests.harness import Answers, File
 
 
 class Project:

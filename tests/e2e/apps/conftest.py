@@ -9,8 +9,9 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES, Project
 from tests.e2e.apps.servers import SERVERS, Server
-from tests.e2e.requirements import notes, print_notes, skip_unless_available
-from tests.template import copy_working_tree
+from tests.e2e.requirements import skip_unless_available
+from tests.harness.plugin import notes
+from tests.harness.template import copy_working_tree
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,8 +78,3 @@ def server(project: Project) -> Iterator[Server | None]:
         notes.add(server.note)
     with server:
         yield server
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not tested as it should be."""
-    print_notes(terminalreporter)

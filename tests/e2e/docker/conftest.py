@@ -17,11 +17,9 @@ from tests.e2e.docker.node import Node, leftovers
 from tests.e2e.docker.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.e2e.kubernetes import programs
 from tests.e2e.locks import exclusive_lock, shared_lock
-from tests.e2e.requirements import notes, print_notes, skip_unless_available
-from tests.judge import Judge
-from tests.render import Renderer
-from tests.space import Space
-from tests.template import Template
+from tests.e2e.requirements import skip_unless_available
+from tests.harness import Projects, Space, Template
+from tests.harness.plugin import notes
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
@@ -66,9 +64,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 
 
 @pytest.fixture(scope="session")
-def projects(template: Template, space: Space) -> Renderer:
+def projects(template: Template, space: Space) -> Projects:
     """What renders whole projects."""
-    return Renderer(template, space)
+    return Projects(template, space)
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +79,6 @@ def wait_for_others() -> Iterator[Callable[[], None]]:
 @pytest.fixture(scope="session")
 def engine(
     template: Template,
-    judge: Judge,
     tmp_path_factory: pytest.TempPathFactory,
     wait_for_others: Callable[[], None],  # noqa: ARG001 -- says that this worker uses it
 ) -> Engine:
@@ -90,7 +87,7 @@ def engine(
     names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
     with skip_unless_available():
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
-        with judge.stage("base images"), exclusive_lock("images"):
+        with exclusive_lock("images"):
             notes.update(images.pull_or_build_images(engine, names, say))
         return engine
 
@@ -127,12 +124,11 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def node(judge: Judge) -> Iterator[Node]:
+def node() -> Iterator[Node]:
     """A cluster of one real node."""
     with skip_unless_available():
         node = Node(programs.find((*programs.CONTROL_PLANE, *programs.REAL_NODE), say))
-        with judge.stage("start of a node"):
-            node.__enter__()
+        node.__enter__()
     try:
         yield node
     finally:
@@ -145,7 +141,7 @@ def project(
     request: pytest.FixtureRequest,
     engine: Engine,
     registry: str,
-    projects: Renderer,
+    projects: Projects,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Project]:
     """A rendered project, of which nothing runs."""
@@ -177,14 +173,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, and say what was not tested as it should be."""
+    """Print the table."""
     if _outcomes:
         terminalreporter.section("what ran")
         terminalreporter.write_line(f"{'':20}" + "".join(f"{column:>12}" for column in COLUMNS))
         for variant in VARIANTS:
             cells = [_cell(_outcomes.get((variant, column), [])) for column in COLUMNS]
             terminalreporter.write_line(f"{variant:20}" + "".join(f"{cell:>12}" for cell in cells))
-    print_notes(terminalreporter)
 
 
 def _cell(outcomes: list[str]) -> str:

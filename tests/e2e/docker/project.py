@@ -13,9 +13,8 @@ from tests.e2e import workspace
 from tests.e2e.apps.servers import free_port
 from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import TIMEOUT, Engine
-from tests.render import Renderer
+from tests.harness import Answers, Projects
 from tests.rules.ci.providers import jobs_of
-from tests.space import Answers
 
 GIT_USER = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
 USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
@@ -43,7 +42,7 @@ class Project(workspace.Project):
 
     TIMEOUT = TIMEOUT
 
-    def __init__(self, engine: Engine, renderer: Renderer, path: Path, name: str, variant: str, registry: str) -> None:
+    def __init__(self, engine: Engine, projects: Projects, path: Path, name: str, variant: str, registry: str) -> None:
         self.engine = engine
         self.language, _, self.database = variant.partition("-")
         self.port, self.metrics_port = free_port(), free_port()
@@ -58,11 +57,11 @@ class Project(workspace.Project):
             "customize": True,
             "metrics_port": self.metrics_port,
         }
-        self.files = renderer.project(answers)
+        self.files = projects.render(answers)
         super().__init__(self.files, path, answers)
         self.stub("trivy", TRIVY)
         self.stub("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
-        self.context = renderer.context(answers)
+        self.context = projects.context(answers)
         self.image = str(answers["image_repository"])
         self.git("init", "--quiet")
         self.commit()

@@ -11,7 +11,7 @@ from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project, assert_contract, assert_hardened, exec_in, kill, users
-from tests.template import Template
+from tests.harness import Template
 
 APP = "65532:65532"
 DATABASE = "999:999"

@@ -13,8 +13,8 @@ from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project
-from tests.e2e.requirements import notes, skip_unless_available
-from tests.judge import Judge
+from tests.e2e.requirements import skip_unless_available
+from tests.harness.plugin import Count, notes
 
 WITHOUT_IPVS = f"""\
 #!{sys.executable}
@@ -89,7 +89,7 @@ def images(engine: Engine, stack: str) -> set[str]:
 
 
 def test_a_new_version_replaces_the_old_without_a_failed_request(
-    project: Project, engine: Engine, stack: str, load: Load, tag: str, judge: Judge
+    project: Project, engine: Engine, stack: str, load: Load, tag: str, count: Count
 ) -> None:
     assert images(engine, stack) == {tag}
     second = project.commit()
@@ -97,7 +97,7 @@ def test_a_new_version_replaces_the_old_without_a_failed_request(
     project.make("swarm-deploy", TAG=second, REPLICAS="2")
     load.wait_for(50)
     assert images(engine, stack) == {second}
-    judge.count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
+    count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
     assert not load.failed(), load.failed()[:3]
 
 

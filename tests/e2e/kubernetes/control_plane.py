@@ -20,7 +20,7 @@ import yaml
 from tests.e2e.apps.servers import free_port
 from tests.e2e.commands import TIMEOUT, run, wait_for
 from tests.e2e.kubernetes import programs
-from tests.validators.kustomize import tool
+from tests.toolchains import tool
 
 START_TIMEOUT = 120
 QUOTA_CONFLICT = "cannot be fulfilled on resourcequotas"

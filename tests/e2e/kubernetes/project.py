@@ -10,9 +10,7 @@ from pathlib import Path
 
 from tests.e2e import workspace
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
-from tests.render import File
-from tests.space import Answers
-from tests.validators import yaml_files
+from tests.harness import Answers, File, load_all
 
 ENVIRONMENTS = ("local", "staging", "production")
 
@@ -43,7 +41,7 @@ class Project(workspace.Project):
     def prepare(self, environment: str) -> None:
         """Do what an administrator does before the first deploy."""
         objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
-        self.cluster.prepare_for(yaml_files.load(objects.encode()))
+        self.cluster.prepare_for(load_all(objects.encode()))
         self.make("namespace", ENVIRONMENT=environment)
         if self.answers.get("database") != "none":
             self.make("secret", ENVIRONMENT=environment)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.project import Project
-from tests.validators.kustomize import tool
+from tests.toolchains import tool
 
 # Simulated nodes keep no logs.
 KUBECTL = f"""\

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.render import Renderer
-from tests.rules.kubernetes.build import Resource, build
-from tests.template import ROOT
+from tests.harness import ROOT, Projects
+from tests.rules.kubernetes.build import Resource, build_all
 
 PAGE = ROOT / "docs/decisions/0022-scanners.md"
 
@@ -43,13 +42,13 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(projects: Projects, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for each production as it is applied, with its namespace; what clusters need; Dockerfiles and CI files."""
     top = tmp_path_factory.mktemp("scanned")
     sets = []
     others: dict[str, bytes] = {}
-    for answers, _ in renderer.space.pairs(awkward=False):
-        files = {path: file.content for path, file in renderer.project(answers).items()}
+    for answers, _ in projects.space.pairs(edge_cases=False):
+        files = {path: file.content for path, file in projects.render(answers).items()}
         sets.append(
             {
                 path: files[path]
@@ -65,8 +64,10 @@ def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(content)
     seen: set[str] = set()
-    for files in sets:
-        for namespace, resources in _by_namespace(build(files)).items():
+    for entries in build_all(sets):
+        assert not [built for built in entries.values() if isinstance(built, ValueError)]
+        built = [one.resource for resources in entries.values() for one in resources]  # type: ignore[union-attr]
+        for namespace, resources in _by_namespace(built).items():
             text = yaml.safe_dump_all(resources)
             if text not in seen and not namespace.endswith(("-local", "-staging")):
                 seen.add(text)

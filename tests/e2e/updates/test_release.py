@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import ROOT, copy_working_tree
-from tests.test_render import comparable, git, on_disk
+from tests.harness import ROOT
+from tests.harness.template import copy_working_tree
+from tests.harness_tests.test_projects import comparable, git, on_disk
 from tests.tools.release import (
     TEMPLATE,
     Refused,

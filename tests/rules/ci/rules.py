@@ -335,7 +335,7 @@ a_schedule_proposes_updates.rejects(
     also=[changes_get_no_credential],
 )  # fmt: skip
 credentials_are_those_that_jobs_need.rejects(
-    "a job with a login that it does not need",
+    "a job of GitLab with a login that it does not need",
     GITLAB, add("check.environment", {"name": "registry", "action": "access"}), also=[changes_get_no_credential],
 )  # fmt: skip
 credentials_are_those_that_jobs_need.rejects(
