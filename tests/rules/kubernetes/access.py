@@ -74,7 +74,7 @@ def no_manifest_holds_a_secret(env: Environment) -> Issues:
     for resource in env.of("ConfigMap"):
         for name, value in resource.get("data", {}).items():
             if _is_secret(name, value):
-                yield Issue(resource, f"{name} holds a secret")
+                yield Issue(resource, f"{name} holds a secret", name)
     for pod in env.pods:
         for container in pod.containers:
             for item in container.get("env", []):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from tests.harness import Fact, Files, Problem, add, change, load, load_all, remove, replace, rule, write
 from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
+from tests.toolchains import tool
 
 PATTERN = "kubernetes/*kustomization.yaml"
 SCALABLE = {"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"}
@@ -134,7 +140,10 @@ def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
     """Kustomize builds every folder that people deploy."""
     for folder, built in tree.outcome.items():
         if isinstance(built, ValueError):
-            yield Problem(f"{folder}/{FILE}", f"does not build: {built}")
+            # Kustomize tells the folders on the way, and in each what it took: the last are those to look at.
+            folders = [folder, *re.findall(r"of path '/([^']+)'", str(built))]
+            where = re.findall(r"accumulating resources from '([^']+)'", str(built))
+            yield Problem(f"{folders[-1]}/{FILE}", f"{folder} does not build: {built}", where[-1] if where else "")
 
 
 @environment_rule
@@ -301,6 +310,26 @@ def test_a_key_that_stands_twice_does_not_build() -> None:
     files = {f"base/{FILE}": b"resources: [twin.yaml]\n", "base/twin.yaml": f"{SERVICE_ACCOUNT}kind: A\n".encode()}
     (outcome,) = build_all([files])
     assert isinstance(outcome["base"], ValueError)
+
+
+@pytest.mark.parametrize("name", ["gateway", "kops"])
+def test_kubectl_builds_the_same(name: str, references: Mapping[str, Files], tmp_path: Path) -> None:
+    """The builder gives Kustomize only what a folder can read, and kubectl finds the whole project beside it."""
+    files = {path: content for path, content in references[name].items() if path.startswith("kubernetes/")}
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        if path[-1] != "/":
+            (tmp_path / path).write_bytes(content)
+    (outcome,) = build_all([{path: content for path, content in files.items() if path[-1] != "/"}])
+    for folder, built in outcome.items():
+        command = [tool("kubectl"), "kustomize", str(tmp_path / folder)]
+        printed = subprocess.run(command, capture_output=True, check=True).stdout
+        assert not isinstance(built, ValueError)
+        assert _sorted(load_all(printed)) == _sorted(one.resource for one in built), folder
+
+
+def _sorted(resources: Iterable[Resource]) -> list[str]:
+    return sorted(json.dumps(resource, sort_keys=True) for resource in resources)
 
 
 def test_every_deploy_target_of_the_makefile_is_an_entry_point(references: Mapping[str, Files]) -> None:
