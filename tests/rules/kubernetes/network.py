@@ -355,6 +355,18 @@ def _in_namespaces(env: Environment, *names: str) -> set[str]:
 
 POLICY = "kubernetes/base/networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
+OTHER_POLICY = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: other
+spec:
+  podSelector:
+    matchLabels:
+      app.kubernetes.io/name: other
+  policyTypes:
+    - Egress
+"""
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
 SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
 OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
@@ -365,6 +377,9 @@ NAME = "'app.kubernetes.io/name'"
 INGRESS_NAMESPACE = "spec.ingress.0.from.0.namespaceSelector"
 
 
+every_policy_is_about_pods_that_exist.rejects(
+    "another policy, of no pods", BACKUP_POLICY, replace("apiVersion: ", f"{OTHER_POLICY}---\napiVersion: ")
+)
 every_policy_is_about_pods_that_exist.rejects(
     "a policy of no pods",
     POLICY,
