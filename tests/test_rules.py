@@ -9,7 +9,7 @@ from collections import Counter
 from tests.harness import ROOT, Projects, Rule
 from tests.harness.rules import rules_of
 
-LOOKS = {"layout", "syntax"}
+LOOKS = {"layout", "renovate", "syntax"}
 """The modules whose rules look at any text: they read no file for what it says."""
 
 

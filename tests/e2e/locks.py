@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from tests.template import ROOT
+from tests.harness import ROOT
 
 
 @contextmanager
-def alone(name: str) -> Iterator[None]:
+def exclusive_lock(name: str) -> Iterator[None]:
     """Let no other worker in that asks for the same name."""
     with _lock(name) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -17,7 +17,7 @@ def alone(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def together(name: str) -> Iterator[Callable[[], None]]:
+def shared_lock(name: str) -> Iterator[Callable[[], None]]:
     """Let in all workers that ask for the same name; calling what is given waits until the others have left."""
     with _lock(name) as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)

@@ -1,4 +1,4 @@
-"""A rendered project on disk, and what its people type."""
+"""A rendered project on disk, and what its users type."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.render import File
-from tests.space import Answers
+from tests.e2e.commands import TIMEOUT
+from tests.harness import Answers, File
 
 
 class Project:
     """A rendered project; subclasses say where it is deployed."""
 
-    PATIENCE = 240
-    """Seconds, far beyond what a target takes: a test that fails ends."""
+    TIMEOUT = TIMEOUT
 
     def __init__(self, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         self.path = path
         self.answers = answers
         self.service = str(answers["service_name"])
-        self.stand_ins = path.with_name(f"{path.name}-programs")
+        self.stubs = path.with_name(f"{path.name}-programs")
         for name, file in files.items():
             if not name.endswith("/"):
                 target = path / name
@@ -31,13 +30,13 @@ class Project:
                 target.chmod(file.mode)
 
     def environment(self) -> dict[str, str]:
-        """The environment of its people's shell."""
+        """The environment of its users' shell."""
         raise NotImplementedError
 
-    def stand_in(self, program: str, script: str) -> None:
+    def stub(self, program: str, script: str) -> None:
         """Put a program before those of this machine."""
-        self.stand_ins.mkdir(exist_ok=True)
-        path = self.stand_ins / program
+        self.stubs.mkdir(exist_ok=True)
+        path = self.stubs / program
         path.write_text(script)
         path.chmod(0o755)
 
@@ -53,7 +52,7 @@ class Project:
         with subprocess.Popen(
             command,
             cwd=self.path,
-            env=variables | {"PATH": os.pathsep.join([str(self.stand_ins), variables["PATH"]])},
+            env=variables | {"PATH": os.pathsep.join([str(self.stubs), variables["PATH"]])},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -61,7 +60,7 @@ class Project:
             process_group=0,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=self.PATIENCE)
+                output, _ = process.communicate(timeout=self.TIMEOUT)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)  # what it has started too
                 raise

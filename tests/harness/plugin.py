@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 
 from tests.harness.projects import Files, Projects, matches
 from tests.harness.report import report
-from tests.harness.rules import Fault, Rule, rules_of
+from tests.harness.rules import Fault, Rule, rules_of_subject
 from tests.harness.template import ROOT, Template, copy_working_tree
 
-_counts: dict[str, str] = {}
+counts: dict[str, str] = {}
+"""What was rendered and checked, printed at the end."""
+Count = Callable[[str, "int | str"], None]
 notes: set[str] = set()
 """What else a reader of the results should know, such as what was skipped."""
 
@@ -37,6 +39,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return Template(copy_working_tree(tmp_path_factory.mktemp("template")))
 
 
+@pytest.fixture(scope="session")
+def count() -> Count:
+    """Has a number printed at the end."""
+    return lambda what, number: counts.update({what: number if isinstance(number, str) else f"{number:,}"})
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     """Collect the tests of a rule."""
@@ -54,7 +62,6 @@ def _holds(rule: Rule) -> Any:
         projects.exhaustive = bool(request.config.getoption("exhaustive"))
         if failed := report(projects, rule, rule.run(projects)):
             pytest.fail(failed, pytrace=False)
-        _counts.update(projects.counts)
 
     return holds
 
@@ -62,7 +69,7 @@ def _holds(rule: Rule) -> Any:
 def _has_fault(rule: Rule, fault: Fault) -> Any:
     def has_fault(references: Mapping[str, Files]) -> None:
         try:
-            fault.test(rules_of(sys.modules[rule.module]), references)
+            fault.test(rules_of_subject(sys.modules[rule.module]), references)
         except AssertionError as error:
             pytest.fail(f"{rule.name}: {fault.title}: {error}", pytrace=False)
 
@@ -100,13 +107,13 @@ def _reads(item: pytest.Item, names: tuple[str, ...], only: str) -> bool:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Hand what a worker counted to the process that prints it."""
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput.update(counts=_counts, notes=sorted(notes))
+        session.config.workeroutput.update(counts=counts, notes=sorted(notes))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker counted and noted."""
-    _counts.update(getattr(node, "workeroutput", {}).get("counts", {}))
+    counts.update(getattr(node, "workeroutput", {}).get("counts", {}))
     notes.update(getattr(node, "workeroutput", {}).get("notes", []))
 
 
@@ -118,14 +125,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if isinstance(done, pytest.TestReport):
                 name = str(Path(done.nodeid.split("::")[0]))
                 seconds[name] = seconds.get(name, 0) + done.duration
-    if _counts:
+    if counts:
         terminalreporter.section("what was rendered and checked")
-        for what, number in _counts.items():
+        for what, number in counts.items():
             terminalreporter.write_line(f"{number:>12}  {what}")
         for name, spent in sorted(seconds.items(), key=lambda item: -item[1]):
             terminalreporter.write_line(f"{spent:>10.1f} s  {name}")
     for note in sorted(notes):
         terminalreporter.write_line(note)
-
-
-__all__ = ["ROOT", "notes"]

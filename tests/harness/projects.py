@@ -131,10 +131,10 @@ class Projects:
             table = joined(table, group)
         return paths, table.unique(paths, keep="first", maintain_order=True)
 
-    def distinct(self, *patterns: str, without: Iterable[str] = ()) -> list[Sample]:
+    def distinct(self, *patterns: str, without: Iterable[str] = (), edge_cases: bool = True) -> list[Sample]:
         """Every distinct set of contents that files of these names have together."""
         paths, table = self.sets(*patterns, without=without)
-        return self.samples(paths, table)
+        return self.samples(paths, table if edge_cases else table.filter(~pl.col(IS_EDGE_CASE)))
 
     def sample(self, *patterns: str, without: Iterable[str] = ()) -> list[Sample]:
         """Few sets that hold every distinct content of typical answers, every triple of these, and every edge case."""

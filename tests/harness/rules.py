@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import operator
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
@@ -160,14 +162,14 @@ class Rule:
         project: str | None = None,
         message: str = "",
     ) -> None:
-        """Have tests see that this rule finds a fault, and of its module only some others do.
+        """Have tests see that this rule finds a fault, and of its subject only some others do.
 
         Args:
             title: the fault, as a noun: "a mount without a volume".
             path: the file that is changed.
             edit: how: see `documents`.
             more: further paths, each with an edit.
-            also: other rules of the module that find it.
+            also: other rules of the subject that find it.
             project: the reference project that is changed.
             message: a part of what is found, where a tool has many reasons to find something.
         """
@@ -176,7 +178,7 @@ class Rule:
         self.faults.append(Fault(title, edits, rules, project, message))
 
     def accepts(self, title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> None:
-        """Have tests see that no rule of the module minds something that only looks wrong."""
+        """Have tests see that no rule of the subject minds something that only looks wrong."""
         edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
         self.faults.append(Fault(title, edits, frozenset(), project))
 
@@ -362,6 +364,14 @@ def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule
 def rules_of(module: ModuleType) -> list[Rule]:
     """The rules that a module defines."""
     return [value for value in vars(module).values() if isinstance(value, Rule) and value.module == module.__name__]
+
+
+def rules_of_subject(module: ModuleType) -> list[Rule]:
+    """The rules that a module defines, and those of the others that its package lists in `__all__`."""
+    package = sys.modules[str(module.__package__)]
+    names = [f"{package.__name__}.{name}" for name in getattr(package, "__all__", ())]
+    modules = [import_module(name) for name in names] if module.__name__ in names else [module]
+    return [rule for one in modules for rule in rules_of(one)]
 
 
 def failures_of(samples: Sequence[Sample], found: Iterable[Iterable[Finding]]) -> Iterator[Failure]:

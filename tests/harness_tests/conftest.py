@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Projects, Space, Template
-from tests.rules.conftest import projects, references, space, template  # noqa: F401
 
 SMALL = {
     "copier.yml": """\

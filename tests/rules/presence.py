@@ -51,10 +51,6 @@ class NeedRule(Rule):
         needs = [need for path in paths for need in self.function(path, files[path])]
         return self.findings(need.problem for need in needs if not need.is_met(files))
 
-    def reads(self, paths: Iterable[str]) -> bool:
-        """It needs any file to exist."""
-        return bool(list(paths))
-
     def run(self, projects: Projects) -> Iterator[Failure]:
         """What it finds in all projects."""
         for path in projects.paths(*self.patterns):

@@ -19,10 +19,10 @@ from typing import Any
 
 import copier
 
-from tests.harness import ROOT, Projects, Space, Template
+from tests.harness import ROOT, Projects, Template
 from tests.harness.rules import FactRule, FileRule
 from tests.harness.template import copy_working_tree
-from tests.options import EDGE_CASES, REPRESENTATIVES, TEXTS
+from tests.options import space_of
 from tests.rules.syntax import is_readable
 from tests.test_rules import rules
 from tests.toolchains import tool
@@ -165,7 +165,7 @@ def measure_growth(folder: Path) -> dict[str, float]:
 
 def projects_of(folder: Path) -> Projects:
     template = Template(folder)
-    return Projects(template, Space(template, REPRESENTATIVES, EDGE_CASES, TEXTS), is_readable)
+    return Projects(template, space_of(template), is_readable)
 
 
 def one_more_boolean(folder: Path) -> None:

@@ -22,9 +22,9 @@ from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.project import Client, Project, wait_for_answer
 from tests.e2e.docker.test_build import SOURCES
-from tests.render import Renderer
-from tests.space import Space
-from tests.template import ROOT, Template, copy_working_tree
+from tests.harness import ROOT, Projects, Template
+from tests.harness.template import copy_working_tree
+from tests.options import space_of
 
 RUNS = 3
 SECONDS = 5
@@ -93,8 +93,8 @@ def services(scratch: Path, say: Say) -> dict[str, str]:
     template = Template(copy_working_tree(scratch / "template"))
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = images.of_languages(languages) + list(databases.values())
-    notes = images.provide(engine, names, say)
-    renderer = Renderer(template, Space(template))
+    notes = images.pull_or_build_images(engine, names, say)
+    projects = Projects(template, space_of(template))
     figures: dict[str, str] = {}
     for language in LANGUAGES:
         found = languages[language]
@@ -102,7 +102,7 @@ def services(scratch: Path, say: Say) -> dict[str, str]:
         for database in DATABASES:
             variant = f"{language}-{database}"
             say(f"  {variant} …")
-            project = Project(engine, renderer, scratch / variant, "bench", variant, "localhost:5000")
+            project = Project(engine, projects, scratch / variant, "bench", variant, "localhost:5000")
             figures |= builds(project, bases)
             figures |= runs(project, wrk)
     return figures | rolling(say) | {f"base image {number}": note for number, note in enumerate(notes, 1)}

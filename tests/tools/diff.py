@@ -14,16 +14,16 @@ from pathlib import Path
 
 import polars as pl
 
-from tests.harness import ANSWERS_FILE, File, Projects, Space, Template
+from tests.harness import ANSWERS_FILE, File, Projects, Template
 from tests.harness.projects import CONTENT, Column, joined
 from tests.harness.template import ROOT, copy_working_tree
-from tests.options import EDGE_CASES, REPRESENTATIVES, TEXTS
+from tests.options import space_of
 from tests.rules.references import REFERENCES
 
 
 def projects_of(folder: Path) -> Projects:
     template = Template(folder)
-    return Projects(template, Space(template, REPRESENTATIVES, EDGE_CASES, TEXTS))
+    return Projects(template, space_of(template))
 
 
 def unpack(commit: str, folder: Path) -> Path:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.template import ROOT
+from tests.harness import ROOT
 from tests.tools.release import KNOWN_QUESTIONS, Questions, questions, released, released_questions
 
 README = "README.md"

@@ -17,7 +17,7 @@ from tests.databases import VARIANTS  # noqa: E402
 from tests.e2e.apps.project import clean_environment  # noqa: E402
 from tests.languages import LANGUAGES, Language  # noqa: E402
 
-DATABASE_FOLDERS = {"none": "{{ no_database }}"}
+DATABASE_FOLDERS = {"none": "{{ stateless }}"}
 """The folder of a language that holds what is another in each variant; a database's has its name."""
 
 # Its virtual environment would be made from the old locks: take uv from ours.

@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 import jinja2
 import yaml
 
-from tests.template import ROOT, choices
+from tests.harness import ROOT
+from tests.harness.template import choices
 
 SNAPSHOTS = "tests/releases"
 TEMPLATE = ("copier.yml", "extensions", "template")

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES, Project
-from tests.e2e.apps.servers import SERVERS, MissingError, Server
-from tests.e2e.requirements import give_up, notes, tell
-from tests.template import copy_working_tree
+from tests.e2e.apps.servers import SERVERS, Server
+from tests.e2e.requirements import skip_unless_available
+from tests.harness.plugin import notes
+from tests.harness.template import copy_working_tree
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,19 +27,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         languages, databases = (
             marker.args if marker else every for marker, every in zip(named, (LANGUAGES, DATABASES), strict=True)
         )
-        variants = [f"{language}-{database}" for language in languages for database in databases]
+        # What compiles takes longest, and begins first.
+        variants = [f"{language}-{database}" for language in reversed(languages) for database in databases]
         metafunc.parametrize("project", variants, indirect=True, scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one variant, or else of one file, on the worker that has made it."""
-    for item in items:
-        variant = (
-            item.callspec.params.get("project")
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else None
-        )
-        item.add_marker(pytest.mark.xdist_group(variant or item.path.stem))
+class Variants(LoadScopeScheduling):  # type: ignore[misc]
+    """Keeps the tests of one variant, or else of one file, on the worker that has made it.
+
+    What `--dist=loadgroup` puts behind the names of tests is lost in pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        variants = (f"{language}-{database}" for language in LANGUAGES for database in DATABASES)
+        return next((variant for variant in variants if f"[{variant}" in test), file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Variants:
+    """Keep variants together."""
+    return Variants(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -49,10 +60,8 @@ def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(request: pytest.FixtureRequest, working_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A rendered project whose tools are installed."""
     language, _, database = request.param.partition("-")
-    try:
+    with skip_unless_available():
         project = Project(working_tree, tmp_path_factory.mktemp(request.param), language, database)
-    except MissingError as missing:
-        give_up(missing)
     project.make("build")
     return project
 
@@ -63,16 +72,9 @@ def server(project: Project) -> Iterator[Server | None]:
     if project.database not in SERVERS:
         yield None
         return
-    try:
+    with skip_unless_available():
         server = SERVERS[project.database]()
-    except MissingError as missing:
-        give_up(missing)
     if server.note:
         notes.add(server.note)
     with server:
         yield server
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not tested as it should be."""
-    tell(terminalreporter)

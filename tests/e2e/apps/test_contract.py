@@ -20,6 +20,7 @@ import pytest
 from tests.e2e.apps import openapi
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.servers import Server, free_port
+from tests.e2e.commands import TIMEOUT, wait_for
 
 SQL = ("postgres", "mysql")
 STORES = (*SQL, "redis")
@@ -36,6 +37,8 @@ PROBLEMS = {
     503: ("Service Unavailable", {"The database does not answer.", "The service is stopping."}),
 }
 """Title and details of each status."""
+WITHOUT_DRAINING = 18
+"""Seconds: less than the 20 that a service waits for requests which do not end, more than a busy machine takes."""
 OF_THE_CONNECTION = {"connection", "keep-alive"}
 
 with_database = pytest.mark.databases(*STORES)
@@ -87,7 +90,7 @@ def service(
     """A service that all tests share which leave it as it is."""
     log = tmp_path_factory.mktemp("service") / "log"
     with Service(project, log, SERVICE_VERSION="1.2.3-test", LOG_LEVEL="debug", **environment) as service:
-        assert service.becomes_ready()
+        service.wait_until_ready()
         yield service
 
 
@@ -115,14 +118,6 @@ def locations(response: httpx.Response) -> list[str]:
     errors = assert_problem(response, 422)["errors"]
     assert all(error.keys() == {"location", "detail"} and error["detail"] for error in errors)
     return [error["location"] for error in errors]
-
-
-def eventually(look: Callable[[], T]) -> T:
-    """Look until there is something: a request is measured and logged after its answer is sent."""
-    deadline = time.monotonic() + 5
-    while not (found := look()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
 
 
 def create(client: httpx.Client, name: str = "An item") -> dict[str, Any]:
@@ -272,7 +267,7 @@ def test_requests_are_measured_by_method_route_and_status(service: Service, proj
     for method, route, _ in expected:
         service.client.request(method, route.replace("unmatched", "/nowhere").replace("{id}", str(LARGEST_ID)))
     after = [number + 1 for number in before]
-    assert eventually(lambda: [count(*labels) for labels in expected] == after)
+    wait_for(lambda: [count(*labels) for labels in expected] == after)
 
     metrics = service.metrics()
     assert "# TYPE http_request_duration_seconds histogram" in metrics
@@ -316,7 +311,7 @@ def test_every_request_is_a_line_of_json(service: Service) -> None:
     for path, (route, status, level) in wanted.items():
         request_id = uuid4().hex
         service.client.get(path, headers={"X-Request-ID": request_id}, params={"q": "secret"})
-        [line] = eventually(lambda: [line for line in service.logs() if line.get("request_id") == request_id])  # noqa: B023
+        [line] = wait_for(lambda: [line for line in service.logs() if line.get("request_id") == request_id])  # noqa: B023
         assert (line["method"], line["route"], line["path"]) == ("GET", route, path)
         assert (line["status"], line["level"]) == (status, level)
         assert 0 < line["duration"] < 10
@@ -326,7 +321,7 @@ def test_every_request_is_a_line_of_json(service: Service) -> None:
 
 
 def test_every_line_has_time_level_and_message(service: Service) -> None:
-    lines = eventually(service.logs)
+    lines = wait_for(service.logs)
     assert lines
     for line in lines:
         assert datetime.fromisoformat(line["time"]).tzinfo is not None
@@ -338,7 +333,7 @@ def test_probes_are_not_logged_by_default(start: Start) -> None:
     service = start()
     service.client.get("/livez")
     service.client.get("/")
-    paths = eventually(lambda: [line["path"] for line in service.logs() if "path" in line])
+    paths = wait_for(lambda: [line["path"] for line in service.logs() if "path" in line])
     assert paths == ["/"]
 
 
@@ -582,7 +577,7 @@ def hanging(server: Server) -> Iterator[None]:
 @pytest.mark.parametrize("trouble", [stopped, hanging])
 def test_readiness_follows_the_database_and_recovers(start: Start, server: Server, trouble: Any) -> None:
     service = start()
-    assert service.becomes_ready()
+    service.wait_until_ready()
     create(service.client)
     with trouble(server):
         for _ in range(3):
@@ -591,7 +586,7 @@ def test_readiness_follows_the_database_and_recovers(start: Start, server: Serve
             assert time.monotonic() - began < 2
             assert service.client.get("/livez").status_code == 200
         assert_problem(service.client.get("/items"), 503)
-    assert service.becomes_ready()
+    service.wait_until_ready()
     # The first may still meet connections that broke.
     for _ in range(10):
         if service.client.get("/items").status_code == 200:
@@ -603,7 +598,7 @@ def test_readiness_follows_the_database_and_recovers(start: Start, server: Serve
 @with_database
 def test_readiness_is_quick_when_the_pool_is_exhausted(start: Start, server: Server) -> None:
     service = start()
-    assert service.becomes_ready()
+    service.wait_until_ready()
     with ThreadPoolExecutor(40) as pool:
         with hanging(server):
             requests = [pool.submit(httpx.get, f"{service.client.base_url}/items", timeout=60) for _ in range(40)]
@@ -613,7 +608,7 @@ def test_readiness_is_quick_when_the_pool_is_exhausted(start: Start, server: Ser
                 assert_problem(service.client.get("/readyz"), 503)
                 assert time.monotonic() - began < 2
         assert {request.result().status_code for request in requests} <= {200, 503}
-    assert service.becomes_ready()
+    service.wait_until_ready()
     create(service.client)
 
 
@@ -622,7 +617,7 @@ def test_the_service_starts_before_its_database(start: Start, server: Server) ->
     with stopped(server):
         service = start()
         assert_problem(service.client.get("/readyz"), 503)
-    assert service.becomes_ready()
+    service.wait_until_ready()
     create(service.client)
 
 
@@ -663,7 +658,7 @@ def without_tls(server: Server) -> Iterator[None]:
 def test_tls(start: Start, server: Server, tls: str, host: str, *, trusted: bool, status: int) -> None:
     settings = {"SSL_CERT_FILE": str(server.certificate)} if trusted else {}
     service = start(DATABASE_TLS=tls, **server.tls_address(host), **settings)
-    assert service.becomes_ready(status, timeout=5)
+    service.wait_until_ready(status)
     assert service.client.get("/items").status_code == status
 
 
@@ -693,16 +688,12 @@ class HalfSent:
 
 
 def refuses(service: Service) -> bool:
-    """Wait until no new connection is accepted."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
+    """Tell whether a new connection is refused; one may be set up in the moment in which nobody listens any more."""
+    try:
+        with suppress(ConnectionResetError):
             socket.create_connection(("127.0.0.1", service.port), timeout=5).close()
-        except ConnectionRefusedError:
-            return True
-        except ConnectionResetError:
-            pass  # set up in the moment in which nobody listens any more
-        time.sleep(0.05)
+    except ConnectionRefusedError:
+        return True
     return False
 
 
@@ -712,7 +703,7 @@ def test_a_signal_stops_the_service_although_clients_stay_connected(start: Start
     service.client.get("/")
     with socket.create_connection(("127.0.0.1", service.port)), socket.create_connection(("127.0.0.1", service.port)):
         service.process.send_signal(number)
-        assert service.wait(timeout=10) == 0
+        assert service.wait(timeout=WITHOUT_DRAINING) == 0
 
 
 def test_connections_of_the_last_moment_do_not_delay_the_end(start: Start) -> None:
@@ -722,7 +713,7 @@ def test_connections_of_the_last_moment_do_not_delay_the_end(start: Start) -> No
     with suppress(OSError):
         while True:
             connections.append(socket.create_connection(("127.0.0.1", service.port), timeout=5))
-    assert service.wait(timeout=15) == 0
+    assert service.wait(timeout=WITHOUT_DRAINING) == 0
     for connection in connections:
         connection.close()
 
@@ -730,11 +721,11 @@ def test_connections_of_the_last_moment_do_not_delay_the_end(start: Start) -> No
 @with_database
 def test_running_requests_finish(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     requests = [HalfSent(service) for _ in range(20)]
     time.sleep(0.5)
     service.terminate()
-    assert refuses(service)
+    wait_for(lambda: refuses(service))
     time.sleep(3)
     assert service.metrics()
     assert [request.finish() for request in requests] == [201] * len(requests)
@@ -744,13 +735,13 @@ def test_running_requests_finish(start: Start) -> None:
 @with_database
 def test_the_database_closes_after_the_last_request(start: Start, server: Server) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     with ThreadPoolExecutor(8) as pool:
         with hanging(server):
             requests = [pool.submit(httpx.get, f"{service.client.base_url}/items", timeout=60) for _ in range(8)]
             time.sleep(1)
             service.terminate()
-            assert refuses(service)
+            wait_for(lambda: refuses(service))
         assert [request.result().status_code for request in requests] == [200] * len(requests)
     assert service.wait() == 0
 
@@ -758,7 +749,7 @@ def test_the_database_closes_after_the_last_request(start: Start, server: Server
 @with_database
 def test_no_answer_is_lost_or_cut_when_the_service_stops_under_load(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     created: list[int] = []
 
     def work() -> str:
@@ -787,12 +778,12 @@ def test_no_answer_is_lost_or_cut_when_the_service_stops_under_load(start: Start
 @one_variant
 def test_a_request_that_does_not_end_has_20_seconds(start: Start) -> None:
     service = start()
-    service.becomes_ready()
+    service.wait_until_ready()
     request = HalfSent(service)
     time.sleep(0.5)
     began = time.monotonic()
     service.terminate()
-    assert service.wait(timeout=40) == 0
+    assert service.wait(timeout=TIMEOUT) == 0
     assert time.monotonic() - began > 18
     request.connection.close()
 
@@ -803,10 +794,10 @@ def test_a_second_signal_ends_it_at_once(start: Start) -> None:
     request = HalfSent(service)
     time.sleep(0.5)
     service.terminate()
-    assert refuses(service)
+    wait_for(lambda: refuses(service))
     assert service.process.poll() is None
     service.terminate()
-    assert service.wait(timeout=5) == 1
+    assert service.wait(timeout=WITHOUT_DRAINING) == 1
     request.connection.close()
 
 
@@ -844,11 +835,7 @@ def test_missing_settings_are_told_all_at_once(project: Project) -> None:
 
 @with_database
 def test_wrong_database_settings_are_told(project: Project, environment: dict[str, str], tmp_path: Path) -> None:
-    wrong = {
-        "DATABASE_PORT": "0",
-        "DATABASE_TLS": "maybe",
-        "DATABASE_PASSWORD_FILE": str(tmp_path / "nothing"),
-    }
+    wrong = {"DATABASE_PORT": "0", "DATABASE_TLS": "maybe", "DATABASE_PASSWORD_FILE": str(tmp_path / "nothing")}
     assert problems(project, "serve", environment | wrong).keys() == wrong.keys()
 
 
@@ -860,7 +847,7 @@ def test_an_unknown_command_is_refused(project: Project, environment: dict[str, 
 
 def test_the_health_check_follows_readiness(start: Start, project: Project, server: Server | None) -> None:
     service = start()
-    assert service.becomes_ready()
+    service.wait_until_ready()
     assert project.run("healthcheck", environment=service.environment)[0] == 0
     if server is not None:
         with stopped(server):
@@ -907,7 +894,7 @@ def test_any_number_may_migrate_at_once(
 def test_serving_never_migrates(start: Start, server: Server) -> None:
     server.create_database("untouched")
     service = start(DATABASE_NAME="untouched")
-    assert service.becomes_ready()
+    service.wait_until_ready()
     assert service.client.get("/items").status_code == 500
     assert_problem(service.client.get("/items"), 500)
 

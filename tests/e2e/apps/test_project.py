@@ -10,11 +10,7 @@ import pytest
 from tests.e2e.apps.project import Project
 from tests.e2e.apps.servers import Server
 
-PASSED = {
-    "python": r"^=+ \d{2,} passed",
-    "typescript": r"^. pass \d{2,}$",
-    "go": r"^DONE \d{2,} tests",
-}
+PASSED = {"python": r"^=+ \d{2,} passed", "typescript": r"^. pass \d{2,}$", "go": r"^DONE \d{2,} tests"}
 """How the runner of each language's tests says that they passed."""
 
 TOOLS = {".venv", "node_modules", "dist", "bin"}

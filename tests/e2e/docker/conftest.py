@@ -11,18 +11,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.e2e.apps.project import DATABASES, LANGUAGES
-from tests.e2e.apps.servers import MissingError
 from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
-from tests.e2e.docker.node import Node, left_behind
+from tests.e2e.docker.node import Node, leftovers
 from tests.e2e.docker.project import HASHED_PASSWORD, USER, Project, wait_for_answer
 from tests.e2e.kubernetes import programs
-from tests.e2e.locks import alone, together
-from tests.e2e.requirements import give_up, notes, tell
-from tests.judge import Judge
-from tests.render import Renderer
-from tests.space import Space
-from tests.template import Template
+from tests.e2e.locks import exclusive_lock, shared_lock
+from tests.e2e.requirements import skip_unless_available
+from tests.harness import Projects, Space, Template
+from tests.harness.plugin import notes
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
@@ -67,35 +64,32 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
 
 
 @pytest.fixture(scope="session")
-def projects(template: Template, space: Space) -> Renderer:
+def projects(template: Template, space: Space) -> Projects:
     """What renders whole projects."""
-    return Renderer(template, space)
+    return Projects(template, space)
 
 
 @pytest.fixture(scope="session")
 def wait_for_others() -> Iterator[Callable[[], None]]:
     """What returns when no other worker uses the engine any more."""
-    with together("engine") as wait:
+    with shared_lock("engine") as wait:
         yield wait
 
 
 @pytest.fixture(scope="session")
 def engine(
     template: Template,
-    judge: Judge,
     tmp_path_factory: pytest.TempPathFactory,
     wait_for_others: Callable[[], None],  # noqa: ARG001 -- says that this worker uses it
 ) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
     names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
-    try:
+    with skip_unless_available():
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
-        with judge.stage("base images"), alone("images"):
-            notes.update(images.provide(engine, names, say))
-    except MissingError as missing:
-        give_up(missing)
-    return engine
+        with exclusive_lock("images"):
+            notes.update(images.pull_or_build_images(engine, names, say))
+        return engine
 
 
 def say(line: str) -> None:
@@ -130,19 +124,16 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="session")
-def node(judge: Judge) -> Iterator[Node]:
+def node() -> Iterator[Node]:
     """A cluster of one real node."""
-    try:
-        node = Node(programs.find(say, programs.REAL_NODE))
-        with judge.stage("start of a node"):
-            node.__enter__()
-    except MissingError as missing:
-        give_up(missing)
+    with skip_unless_available():
+        node = Node(programs.find((*programs.CONTROL_PLANE, *programs.REAL_NODE), say))
+        node.__enter__()
     try:
         yield node
     finally:
         node.__exit__()
-    assert not left_behind(node)
+    assert not leftovers(node)
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +141,7 @@ def project(
     request: pytest.FixtureRequest,
     engine: Engine,
     registry: str,
-    projects: Renderer,
+    projects: Projects,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Project]:
     """A rendered project, of which nothing runs."""
@@ -182,14 +173,13 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table, and say what was not tested as it should be."""
+    """Print the table."""
     if _outcomes:
         terminalreporter.section("what ran")
         terminalreporter.write_line(f"{'':20}" + "".join(f"{column:>12}" for column in COLUMNS))
         for variant in VARIANTS:
             cells = [_cell(_outcomes.get((variant, column), [])) for column in COLUMNS]
             terminalreporter.write_line(f"{variant:20}" + "".join(f"{cell:>12}" for cell in cells))
-    tell(terminalreporter)
 
 
 def _cell(outcomes: list[str]) -> str:

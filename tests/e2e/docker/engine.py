@@ -16,7 +16,7 @@ from tests.e2e.commands import run
 
 OLDEST = Version("25")  # the first that heeds `start_interval` of health checks
 HINT = ".ci/in-debian .ci/with-docker make test-engine brings one along"
-PATIENCE = 900
+TIMEOUT = 900
 
 
 class Engine:
@@ -50,7 +50,7 @@ class Engine:
             "docker",
             *arguments,
             environment=self._environment,
-            patience=PATIENCE,
+            timeout=TIMEOUT,
             standard_input=standard_input,
             check=check,
         )

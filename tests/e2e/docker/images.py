@@ -1,4 +1,4 @@
-"""The images that rendered projects are built on: the official ones, or stand-ins of the same names."""
+"""The images that rendered projects are built on: the official ones, or fakes of the same names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from tests.e2e.apps.servers import MissingError
 from tests.e2e.docker.engine import Engine
 
-FOLDER = Path(__file__).with_name("stand_ins")
+FOLDER = Path(__file__).with_name("fakes")
 SUITE = "forky"
-LABEL = "stand-in"
-BASE = "stand-in:debian"
+LABEL = "fake"
+BASE = "fake:debian"
 VERSIONS = {
     "python": ("python", "--version"),
     "golang": ("go", "version"),
@@ -28,27 +28,25 @@ VERSIONS = {
     "redis": ("redis-server", "--version"),
     "registry": ("docker-registry", "--version"),
 }
-"""How each stand-in says what it is; that of a static image has nothing to run."""
+"""How each fake says what it is; that of a static image has nothing to run."""
 
 REGISTRY = "docker.io/library/registry:3"
 
 
-def provide(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
+def pull_or_build_images(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
     """Bring each image to the engine, and return what a reader of the results should know."""
     missing = [name for name in names if not _pulled(engine, name)]
     if not missing:
         return []
     mirror = os.environ.get("PULL_THROUGH")
     if mirror is None:
-        raise MissingError(
-            "No image registry answers; .ci/in-debian .ci/with-docker make test-engine works with stand-ins"
-        )
+        raise MissingError("No image registry answers; .ci/in-debian .ci/with-docker make test-engine works with fakes")
     for host in {name.partition("/")[0] for name in missing} - {"docker.io"}:
         _mirror(host)
     _import_debian(engine, progress)
-    progress(f"Building stand-ins for {', '.join(map(short, missing))}: a minute, once.")
+    progress(f"Building fakes for {', '.join(map(short, missing))}: a minute, once.")
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return list(pool.map(lambda name: _stand_in(engine, name, mirror), missing))
+        return list(pool.map(lambda name: _build_fake(engine, name, mirror), missing))
 
 
 def of_languages(languages: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -77,26 +75,26 @@ def _mirror(host: str) -> None:
         hosts.write_text(told + line)
 
 
-def _stand_in(engine: Engine, name: str, mirror: str) -> str:
+def _build_fake(engine: Engine, name: str, mirror: str) -> str:
     week = f"--build-arg=WEEK={datetime.now(UTC):%G-%V}"  # packages of an older list may be gone
     engine.docker("build", "--quiet", week, f"--target={short(name)}", f"--label={LABEL}", f"--tag={name}", str(FOLDER))
     path = name.partition("/")[2]
     engine.docker("tag", name, f"{mirror}/{path}")
     engine.docker("push", "--quiet", f"{mirror}/{path}")
     if short(name) not in VERSIONS:
-        return f"{path} is a stand-in made of Debian's files"
+        return f"{path} is a fake made of Debian's files"
     program, *arguments = VERSIONS[short(name)]
     told = engine.docker("run", "--rm", f"--entrypoint={program}", name, *arguments)
-    return f"{path} is a stand-in: {told.stdout.strip().splitlines()[0]}"
+    return f"{path} is a fake: {told.stdout.strip().splitlines()[0]}"
 
 
 def _import_debian(engine: Engine, progress: Callable[[str], None]) -> None:
-    """Make the image on which stand-ins are built, with the authorities that this machine trusts."""
+    """Make the image on which fakes are built, with the authorities that this machine trusts."""
     if engine.has(BASE):
         return
     if not shutil.which("mmdebstrap"):
-        raise MissingError("mmdebstrap, which makes stand-ins, is missing: apt-get install mmdebstrap")
-    progress(f"Making a Debian {SUITE} image for stand-ins: half a minute, once.")
+        raise MissingError("mmdebstrap, which makes fakes, is missing: apt-get install mmdebstrap")
+    progress(f"Making a Debian {SUITE} image for fakes: half a minute, once.")
     authorities = "/etc/ssl/certs/ca-certificates.crt"
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale")]
     with tempfile.TemporaryDirectory() as folder:

@@ -54,7 +54,7 @@ def command(host: str, port: int, database: str) -> list[str]:
 class Load:
     """What is known of a load that runs somewhere."""
 
-    PATIENCE = 240
+    TIMEOUT = 240
 
     def __init__(self, read: Callable[[], str]) -> None:
         self._read = read
@@ -78,7 +78,7 @@ class Load:
 
     def wait_for(self, more: int) -> None:
         """Wait until as many more requests were answered."""
-        goal, deadline = len(self.stored()) + more, time.monotonic() + self.PATIENCE
+        goal, deadline = len(self.stored()) + more, time.monotonic() + self.TIMEOUT
         while len(self.stored()) < goal:
             assert time.monotonic() < deadline, self._read()[-2000:]
             time.sleep(0.2)

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Self
 
 from tests.e2e.apps.servers import MissingError, children, find
-from tests.e2e.commands import run
-from tests.e2e.kubernetes.control_plane import SERVICES, START_TIMEOUT, USERS, ControlPlane, Object, wait_for
+from tests.e2e.commands import run, wait_for
+from tests.e2e.kubernetes.control_plane import SERVICES, START_TIMEOUT, USERS, ControlPlane, Object
 
 NAME = "node"
 PACKAGES = {
@@ -118,7 +118,7 @@ class Node(ControlPlane):
                 with suppress(FileNotFoundError):
                     group.rmdir()
 
-    def inside(self, *command: str) -> list[str]:
+    def exec_in(self, *command: str) -> list[str]:
         """Return what runs a command on the node."""
         assert self.machine
         (first,) = children(self.machine.pid)
@@ -126,7 +126,7 @@ class Node(ControlPlane):
 
     def run(self, *command: str) -> str:
         """Run a command on the node."""
-        return execute(*self.inside(*command))
+        return execute(*self.exec_in(*command))
 
     def import_image(self, archive: Path) -> None:
         """Give the node the images of an archive as `docker save` writes them."""
@@ -191,22 +191,22 @@ class Node(ControlPlane):
         return {"local": {"path": str(path)}, "nodeAffinity": affinity}
 
     def _add_nodes(self) -> None:
-        patience = f"--timeout={START_TIMEOUT}s"
+        timeout = f"--timeout={START_TIMEOUT}s"
         try:
             self._start_containerd()
             self._start_kubelet()
             self._start_proxy()
-            self.kubectl("wait", "--for=create", f"node/{NAME}", patience)
+            self.kubectl("wait", "--for=create", f"node/{NAME}", timeout)
             self._start_firewall()
             self._start_dns()
-            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", patience)
-            self.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", patience)
+            self.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", timeout)
+            self.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", timeout)
         except AssertionError as error:
             states = self.kubectl("describe", "nodes,pods", "--all-namespaces", check=False).stdout
             raise RuntimeError(f"{error}\n{states}{self.logs()}") from error
 
     def _start_inside(self, name: str, *arguments: str) -> None:
-        self._run(name, *self.inside(str(self.programs.get(name, name)), *arguments))
+        self._run(name, *self.exec_in(str(self.programs.get(name, name)), *arguments))
 
     def _write(self, name: str, content: object) -> Path:
         path = self.folder / name
@@ -233,7 +233,7 @@ restrict_oom_score_adj = true
 cni = {{ bin_dirs = ['{PLUGINS}'], conf_dir = '{network.parent}' }}
 """)
         self._start_inside("containerd", f"--config={configuration}")
-        answers = self.inside("ctr", "version")
+        answers = self.exec_in("ctr", "version")
         self._wait_for_start(lambda: subprocess.run(answers, capture_output=True, check=False).returncode == 0)
         self.import_image(write_image(self.folder / "pause.tar", PAUSE, self.programs["pod"]))
 
@@ -316,7 +316,7 @@ def require() -> None:
         raise MissingError("Containers cannot start in a chroot: enter the folder with pivot_root")
 
 
-def left_behind(node: Node) -> list[str]:
+def leftovers(node: Node) -> list[str]:
     """What is still there of a node."""
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(node.folder) in line]
     groups = [str(path) for path in CGROUPS.glob(f"**/{node.cgroup}")]
@@ -338,7 +338,7 @@ def cgroups() -> list[Path]:
 
 def execute(*command: str) -> str:
     """Run a command on this machine."""
-    return run(*command, environment={"PATH": PATH}, patience=START_TIMEOUT).stdout
+    return run(*command, environment={"PATH": PATH}, timeout=START_TIMEOUT).stdout
 
 
 def write_image(archive: Path, name: str, program: Path, *arguments: str) -> Path:

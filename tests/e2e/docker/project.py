@@ -1,8 +1,7 @@
-"""A rendered project, and what its people type to build its images and run them with Docker."""
+"""A rendered project, and what its users type to build its images and run them with Docker."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,18 @@ import yaml
 
 from tests.e2e import workspace
 from tests.e2e.apps.servers import free_port
-from tests.e2e.docker.engine import PATIENCE, Engine
-from tests.render import Renderer
+from tests.e2e.commands import wait_for
+from tests.e2e.docker.engine import TIMEOUT, Engine
+from tests.harness import Answers, Projects
 from tests.rules.ci.providers import jobs_of
-from tests.space import Answers
 
-PERSON = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
+GIT_USER = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
 USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
 HASHED_PASSWORD = "$2b$05$37jouXXWhZj.Ed0kFWlluOJPlQqX1ugWiwIjJHAge6ePs8E/PNIwe"  # noqa: S105
 """The login of the registry, which knows the password by its bcrypt."""
 
+APP, DATABASE = "65532:65532", "999:999"
+"""Users and groups of the containers."""
 
 PROVIDERS = {"none": "gitlab", "postgres": "circleci", "mysql": "github", "redis": "gitlab"}
 """Every one with some database: what they run of a project is the same."""
@@ -39,11 +40,11 @@ done
 
 
 class Project(workspace.Project):
-    """A rendered project of one language and database, in a git repository, whose people have Docker."""
+    """A rendered project of one language and database, in a git repository, whose users have Docker."""
 
-    PATIENCE = PATIENCE
+    TIMEOUT = TIMEOUT
 
-    def __init__(self, engine: Engine, renderer: Renderer, path: Path, name: str, variant: str, registry: str) -> None:
+    def __init__(self, engine: Engine, projects: Projects, path: Path, name: str, variant: str, registry: str) -> None:
         self.engine = engine
         self.language, _, self.database = variant.partition("-")
         self.port, self.metrics_port = free_port(), free_port()
@@ -58,11 +59,11 @@ class Project(workspace.Project):
             "customize": True,
             "metrics_port": self.metrics_port,
         }
-        self.files = renderer.project(answers)
+        self.files = projects.render(answers)
         super().__init__(self.files, path, answers)
-        self.stand_in("trivy", TRIVY)
-        self.stand_in("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
-        self.context = renderer.context(answers)
+        self.stub("trivy", TRIVY)
+        self.stub("apk", "#!/bin/sh\n")  # Alpine's, whose packages this machine has
+        self.context = projects.context(answers)
         self.image = str(answers["image_repository"])
         self.git("init", "--quiet")
         self.commit()
@@ -73,7 +74,7 @@ class Project(workspace.Project):
 
     def git(self, *arguments: str) -> str:
         """Run git."""
-        return self.run("git", *PERSON, *arguments).stdout.strip()
+        return self.run("git", *GIT_USER, *arguments).stdout.strip()
 
     def commit(self) -> str:
         """Commit everything, and return the hash."""
@@ -139,33 +140,26 @@ class Client(httpx.Client):
             after = response.json()["next"]
         return found
 
-    def becomes(self, status: int, path: str = "/readyz") -> None:
+    def wait_for_status(self, status: int, path: str = "/readyz") -> None:
         """Wait until a path answers with a status, through restarts."""
-        deadline = time.monotonic() + PATIENCE
-        told: object = None
-        while told != status:
-            assert time.monotonic() < deadline, f"{path} answers {told} instead of {status}"
-            try:
-                told = self.get(path).status_code
-            except httpx.TransportError as error:
-                told = error
-            time.sleep(0.1)
+        wait_for(lambda: status_of(self, path) == status, lambda: f"{path} answers {status_of(self, path)}")
+
+
+def status_of(client: httpx.Client, address: str) -> int:
+    """The status of what is answered there, or 0 where nothing answers."""
+    try:
+        return client.get(address).status_code
+    except httpx.TransportError:
+        return 0
 
 
 def wait_for_answer(address: str) -> None:
     """Wait until something answers there, whatever it says."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            httpx.get(address, trust_env=False)
-        except httpx.TransportError:
-            assert time.monotonic() < deadline, f"{address} does not answer"
-            time.sleep(0.1)
-        else:
-            return
+    with httpx.Client(trust_env=False) as client:
+        wait_for(lambda: status_of(client, address), lambda: f"{address} does not answer")
 
 
-def speaks_the_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
+def assert_contract(client: Client, project: Project, version: str, metrics: str | None = None) -> None:
     """Ask what docs/contract.md promises; its details are tested by tests/e2e/apps, of the program alone."""
     assert client.get("/").json() == {"name": project.service, "version": version}
     assert client.get("/livez").json() == client.get("/readyz").json() == {"status": "ok"}
@@ -185,8 +179,9 @@ def speaks_the_contract(client: Client, project: Project, version: str, metrics:
         assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in told
 
 
-def is_hardened(container: Mapping[str, Any], user: str) -> None:
-    """Look at how the engine runs a container."""
+def assert_hardened(engine: Engine, service: str, container: Mapping[str, Any]) -> None:
+    """Look at how the engine runs a container, and as whom its processes run."""
+    user = DATABASE if service == "database" else APP
     host = container["HostConfig"]
     assert container["Config"]["User"] == user
     assert host["ReadonlyRootfs"]
@@ -194,12 +189,9 @@ def is_hardened(container: Mapping[str, Any], user: str) -> None:
     assert not host["CapAdd"]
     assert not host["Privileged"]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
-
-
-def users(engine: Engine, container: str) -> set[str]:
-    """The numbers of the users whose processes run in a container."""
-    listed = engine.docker("top", container, "-eo", "uid,pid").stdout.splitlines()
-    return {line.split()[0] for line in listed[1:]}
+    if container["State"]["Running"]:
+        listed = engine.docker("top", container["Id"], "-eo", "uid,pid").stdout.splitlines()
+        assert {line.split()[0] for line in listed[1:]} == {user.partition(":")[0]}
 
 
 def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
@@ -208,7 +200,7 @@ def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
     engine.docker("run", "--rm", "--pid=host", helper, "python", "-c", script)
 
 
-def inside(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
+def exec_in(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
     """Run Python as a container's user on its processes and files, and return what it tells of an error.
 
     The image of the container need not have Python, nor a shell: `helper` is one that has.

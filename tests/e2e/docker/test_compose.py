@@ -8,10 +8,7 @@ import httpx
 import pytest
 
 from tests.e2e.docker.engine import Engine
-from tests.e2e.docker.project import Project, inside, is_hardened, speaks_the_contract, users
-
-APP = "65532:65532"
-DATABASE = "999:999"
+from tests.e2e.docker.project import Project, assert_contract, assert_hardened, exec_in
 
 with_database = pytest.mark.databases("postgres", "mysql", "redis")
 
@@ -28,7 +25,7 @@ def up(project: Project) -> Iterator[Project]:
 
 def test_it_speaks_the_contract_on_its_published_ports(up: Project) -> None:
     with up.client() as client:
-        speaks_the_contract(client, up, "dev", metrics=f"http://127.0.0.1:{up.metrics_port}")
+        assert_contract(client, up, "dev", metrics=f"http://127.0.0.1:{up.metrics_port}")
 
 
 def test_everything_is_healthy(up: Project) -> None:
@@ -42,15 +39,12 @@ def test_everything_is_healthy(up: Project) -> None:
 
 def test_nothing_runs_as_root_or_may_write_or_gain_rights(up: Project, engine: Engine) -> None:
     for name, container in up.containers().items():
-        user = DATABASE if name == "database" else APP
-        is_hardened(container, user)
-        if container["State"]["Running"]:
-            assert users(engine, container["Id"]) == {user.partition(":")[0]}
+        assert_hardened(engine, name, container)
 
 
 @pytest.mark.parametrize(("path", "allowed"), [("/tmp/x", True), ("/x", False), ("/etc/x", False), ("/usr/x", False)])  # noqa: S108
 def test_only_tmp_can_be_written(up: Project, engine: Engine, helper: str, path: str, allowed: bool) -> None:
-    error = inside(engine, helper, up.containers()["app"], f"open(root + {path!r}, 'w')")
+    error = exec_in(engine, helper, up.containers()["app"], f"open(root + {path!r}, 'w')")
     assert "Read-only file system" in error if not allowed else not error, error
 
 
@@ -69,9 +63,9 @@ def test_the_data_outlives_the_containers(up: Project) -> None:
 def test_the_service_outlives_its_database(up: Project) -> None:
     with up.client() as client:
         up.compose("kill", "database")
-        client.becomes(httpx.codes.SERVICE_UNAVAILABLE)
+        client.wait_for_status(httpx.codes.SERVICE_UNAVAILABLE)
         assert client.get("/livez").status_code == client.get("/").status_code == httpx.codes.OK
         assert client.get("/items").status_code == httpx.codes.SERVICE_UNAVAILABLE
         up.compose("start", "database")
-        client.becomes(httpx.codes.OK)
+        client.wait_for_status(httpx.codes.OK)
         assert client.get("/items").status_code == httpx.codes.OK

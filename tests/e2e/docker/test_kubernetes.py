@@ -12,15 +12,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.node import Node
-from tests.e2e.docker.project import Client, Project, speaks_the_contract, wait_for_answer
+from tests.e2e.docker.project import Client, Project, assert_contract, wait_for_answer
 from tests.e2e.kubernetes import project as cluster
-from tests.e2e.kubernetes.control_plane import wait_for
-from tests.judge import Judge
-from tests.render import Renderer
-from tests.template import Template
+from tests.harness import Projects, Template
+from tests.harness.plugin import Count
 
 STAGING = "staging"
 
@@ -45,9 +44,9 @@ def helper_on_node(node: Node, engine: Engine, helper: str, tmp_path_factory: py
 class Shop(cluster.Project):
     """A project whose people can also log in to the registry."""
 
-    def __init__(self, node: Node, renderer: Renderer, project: Project) -> None:
+    def __init__(self, node: Node, projects: Projects, project: Project) -> None:
         folder = project.path.with_name("in-cluster")
-        super().__init__(node, renderer.project(project.answers), folder, project.answers)
+        super().__init__(node, projects.render(project.answers), folder, project.answers)
         self.login = {name: project.environment()[name] for name in ("REGISTRY_USER", "REGISTRY_PASSWORD")}
 
     def environment(self) -> dict[str, str]:
@@ -57,7 +56,7 @@ class Shop(cluster.Project):
 
 @pytest.fixture(scope="module")
 def deployed(
-    node: Node, projects: Renderer, project: Project, engine: Engine, template: Template, tag: str
+    node: Node, projects: Projects, project: Project, engine: Engine, template: Template, tag: str
 ) -> Iterator[Shop]:
     """A project whose first version runs in staging."""
     host = project.image.partition("/")[0]
@@ -96,7 +95,7 @@ def client(deployed: Shop) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) -> Iterator[Load]:
+def load(node: Node, projects: Projects, deployed: Shop, helper_on_node: str) -> Iterator[Load]:
     """A load on the service's name from a pod of another namespace."""
     namespace = f"{deployed.service}-clients"
     host = f"{deployed.service}.{deployed.namespace(STAGING)}.svc.cluster.local"
@@ -119,7 +118,7 @@ def load(node: Node, projects: Renderer, deployed: Shop, helper_on_node: str) ->
 
 
 def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client: Client, tag: str) -> None:
-    speaks_the_contract(client, project, version=tag)
+    assert_contract(client, project, version=tag)
 
 
 def test_every_pod_runs_with_what_its_manifest_asks_for(deployed: Shop, tag: str) -> None:
@@ -133,14 +132,14 @@ def test_every_pod_runs_with_what_its_manifest_asks_for(deployed: Shop, tag: str
 
 
 def test_a_new_version_replaces_the_old_without_a_failed_request(
-    project: Project, deployed: Shop, load: Load, judge: Judge
+    project: Project, deployed: Shop, load: Load, count: Count
 ) -> None:
     second = project.commit()
     project.ci("publish")
     deployed.make("deploy", ENVIRONMENT=STAGING, TAG=second)
     wait_for(lambda: deployed.tags(STAGING) == {second})
     load.wait_for(50)
-    judge.count(f"requests during a rolling update on Kubernetes, {project.database}", load.told())
+    count(f"requests during a rolling update on Kubernetes, {project.database}", load.told())
     assert not load.failed(), load.failed()[:3]
 
 
@@ -200,7 +199,7 @@ def test_the_service_outlives_its_database(node: Node, deployed: Shop, client: C
     namespace = f"--namespace={deployed.namespace(STAGING)}"
     node.kubectl("delete", f"pod/{deployed.service}-database-0", namespace, "--grace-period=1")
     assert client.get("/livez").status_code == httpx.codes.OK
-    client.becomes(httpx.codes.OK)
+    client.wait_for_status(httpx.codes.OK)
     assert client.names()[number] == "kept"
     assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in deployed.pods(STAGING)} == {0}
 

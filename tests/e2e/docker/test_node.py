@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import pytest
 import yaml
 
 from tests.e2e.apps.servers import find, free_port
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.node import NAME, Node, write_image
 from tests.e2e.docker.project import HASHED_PASSWORD, PASSWORD, USER, wait_for_answer
 from tests.e2e.kubernetes import programs
-from tests.e2e.kubernetes.control_plane import Object, wait_for
+from tests.e2e.kubernetes.control_plane import Object
 
 IMAGE = "k8s-starter.test/pod:1"
 GROUP = 1234
@@ -64,10 +64,12 @@ def test_a_service_is_answered_by_each_pod_under_its_address_and_names(node: Nod
     address = node.get(f"/api/v1/namespaces/{web}/services/web")["spec"]["clusterIP"]
     for host in (address, "web", "web.web.svc.cluster.local"):
         answers: set[str] = set()
-        deadline = time.monotonic() + 200
-        while not answers >= names:
-            assert time.monotonic() < deadline, f"{host} is answered by {answers}"
+
+        def every_pod_answers(host: str = host, answers: set[str] = answers) -> bool:
             answers.add(ask(node, web, "deployment/web", f"http://{host}/"))
+            return answers >= names
+
+        wait_for(every_pod_answers, answers.__repr__)
 
 
 def test_logs_and_forwarded_ports_come_from_the_pod(node: Node, web: str) -> None:

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
-from tests.e2e.docker.project import Project, inside, is_hardened, kill, speaks_the_contract, users
-from tests.e2e.kubernetes.control_plane import wait_for
-from tests.template import Template
-
-APP = "65532:65532"
-DATABASE = "999:999"
+from tests.e2e.docker.project import Project, assert_contract, assert_hardened, exec_in, kill
+from tests.harness import Template
 
 with_database = pytest.mark.databases("postgres", "mysql", "redis")
 
@@ -34,7 +31,7 @@ def up(project: Project, engine: Engine, tag: str) -> Iterator[Project]:
 
 def test_it_speaks_the_contract_and_says_its_commit(up: Project, tag: str) -> None:
     with up.client() as client:
-        speaks_the_contract(client, up, version=tag)
+        assert_contract(client, up, version=tag)
 
 
 def test_nothing_runs_without_a_tag(project: Project) -> None:
@@ -45,12 +42,9 @@ def test_nothing_runs_without_a_tag(project: Project) -> None:
 
 def test_nothing_runs_as_root_or_may_write_or_gain_rights(up: Project, engine: Engine, tag: str) -> None:
     for name, container in up.containers(tag).items():
-        user = DATABASE if name == "database" else APP
-        is_hardened(container, user)
+        assert_hardened(engine, name, container)
         assert container["HostConfig"]["Memory"] > 0
         assert container["HostConfig"]["NanoCpus"] > 0
-        if container["State"]["Running"]:
-            assert users(engine, container["Id"]) == {user.partition(":")[0]}
 
 
 @with_database
@@ -101,7 +95,7 @@ def test_a_service_that_is_killed_comes_back(up: Project, engine: Engine, helper
     kill(engine, helper, up.containers(tag)["app"])
     wait_for(lambda: up.containers(tag)["app"]["RestartCount"] == 1)
     with up.client() as client:
-        client.becomes(httpx.codes.OK)
+        client.wait_for_status(httpx.codes.OK)
 
 
 @with_database
@@ -110,7 +104,7 @@ def test_a_database_that_is_killed_comes_back_with_its_data(up: Project, engine:
         number = client.add("kept")
         kill(engine, helper, up.containers(tag)["database"])
         wait_for(lambda: up.containers(tag)["database"]["RestartCount"] == 1)
-        client.becomes(httpx.codes.OK)
+        client.wait_for_status(httpx.codes.OK)
         assert client.names()[number] == "kept"
 
 
@@ -118,11 +112,11 @@ def test_a_full_tmp_stops_nobody(up: Project, engine: Engine, helper: str, tag: 
     """It is full before the memory is: to write there ends with an error, not with the process."""
     before = up.containers(tag)["app"]
     fill = "file = open(root + '/tmp/full', 'wb', 0)\nwhile True: file.write(bytes(2**20))"
-    assert "No space left on device" in inside(engine, helper, before, fill)
+    assert "No space left on device" in exec_in(engine, helper, before, fill)
     with up.client() as client:
-        speaks_the_contract(client, up, version=tag)
+        assert_contract(client, up, version=tag)
     assert up.containers(tag)["app"]["State"]["StartedAt"] == before["State"]["StartedAt"]
-    assert not inside(engine, helper, before, "import os; os.remove(root + '/tmp/full')")
+    assert not exec_in(engine, helper, before, "import os; os.remove(root + '/tmp/full')")
 
 
 @with_database
@@ -142,7 +136,7 @@ def test_stopping_under_load_loses_nothing(up: Project, engine: Engine, helper: 
         assert seen.failed()
         engine.docker("start", before["Id"])
         with up.client() as client:
-            client.becomes(httpx.codes.OK)
+            client.wait_for_status(httpx.codes.OK)
             names = [name for name in client.names().values() if "-" in name]
         assert sorted(names) == seen.stored()
     finally:

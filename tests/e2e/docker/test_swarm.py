@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apps.servers import MissingError
+from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.load import Load, command
 from tests.e2e.docker.project import Project
-from tests.e2e.kubernetes.control_plane import wait_for
-from tests.e2e.requirements import give_up, notes
-from tests.judge import Judge
+from tests.e2e.requirements import skip_unless_available
+from tests.harness.plugin import Count, notes
 
 WITHOUT_IPVS = f"""\
 #!{sys.executable}
@@ -36,8 +36,9 @@ sys.exit(subprocess.run(docker, input=yaml.safe_dump(stack), text=True).returnco
 @pytest.fixture(scope="session")
 def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bool]:
     """Make the engine a Swarm, and tell whether its kernel balances connections."""
-    if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
-        give_up(MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it"))
+    with skip_unless_available():
+        if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
+            raise MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it")
     engine.docker("swarm", "init", "--advertise-addr=127.0.0.1", "--listen-addr=127.0.0.1")
     balances = Path("/proc/net/ip_vs").exists()
     if not balances:
@@ -52,7 +53,7 @@ def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bo
 def stack(project: Project, engine: Engine, balances: bool, tag: str) -> Iterator[str]:
     """A stack of two replicas of the first version; its name."""
     if not balances:
-        project.stand_in("docker", WITHOUT_IPVS)
+        project.stub("docker", WITHOUT_IPVS)
     project.make("swarm-deploy", TAG=tag, REPLICAS="2")
     yield project.service
     engine.docker("stack", "rm", project.service)
@@ -88,7 +89,7 @@ def images(engine: Engine, stack: str) -> set[str]:
 
 
 def test_a_new_version_replaces_the_old_without_a_failed_request(
-    project: Project, engine: Engine, stack: str, load: Load, tag: str, judge: Judge
+    project: Project, engine: Engine, stack: str, load: Load, tag: str, count: Count
 ) -> None:
     assert images(engine, stack) == {tag}
     second = project.commit()
@@ -96,7 +97,7 @@ def test_a_new_version_replaces_the_old_without_a_failed_request(
     project.make("swarm-deploy", TAG=second, REPLICAS="2")
     load.wait_for(50)
     assert images(engine, stack) == {second}
-    judge.count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
+    count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
     assert not load.failed(), load.failed()[:3]
 
 

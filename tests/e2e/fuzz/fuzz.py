@@ -21,10 +21,10 @@ from copier._user_data import Question as CopierQuestion
 
 from tests.e2e.fuzz.readers import Tree, count, read
 from tests.render import ANSWERS_FILE, Renderer
-from tests.space import AWKWARD, GIVEN, Answers, Question, Value, picker
+from tests.rules.kubernetes.build import schema_errors
+from tests.space import AWKWARD, GIVEN, Answers, Question, Value, hashable, picker
 from tests.template import Source
 from tests.validators import Finding, text, yaml_files
-from tests.validators.kubernetes_schema import Schemas
 
 # What has a name of its own, or a login of its own.
 REGISTRIES = ("docker.io", "ghcr.io", "registry.gitlab.com")
@@ -58,10 +58,7 @@ SUMS = {
     ("replicas", "kubernetes/namespace/resourcequota.yaml"),
 }
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
-KINDS: dict[str, Callable[[Any], object]] = {
-    "image_repository": _registry,
-    "replicas": lambda replicas: replicas > 1,
-}
+KINDS: dict[str, Callable[[Any], object]] = {"image_repository": _registry, "replicas": lambda replicas: replicas > 1}
 
 
 class RefusedError(Exception):
@@ -107,7 +104,6 @@ class Fuzz:
         self.template = renderer.template
         self.space = renderer.space
         self.conf = self.template.worker()._render_context()["_copier_conf"]
-        self.schemas = Schemas(self.template.table("versions", "kubernetes")["newest"])
         self.rows = [Base(self._kept(answers), context) for answers, context in self.space.pairs(awkward=False)]
         self._reads = {
             name: set(self.template.names_in({key: item for key, item in question.details.items() if key != "help"}))
@@ -318,10 +314,11 @@ class Fuzz:
 
     def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
         for part in source.parts:
-            yield _render(part.template, part.reads, picker(part.reads)(context))
+            values = {name: hashable(context[name]) for name in part.reads}
+            yield _render(part.template, part.reads, picker(part.reads)(values))
 
     def _validate(self, path: str, content: bytes) -> list[Finding]:
-        return list(_findings(self.schemas, path, content))
+        return list(_findings(path, content))
 
 
 @functools.lru_cache(maxsize=5000)
@@ -331,17 +328,15 @@ def _render(template: Any, reads: tuple[str, ...], values: Any) -> bytes:
 
 
 @functools.lru_cache(maxsize=2000)
-def _findings(schemas: Schemas, path: str, content: bytes) -> tuple[Finding, ...]:
+def _findings(path: str, content: bytes) -> tuple[Finding, ...]:
     files = {path: content}
     found = [*text.check(files), *text.check_formats(files)]
     if PurePosixPath(path).suffix in (".yml", ".yaml") and path != ANSWERS_FILE:  # nobody but Copier reads that
         found += yaml_files.check(files)
         if path.startswith("kubernetes/") and not found:
+            resources = [document for document in yaml_files.load(content) if "metadata" in document]
             found += [
-                Finding(path, "", "schema", error)
-                for resource in yaml_files.load(content)
-                if isinstance(resource, dict) and "metadata" in resource
-                for error in schemas.errors(resource)
+                Finding(path, "", "schema", str(error)) for error in (schema_errors(content) if resources else [])
             ]
     return tuple(found)
 

@@ -19,7 +19,7 @@ from tests.render import Rendered, Renderer
 from tests.space import Question
 from tests.template import ROOT
 from tests.test_rules import rules
-from tests.validators import Check, Finding, compose, contract, dockerfile, kubernetes, kustomize, text
+from tests.validators import Check, Finding, compose, contract, dockerfile, text
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
 
@@ -244,9 +244,5 @@ def test_what_the_longest_answers_make_is_valid(
         found = [finding for check in CHECKS for finding in check(files)]
         found += [Finding(*finding) for rule in rules() for finding in rule.check(files)]
         found += compose.check_all([files], tmp_path)[0]
-        manifests = {
-            path: content for path, content in files.items() if path.startswith("kubernetes/") and path[-1] != "/"
-        }
-        found += kubernetes.check_resources(kustomize.build(manifests, tmp_path), [fuzz.schemas])
         results.append((Rendered({**base.answers, **drawn}, context, files), found))
     judge.found(results)

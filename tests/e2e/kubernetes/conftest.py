@@ -9,44 +9,36 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.apps.servers import MissingError
 from tests.e2e.kubernetes import programs
 from tests.e2e.kubernetes.control_plane import ControlPlane
 from tests.e2e.kubernetes.project import Project
-from tests.e2e.requirements import give_up, notes, tell
-from tests.judge import Judge
-from tests.render import Renderer
-from tests.space import Space, Value
-from tests.template import Template
+from tests.harness import Projects, Space, Template
+from tests.harness.plugin import notes
+from tests.harness.space import Value
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, judge: Judge) -> Iterator[ControlPlane]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """A running control plane."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     assert reporter
-    try:
-        found = programs.find(reporter.write_line)
-    except MissingError as missing:
-        give_up(missing)
+    found = programs.find((*programs.CONTROL_PLANE, *programs.SIMULATED_NODES), reporter.write_line)
     notes.add("NetworkPolicies were stored, not enforced: nothing here carries traffic.")
     with ExitStack() as stack:
-        with judge.stage("start of the control plane"):
-            cluster = stack.enter_context(ControlPlane(found))
-        yield cluster
+        yield stack.enter_context(ControlPlane(found))
 
 
 @pytest.fixture(scope="session")
-def projects(template: Template, space: Space) -> Renderer:
+def projects(template: Template, space: Space) -> Projects:
     """What renders whole projects."""
-    return Renderer(template, space)
+    return Projects(template, space)
 
 
 class Maker:
     """Renders projects whose names, namespaces and node ports nobody else has."""
 
-    def __init__(self, cluster: ControlPlane, renderer: Renderer, folder: Path) -> None:
-        self._cluster, self._renderer, self._folder = cluster, renderer, folder
+    def __init__(self, cluster: ControlPlane, projects: Projects, folder: Path) -> None:
+        self._cluster, self._projects, self._folder = cluster, projects, folder
         self._numbers = itertools.count(1)
 
     def __call__(self, **answers: Value) -> Project:
@@ -55,15 +47,10 @@ class Maker:
         unique: dict[str, Value] = {"namespace": name, "node_port": 30000 + number}
         answers |= {key: value for key, value in unique.items() if key in answers}
         answers |= {"project_name": "Shop", "service_name": name}
-        return Project(self._cluster, self._renderer.project(answers), self._folder / name, answers)
+        return Project(self._cluster, self._projects.render(answers), self._folder / name, answers)
 
 
 @pytest.fixture(scope="session")
-def make_project(cluster: ControlPlane, projects: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Maker:
+def make_project(cluster: ControlPlane, projects: Projects, tmp_path_factory: pytest.TempPathFactory) -> Maker:
     """Render a project with these answers."""
     return Maker(cluster, projects, tmp_path_factory.mktemp("projects"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was not tested as it should be."""
-    tell(terminalreporter)

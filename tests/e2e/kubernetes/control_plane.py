@@ -1,4 +1,4 @@
-"""A Kubernetes control plane on loopback: etcd, the API server, controllers, scheduler, and nodes that kwok plays."""
+"""A Kubernetes control plane on loopback: etcd, API server, controllers, scheduler, and nodes that kwok simulates."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ import httpx
 import yaml
 
 from tests.e2e.apps.servers import free_port
-from tests.e2e.commands import run
+from tests.e2e.commands import TIMEOUT, run, wait_for
 from tests.e2e.kubernetes import programs
-from tests.validators.kustomize import tool
+from tests.toolchains import tool
 
 START_TIMEOUT = 120
-PATIENCE = 240  # far beyond what anything takes: a test that fails ends
 QUOTA_CONFLICT = "cannot be fulfilled on resourcequotas"
 ATTEMPTS = 3
 STORAGE_CLASS = "standard"
@@ -92,7 +91,7 @@ class ControlPlane:
             tool("kubectl"),
             *arguments,
             environment=environment,
-            patience=PATIENCE,
+            timeout=TIMEOUT,
             standard_input=standard_input,
             check=check,
         )
@@ -287,20 +286,17 @@ class ControlPlane:
         storage = {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
-            "metadata": {
-                "name": STORAGE_CLASS,
-                "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-            },
+            "metadata": {"name": STORAGE_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
             "provisioner": "kubernetes.io/no-provisioner",
         }
         self.apply(storage)
 
     def _flags_for_nodes(self) -> Iterable[str]:
-        """What the API server is told of nodes: of those that are played, that no pod will ever ask for it."""
+        """What the API server is told of nodes: of those that are simulated, that no pod will ever ask for it."""
         return ("--endpoint-reconciler-type=none",)
 
     def _add_nodes(self) -> None:
-        """Let kwok play nodes."""
+        """Let kwok simulate nodes."""
         self._start(
             "kwok",
             f"--kubeconfig={self.kubeconfig_of(self.tokens['kwok'])}",
@@ -349,7 +345,7 @@ class ControlPlane:
 
 
 def node(name: str, zone: str) -> Object:
-    """A node, which kwok plays."""
+    """A node, which kwok simulates."""
     labels = {
         "kubernetes.io/os": "linux",
         "kubernetes.io/hostname": name,
@@ -373,11 +369,3 @@ def _volume(claim: Object, place: Object) -> Object:
             **place,
         },
     }
-
-
-def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
-    """Wait until a condition is true; when it never is, explain."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"It never happened. {explain()}"
-        time.sleep(0.2)

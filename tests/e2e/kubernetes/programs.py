@@ -1,4 +1,4 @@
-"""The programs of a control plane, built once from Go modules whose hashes are locked."""
+"""The programs of a cluster and of what reads rendered files, built once from Go modules whose hashes are locked."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from packaging.version import Version
-
-from tests.e2e.apps.servers import MissingError
+from tests import toolchains
 
 MODULES = Path(__file__).parent / "modules"
 ATTEMPTS = 3  # a download may fail
@@ -26,18 +25,23 @@ PACKAGES = {
     "kube-apiserver": ("kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver"),
     "kube-controller-manager": ("kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"),
     "kube-scheduler": ("kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     "kubelet": ("kubernetes", "k8s.io/kubernetes/cmd/kubelet"),
     "kube-proxy": ("kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"),
+    "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
     "dns": ("node", "k8s-starter.test/node/dns"),
     "firewall": ("node", "k8s-starter.test/node/firewall"),
     "pod": ("node", "k8s-starter.test/node/pod"),
+    "collector": ("collector", "k8s-starter.test/collector"),
+    "kops": ("kops", "k8s-starter.test/kops"),
 }
 """Each program, the folder of the module that pins it, and its package."""
 
-SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
-PLAYED_NODES = ("kwok",)
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+SIMULATED_NODES = ("kwok",)
 REAL_NODE = ("kubelet", "kube-proxy", "dns", "firewall", "pod")
+
+UNOPTIMIZED = ("collector", "kops")
+"""Modules whose programs do so little that compiling them quickly matters more."""
 
 DEFINITIONS = (
     ("sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
@@ -55,33 +59,25 @@ def kubernetes_version() -> str:
     return found[1]
 
 
-def find(progress: Callable[[str], None], nodes: Iterable[str] = PLAYED_NODES) -> dict[str, Path]:
-    """The programs of servers and nodes, built where neither KUBEBUILDER_ASSETS nor the cache has them."""
-    found = {name: _cache(PACKAGES[name][0]) / name for name in (*SERVERS, *nodes)}
+def find(names: Iterable[str], progress: Callable[[str], None] = print) -> dict[str, Path]:
+    """The programs of these names, built where neither KUBEBUILDER_ASSETS nor the cache has them."""
     assets = Path(os.environ.get("KUBEBUILDER_ASSETS", os.devnull))
-    if all((assets / name).exists() for name in ("etcd", "kube-apiserver")):
-        found |= {name: assets / name for name in ("etcd", "kube-apiserver")}
+    use_assets = all((assets / name).exists() for name in ("etcd", "kube-apiserver"))
+    found: dict[str, Path] = {}
     missing: dict[str, list[str]] = {}
-    for name, path in found.items():
-        if not path.exists():
-            missing.setdefault(PACKAGES[name][0], []).append(name)
+    for name in names:
+        module = PACKAGES[name][0]
+        folder = assets if use_assets and name in ("etcd", "kube-apiserver") else _cache(module)
+        found[name] = folder / name
+        if not found[name].exists():
+            missing.setdefault(module, []).append(name)
     if missing:
-        names = ", ".join(name for name, path in found.items() if not path.exists())
-        progress(f"Building {names}: once, ten to fifteen minutes on two cores.")
-        for module, programs in missing.items():
-            _build(module, programs)
+        building = ", ".join(name for module in missing.values() for name in module)
+        progress(f"Building {building}: once, up to ten minutes on two cores.")
+        # One module's programs are linked while the next one's packages compile.
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(_build, missing, missing.values()))
     return found
-
-
-def reader(name: str) -> Path:
-    """A program of ours, made of the code that reads rendered files in the field; built where the cache lacks it."""
-    target = _cache(name) / name
-    if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_suffix(f".{os.getpid()}")
-        _go(name, "build", "-ldflags=-s -w", f"-o={part}", ".")
-        part.rename(target)
-    return target
 
 
 def definitions() -> list[Path]:
@@ -100,17 +96,19 @@ def definitions() -> list[Path]:
 
 
 def _build(module: str, names: Iterable[str]) -> None:
-    """Build programs of a module in one go, which links some while others compile."""
-    flags = ["-s", "-w"]
+    """Build programs of a module, without what only a debugger reads."""
+    linker = ["-s", "-w"]
     if module == "kubernetes":
         version = kubernetes_version()
         major, minor, _ = version.split(".")
         stamp = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-        flags += [f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items()]
+        linker += [f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items()]
+    compiler = ["-dwarf=0", *(["-N", "-l"] if module in UNOPTIMIZED else [])]
+    flags = ("-trimpath", f"-ldflags={' '.join(linker)}", f"-gcflags=all={' '.join(compiler)}")
     folder = _cache(module)
     packages = {name: PACKAGES[name][1] for name in names}
     with _part(folder) as part:
-        _go(module, "build", "-trimpath", f"-ldflags={' '.join(flags)}", f"-o={part}/", *packages.values())
+        _go(module, "build", *flags, f"-o={part}/", *packages.values())
         folder.mkdir(exist_ok=True)
         for name, package in packages.items():
             # Go names a program after the last part of its package that is no version.
@@ -137,9 +135,8 @@ def _cache(module: str, use: str = "") -> Path:
 
 
 def _go(module: str, *arguments: str) -> str:
-    _require_go()
     # Without C, programs are static: they run on every Debian, and in images that hold nothing else.
-    environment = os.environ | {"CGO_ENABLED": "0"}
+    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "PATH": toolchains.path()}
     for _ in range(ATTEMPTS):
         done = subprocess.run(
             ["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True, check=False
@@ -149,22 +146,6 @@ def _go(module: str, *arguments: str) -> str:
     raise RuntimeError(f"go {' '.join(arguments)} failed in {MODULES / module}:\n{done.stdout}{done.stderr}")
 
 
-@functools.cache
-def _require_go() -> None:
-    """Refuse a Go that is too old; one that fetches newer toolchains answers as the newer one."""
-    wanted = re.search(r"^go (\S+)", (MODULES / "kubernetes/go.mod").read_text(), re.MULTILINE)
-    assert wanted
-    printed = ""
-    if shutil.which("go"):
-        done = subprocess.run(
-            ["go", "version"], cwd=MODULES / "kubernetes", capture_output=True, text=True, check=False
-        )
-        printed = done.stdout
-    found = re.search(r"\bgo(\d+(\.\d+)+)", printed)
-    if not found or Version(found[1]) < Version(wanted[1]):
-        raise MissingError(f"Go {wanted[1]} or newer is missing: https://go.dev/dl/ has it, Debian's may be older")
-
-
 if __name__ == "__main__":
-    find(print, (*PLAYED_NODES, *REAL_NODE))
+    find(PACKAGES)
     definitions()

@@ -1,4 +1,4 @@
-"""A rendered project, and what its people type to bring it to a cluster."""
+"""A rendered project, and what its users type to bring it to a cluster."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from copy import copy
 from pathlib import Path
 
 from tests.e2e import workspace
-from tests.e2e.kubernetes.control_plane import PATIENCE, ControlPlane, Object
-from tests.render import File
-from tests.space import Answers
-from tests.validators import yaml_files
+from tests.e2e.kubernetes.control_plane import ControlPlane, Object
+from tests.harness import Answers, File, load_all
 
 ENVIRONMENTS = ("local", "staging", "production")
 
 
 class Project(workspace.Project):
-    """A rendered project whose people have a cluster."""
-
-    PATIENCE = PATIENCE
+    """A rendered project whose users have a cluster."""
 
     def __init__(self, cluster: ControlPlane, files: Mapping[str, File], path: Path, answers: Answers) -> None:
         super().__init__(files, path, answers)
@@ -45,7 +41,7 @@ class Project(workspace.Project):
     def prepare(self, environment: str) -> None:
         """Do what an administrator does before the first deploy."""
         objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
-        self.cluster.prepare_for(yaml_files.load(objects.encode()))
+        self.cluster.prepare_for(load_all(objects.encode()))
         self.make("namespace", ENVIRONMENT=environment)
         if self.answers.get("database") != "none":
             self.make("secret", ENVIRONMENT=environment)

@@ -15,12 +15,13 @@ import httpx
 import pytest
 import yaml
 
+from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
-from tests.e2e.kubernetes.control_plane import QUOTA_CONFLICT, ControlPlane, Object, wait_for
+from tests.e2e.kubernetes.control_plane import QUOTA_CONFLICT, ControlPlane, Object
 from tests.e2e.kubernetes.project import ENVIRONMENTS, Project
-from tests.judge import Judge
-from tests.render import Renderer
-from tests.validators import kustomize, yaml_files
+from tests.harness import Projects, load_all
+from tests.harness.plugin import Count
+from tests.rules.kubernetes.build import entry_points
 
 SIZES = {"hard", "resources", "replicas", "minReplicas", "maxReplicas"}
 RESTART = {"spec": {"template": {"metadata": {"annotations": {"test/restart": "1"}}}}}
@@ -50,12 +51,12 @@ class Applied:
 
 
 @pytest.fixture(scope="module")
-def rendered(projects: Renderer, make_project: Maker, judge: Judge) -> list[Project]:
+def rendered(projects: Projects, make_project: Maker, count: Count) -> list[Project]:
     """Projects whose answers hold every pair of those that the manifests read."""
     sources = [source for source in projects.template.sources if source.path.parts[0] == "kubernetes"]
     names = frozenset(name for source in sources for name in source.reads)
-    combinations = [answers for answers, _ in projects.space.pairs(names, awkward=False)]
-    judge.count("combinations applied to an API server, every pair of answers in them", len(combinations))
+    combinations = [answers for answers, _ in projects.space.pairs(names, edge_cases=False)]
+    count("combinations applied to an API server, every pair of answers in them", len(combinations))
     return [make_project(**answers) for answers in combinations]
 
 
@@ -65,7 +66,7 @@ def applied(
     cluster: ControlPlane,
     rendered: list[Project],
     tmp_path_factory: pytest.TempPathFactory,
-    judge: Judge,
+    count: Count,
 ) -> Applied:
     """An environment of all projects: first the namespaces, then each overlay at once."""
     environment = request.param
@@ -78,7 +79,7 @@ def applied(
         done = cluster.kubectl("apply", "--server-side", f"--filename={file}", check=False)
         assert done.returncode == 0, done.stderr[-8000:]
         applied.warnings += done.stderr.splitlines()
-    judge.count(f"objects applied for {environment}", len(applied.objects))
+    count(f"objects applied for {environment}", len(applied.objects))
     return applied
 
 
@@ -87,9 +88,9 @@ def build(cluster: ControlPlane, file: Path, folders: Iterable[Path]) -> list[Ob
     top = file.with_suffix("")
     top.mkdir()
     resources = [os.path.relpath(folder, top) for folder in folders]
-    (top / kustomize.FILE).write_text(yaml.safe_dump({"resources": resources}))
+    (top / "kustomization.yaml").write_text(yaml.safe_dump({"resources": resources}))
     file.write_text(cluster.kubectl("kustomize", str(top)).stdout)
-    return yaml_files.load(file.read_bytes())
+    return load_all(file.read_bytes())
 
 
 def wait_for_pods(cluster: ControlPlane, namespaces: set[str]) -> None:
@@ -156,11 +157,11 @@ def unlike(objects: list[Object]) -> list[Object]:
     return list({re.sub(r"shop-\d+", "shop", json.dumps(item)): item for item in objects}.values())
 
 
-def test_every_job_finishes(applied: Applied, cluster: ControlPlane, judge: Judge) -> None:
+def test_every_job_finishes(applied: Applied, cluster: ControlPlane, count: Count) -> None:
     jobs = applied.of("CronJob")
     assert jobs
     start_jobs(applied, cluster, "once")
-    judge.count("jobs of CronJobs run in each environment", len(jobs))
+    count("jobs of CronJobs run in each environment", len(jobs))
 
 
 def start_jobs(applied: Applied, cluster: ControlPlane, suffix: str) -> None:
@@ -276,7 +277,7 @@ def test_the_deployer_may_apply_each_overlay(applied: Applied, cluster: ControlP
 
 
 def test_what_a_cluster_needs_once_is_applied(
-    rendered: list[Project], cluster: ControlPlane, tmp_path: Path, judge: Judge
+    rendered: list[Project], cluster: ControlPlane, tmp_path: Path, count: Count
 ) -> None:
     """Everything that is kustomized and not an environment of the service."""
     found: dict[str, Path] = {}
@@ -286,7 +287,7 @@ def test_what_a_cluster_needs_once_is_applied(
             for path in sorted((project.path / "kubernetes").rglob("*"))
             if path.is_file()
         }
-        for folder in kustomize.entry_points(files):
+        for folder in entry_points(files):
             if not folder.startswith("kubernetes/overlays/"):
                 below = {path: content for path, content in files.items() if path.startswith(f"{folder}/")}
                 found.setdefault(str(below).replace(project.service, "shop"), project.path / folder)
@@ -299,4 +300,4 @@ def test_what_a_cluster_needs_once_is_applied(
         wait_for_pods(cluster, {item["metadata"]["name"] for item in objects if item["kind"] == "Namespace"})
         assert cluster.kubectl("diff", "--server-side", "--force-conflicts", f"--filename={file}").returncode == 0
     assert found
-    judge.count("distinct kustomizations for the cluster applied", len(found))
+    count("distinct kustomizations for the cluster applied", len(found))

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
-from tests.e2e.kubernetes.control_plane import START_TIMEOUT, ControlPlane, Object, wait_for
+from tests.e2e.kubernetes.control_plane import START_TIMEOUT, ControlPlane, Object
 from tests.e2e.kubernetes.project import Project
 
 METRICS: Object = {

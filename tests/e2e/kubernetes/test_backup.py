@@ -6,9 +6,9 @@ import pytest
 
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.project import Project
-from tests.validators.kustomize import tool
+from tests.toolchains import tool
 
-# Nodes that are only played keep no logs.
+# Simulated nodes keep no logs.
 KUBECTL = f"""\
 #!/bin/sh
 case " $* " in *" logs "*) exit 0 ;; esac
@@ -22,7 +22,7 @@ def project(make_project: Maker) -> Project:
     project = make_project(database="postgres", replicas=2)
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG="1" * 40)
-    project.stand_in("kubectl", KUBECTL)
+    project.stub("kubectl", KUBECTL)
     return project
 
 

@@ -2,7 +2,7 @@
 
 from tests.e2e.kubernetes import programs
 from tests.e2e.kubernetes.control_plane import ControlPlane
-from tests.template import Template
+from tests.harness import Template
 
 
 def test_the_newest_supported_kubernetes_is_tested(template: Template) -> None:

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.kubernetes import programs
-from tests.render import Renderer
+from tests.harness import Projects
 
 PATH = "kubernetes/kops.yaml"
 
 
 def check(*paths: Path) -> subprocess.CompletedProcess[str]:
     """What kOps says of these specifications."""
-    return subprocess.run([programs.reader("kops"), *paths], capture_output=True, text=True, check=False)
+    return subprocess.run([programs.find(["kops"])["kops"], *paths], capture_output=True, text=True, check=False)
 
 
-def test_kops_takes_every_specification(projects: Renderer, tmp_path: Path) -> None:
+def test_kops_takes_every_specification(projects: Projects, tmp_path: Path) -> None:
     paths = []
-    for index, rendered in enumerate(projects.each(PATH)):
+    for index, rendered in enumerate(projects.distinct(PATH)):
         paths.append(tmp_path / f"{index}.yaml")
         paths[-1].write_bytes(rendered.files[PATH])
     done = check(*paths)
@@ -40,9 +40,9 @@ def test_kops_takes_every_specification(projects: Renderer, tmp_path: Path) -> N
     ],
 )
 def test_kops_refuses_a_specification_that_is_wrong(
-    projects: Renderer, tmp_path: Path, old: str, new: str, reason: str
+    projects: Projects, tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
-    text = next(iter(projects.each(PATH, awkward=False))).files[PATH].decode()
+    text = projects.render({"customize": True, "cluster": "kops"})[PATH].content.decode()
     assert old in text
     (tmp_path / "kops.yaml").write_text(text.replace(old, new, 1))
     done = check(tmp_path / "kops.yaml")

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import TIMEOUT
 from tests.e2e.kubernetes import programs
-from tests.e2e.kubernetes.control_plane import PATIENCE
 from tests.e2e.serving import serving
-from tests.render import Renderer
-from tests.space import Answers
+from tests.harness import Answers, Projects
 
 PATH = "kubernetes/cluster/logs/config.yaml"
 ANSWERS: Answers = {"project_name": "Shop", "customize": True, "log_agent": True}
@@ -54,9 +53,9 @@ class Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def configuration(projects: Renderer, folder: Path, port: int) -> Path:
+def configuration(projects: Projects, folder: Path, port: int) -> Path:
     """The rendered configuration with the folders and the port of this test, each of which it must name."""
-    text = projects.project(ANSWERS)[PATH].content.decode()
+    text = projects.render(ANSWERS)[PATH].content.decode()
     changes = {
         "/var/log/pods": str(folder / "pods"),
         "/var/lib/log-agent": str(folder / "state"),
@@ -79,20 +78,20 @@ def log_file(folder: Path, namespace: str) -> Path:
 
 
 @pytest.mark.parametrize("environment", ["local", "staging", "production"])
-def test_the_logs_arrive(projects: Renderer, tmp_path: Path, environment: str) -> None:
+def test_the_logs_arrive(projects: Projects, tmp_path: Path, environment: str) -> None:
     log_file(tmp_path, f"shop-{environment}").write_text(LOGS)
     log_file(tmp_path, "payroll-production").write_text(LOGS.replace("It broke.", "Private."))
     with serving(Receiver()) as server:
         config = configuration(projects, tmp_path, server.server_port)
         with (tmp_path / "log").open("w") as log:
             agent = subprocess.Popen(
-                [programs.reader("collector"), f"--config={config}"],
+                [programs.find(["collector"])["collector"], f"--config={config}"],
                 env={**os.environ, "NODE": "node-1", "POD_IP": "127.0.0.1"},
                 stdout=log,
                 stderr=log,
             )
         try:
-            assert server.came.wait(PATIENCE), (tmp_path / "log").read_text()
+            assert server.came.wait(TIMEOUT), (tmp_path / "log").read_text()
         finally:
             agent.terminate()
             agent.wait()

@@ -9,11 +9,7 @@ from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
 from tests.e2e.kubernetes.project import Project
 
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+RESTRICTED = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 @pytest.fixture(scope="module")

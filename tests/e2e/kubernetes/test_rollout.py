@@ -1,16 +1,17 @@
-"""What people type: deploy, roll back, pause, scale. Nodes are played, so no image has to exist."""
+"""What users type: deploy, roll back, pause, scale. Nodes are simulated, so no image has to exist."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
-from tests.e2e.kubernetes.control_plane import ControlPlane, wait_for
+from tests.e2e.kubernetes.control_plane import ControlPlane
 from tests.e2e.kubernetes.project import Project
 
 FIRST, SECOND = "1" * 40, "2" * 40
 BROKEN = "broken"  # its migration fails: stages.yaml
-STAND_IN = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
+STUB = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
 
 
 @pytest.fixture
@@ -103,14 +104,14 @@ def test_scale_changes_the_number_of_pods(project: Project) -> None:
 
 
 def test_a_first_deploy_to_a_local_cluster_needs_nothing_else(make_project: Maker, cluster: ControlPlane) -> None:
-    """Docker and kind are stand-ins here: no image is built."""
+    """Docker and kind are stubs here: no image is built."""
     project = make_project(database="postgres")
     project.kubeconfig = cluster.kubeconfig_of(cluster.tokens["admin"], context="kind-laptop")
     for name in ("docker", "kind"):
-        project.stand_in(name, STAND_IN)
+        project.stub(name, STUB)
     project.make("deploy", ENVIRONMENT="local")
     (tag,) = project.tags("local")
     assert tag.startswith("local-")
-    calls = (project.stand_ins / "calls").read_text().splitlines()
+    calls = (project.stubs / "calls").read_text().splitlines()
     assert calls[0].startswith("docker build ")
     assert calls[-1] == f"kind load docker-image --name=laptop docker.io/acme/{project.service}:{tag}"

@@ -17,8 +17,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.harness import Files, load
-from tests.render import Rendered, Renderer
+from tests.harness import Files, Projects, Sample, load
 from tests.rules.ci import gitlab
 from tests.rules.ci.model import Event, Job, transitive_needs
 
@@ -26,7 +25,7 @@ OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMM
 # What it does not know of a job, and where it fills in a default of GitLab's own.
 UNREAD = {"extends", "stage", "when", "allow_failure", "interruptible", "retry", "timeout", "id_tokens"}
 # Takes the place of a program: notes that a job has called it, and fails if it is told to.
-STAND_IN = """\
+STUB = """\
 #!/bin/bash
 said="${0##*/}${*:+ $*}"
 echo "$CI_JOB_NAME: $said" >> "$SAID"
@@ -130,10 +129,10 @@ def as_shown(job: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, tmp_path: Path) -> None:
+def test_it_reads_every_pipeline_as_we_do(projects: Projects, repository: Path, tmp_path: Path) -> None:
     """All but the rules of whole pipelines, which it does not look at."""
 
-    def differences(numbered: tuple[int, Rendered]) -> Iterator[str]:
+    def differences(numbered: tuple[int, Sample]) -> Iterator[str]:
         number, rendered = numbered
         folder = copy(repository, rendered.files, tmp_path / str(number))
         jobs = gitlab.pipeline(rendered.files[gitlab.PATH]).jobs
@@ -150,21 +149,20 @@ def test_it_reads_every_pipeline_as_we_do(renderer: Renderer, repository: Path, 
         yield from (f"{rendered}: {name} is a job for it alone" for name in shown)
 
     with ThreadPoolExecutor(PROCESSES) as pool:
-        pipelines = list(enumerate(renderer.each(gitlab.PATH, awkward=False)))
+        pipelines = list(enumerate(projects.distinct(gitlab.PATH, edge_cases=False)))
         found = [line for lines in pool.map(lambda one: list(differences(one)), pipelines) for line in lines]
     assert pipelines
     assert not found, "\n".join(found)
 
 
 @pytest.fixture(scope="module")
-def runs(renderer: Renderer) -> list[Rendered]:
+def runs(projects: Projects) -> list[Sample]:
     """A project for each set of scripts that pipelines have."""
-    found: dict[str, Rendered] = {}
-    for answers, context in renderer.space.pairs(awkward=False):
-        one = renderer.one(answers, context, gitlab.PATH, "README.md")
-        if gitlab.PATH in one.files:
-            found.setdefault(json.dumps(gitlab.job_scripts(one.files[gitlab.PATH])), one)
-    return list(found.values())
+    scripts: dict[str, Sample] = {}
+    for sample in projects.distinct(gitlab.PATH, "README.md", edge_cases=False):
+        if gitlab.PATH in sample.files:
+            scripts.setdefault(json.dumps(gitlab.job_scripts(sample.files[gitlab.PATH])), sample)
+    return list(scripts.values())
 
 
 class Ran(NamedTuple):
@@ -191,7 +189,7 @@ class Runner:
             *(self.programs / name for name in PROGRAMS),
             *(self.project / "scripts" / name for name in ("install-kubectl.sh", "propose-update.sh")),
         ):
-            path.write_text(STAND_IN)
+            path.write_text(STUB)
             path.chmod(0o755)
         (self.programs / "rsync").symlink_to("/bin/true")
 
@@ -223,7 +221,7 @@ def calls(job: Job) -> list[str]:
 
 
 def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
-    runs: list[Rendered], repository: Path, tmp_path: Path
+    runs: list[Sample], repository: Path, tmp_path: Path
 ) -> None:
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))
@@ -244,7 +242,7 @@ def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
 
 
 def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
-    runs: list[Rendered], repository: Path, tmp_path: Path
+    runs: list[Sample], repository: Path, tmp_path: Path
 ) -> None:
     seen: set[str] = set()
     for number, rendered in enumerate(runs):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.workspace import Project
-from tests.render import Renderer
+from tests.harness import Projects
 
 PACKAGE, VERSION, FIXED, ID = "libwidget", "1.0-1", "1.0-2", "CVE-2026-0001"
 MEDIUM, HIGH, CRITICAL = 2, 3, 4
@@ -69,22 +69,18 @@ def image() -> bytes:
     config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": [digest]}}
     manifest = [{"Config": "config.json", "RepoTags": ["docker.io/acme/shop:1"], "Layers": ["layer.tar"]}]
     return tar(
-        {
-            "config.json": json.dumps(config).encode(),
-            "layer.tar": layer,
-            "manifest.json": json.dumps(manifest).encode(),
-        }
+        {"config.json": json.dumps(config).encode(), "layer.tar": layer, "manifest.json": json.dumps(manifest).encode()}
     )
 
 
 class Scanned(Project):
     """A project whose image was built, and for which trivy knows a vulnerability."""
 
-    def __init__(self, renderer: Renderer, path: Path, case: Case) -> None:
+    def __init__(self, projects: Projects, path: Path, case: Case) -> None:
         answers = {"project_name": "Shop", "image_repository": "docker.io/acme/shop"}
-        super().__init__(renderer.project(dict(answers)), path / "shop", {**answers, "service_name": "shop"})
+        super().__init__(projects.render(dict(answers)), path / "shop", {**answers, "service_name": "shop"})
         (path / "image.tar").write_bytes(image())
-        self.stand_in("docker", DOCKER.format(image=path / "image.tar"))
+        self.stub("docker", DOCKER.format(image=path / "image.tar"))
         self.cache = path / "trivy"
         known = [{"Id": ID, "Package": PACKAGE, "Fixed": case.fixed, "Severity": case.severity}]
         subprocess.run(
@@ -104,8 +100,8 @@ class Scanned(Project):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_grave_vulnerability_that_an_update_mends_fails(renderer: Renderer, tmp_path: Path, case: Case) -> None:
-    project = Scanned(renderer, tmp_path, case)
+def test_a_grave_vulnerability_that_an_update_mends_fails(projects: Projects, tmp_path: Path, case: Case) -> None:
+    project = Scanned(projects, tmp_path, case)
     done = project.make("scan", check=False, TAG="1")
     assert bool(done.returncode) == case.fails, done.stdout
     assert (ID in done.stdout) == case.fails
@@ -117,8 +113,8 @@ def test_a_grave_vulnerability_that_an_update_mends_fails(renderer: Renderer, tm
     assert not (project.path / "reports/image.tar").exists()
 
 
-def test_an_image_that_was_not_built_is_not_scanned(renderer: Renderer, tmp_path: Path) -> None:
-    project = Scanned(renderer, tmp_path, CASES["medium"])
+def test_an_image_that_was_not_built_is_not_scanned(projects: Projects, tmp_path: Path) -> None:
+    project = Scanned(projects, tmp_path, CASES["medium"])
     done = project.make("scan", check=False, TAG="2")
     assert done.returncode
     assert "No such image: docker.io/acme/shop:2" in done.stdout

@@ -13,10 +13,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.render import Renderer
-from tests.template import ROOT
-from tests.validators import kustomize
-from tests.validators.kubernetes_schema import Resource
+from tests.harness import ROOT, Projects
+from tests.rules.kubernetes.build import Resource, build_all
 
 PAGE = ROOT / "docs/decisions/0022-scanners.md"
 
@@ -44,14 +42,13 @@ def rows() -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(projects: Projects, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file for each production as it is applied, with its namespace; what clusters need; Dockerfiles and CI files."""
     top = tmp_path_factory.mktemp("scanned")
-    scratch = tmp_path_factory.mktemp("scratch")
     sets = []
     others: dict[str, bytes] = {}
-    for answers, _ in renderer.space.pairs(awkward=False):
-        files = {path: file.content for path, file in renderer.project(answers).items()}
+    for answers, _ in projects.space.pairs(edge_cases=False):
+        files = {path: file.content for path, file in projects.render(answers).items()}
         sets.append(
             {
                 path: files[path]
@@ -67,8 +64,10 @@ def folder(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> Path
         (top / path).parent.mkdir(parents=True, exist_ok=True)
         (top / path).write_bytes(content)
     seen: set[str] = set()
-    for files in sets:
-        for namespace, resources in _by_namespace(kustomize.build(files, scratch)).items():
+    for entries in build_all(sets):
+        assert not [built for built in entries.values() if isinstance(built, ValueError)]
+        built = [one.resource for resources in entries.values() for one in resources]  # type: ignore[union-attr]
+        for namespace, resources in _by_namespace(built).items():
             text = yaml.safe_dump_all(resources)
             if text not in seen and not namespace.endswith(("-local", "-staging")):
                 seen.add(text)
@@ -142,11 +141,7 @@ def kube_score(folder: Path) -> Iterator[Found]:
                         )
 
 
-TOOLS: Mapping[str, Callable[[Path], Iterator[Found]]] = {
-    "trivy": trivy,
-    "checkov": checkov,
-    "kube-score": kube_score,
-}
+TOOLS: Mapping[str, Callable[[Path], Iterator[Found]]] = {"trivy": trivy, "checkov": checkov, "kube-score": kube_score}
 
 
 @pytest.mark.parametrize("tool", TOOLS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.updates.project import History
-from tests.template import Template
+from tests.harness import Template
 
 
 @pytest.fixture(scope="session")

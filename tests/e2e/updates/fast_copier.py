@@ -13,7 +13,7 @@ import pytest
 from copier._main import Worker
 from copier._template import Template
 
-from tests.template import remember_compiled_templates
+from tests.harness.template import cache_compiled_templates
 
 cleanup = Template._cleanup
 new_env = vars(Worker)["jinja_env"].func
@@ -80,5 +80,5 @@ class FastCopier:
         key = id(worker.template)
         if key not in self._envs:
             self._envs[key] = new_env(worker)
-            remember_compiled_templates(self._envs[key])
+            cache_compiled_templates(self._envs[key])
         return self._envs[key]

@@ -11,10 +11,10 @@ import copier
 import pytest
 import yaml
 
-from tests.render import ANSWERS_FILE, File, Renderer
-from tests.space import Answers, Space
-from tests.template import ROOT, Template, choices
-from tests.test_render import comparable, git, on_disk
+from tests.harness import ANSWERS_FILE, ROOT, Answers, File, Projects, Space, Template
+from tests.harness.template import choices
+from tests.harness_tests.test_projects import comparable, git, on_disk
+from tests.options import space_of
 from tests.tools.release import questions, released, released_questions, unpack
 
 # Where a released version equals the working tree an update has little to do. So there is an older one that differs in
@@ -71,7 +71,7 @@ class History:
 
     @functools.cache  # noqa: B019
     def space(self, version: str) -> Space:
-        return Space(Template(self._versions[version], files=False))
+        return space_of(Template(self._versions[version]))
 
     def answers(self, version: str, name: str) -> Answers:
         if name.startswith("everything"):
@@ -126,13 +126,13 @@ def files(folder: Path) -> dict[str, File]:
     return {path: file for path, file in found.items() if path[-1] != "/" and not path.startswith(".git/")}
 
 
-def fresh(renderer: Renderer, before: Answers, changed: Answers) -> dict[str, File]:
+def fresh(projects: Projects, before: Answers, changed: Answers) -> dict[str, File]:
     """A fresh copy of the newest version with what an update asks, given the answers before it."""
-    worker = renderer.template.worker(dict(changed))
+    worker = projects.template.worker(dict(changed))
     vars(worker.subproject)["last_answers"] = dict(before)
     worker._ask()
     answers = {name: value for name, value in worker._answers_to_remember().items() if not name.startswith("_")}
-    return {path: file for path, file in renderer.project(answers).items() if path[-1] != "/"}
+    return {path: file for path, file in projects.render(answers).items() if path[-1] != "/"}
 
 
 def edit(project: Path, before: dict[str, File], after: dict[str, File]) -> dict[str, File]:
@@ -169,10 +169,10 @@ def edit(project: Path, before: dict[str, File], after: dict[str, File]) -> dict
     return wanted
 
 
-def work(project: Path, history: History, renderer: Renderer, version: str, name: str) -> dict[str, File]:
+def work(project: Path, history: History, projects: Projects, version: str, name: str) -> dict[str, File]:
     """Copy a version, do what a team does, and return what has to be there after the update."""
     start(history.repository, project, history.answers(version, name), version)
-    return edit(project, files(project), fresh(renderer, stored(project), CHANGED.get(name, {})))
+    return edit(project, files(project), fresh(projects, stored(project), CHANGED.get(name, {})))
 
 
 def update_again(project: Path) -> None:

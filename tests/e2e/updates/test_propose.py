@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.serving import serving
 from tests.e2e.updates.host import TOKEN, Host
 from tests.e2e.updates.project import NOW, OLDER, History, change, commit, start
-from tests.test_render import git
+from tests.harness_tests.test_projects import git
 
 BRANCH = f"template-v{NOW}"
 GITHUB = {"GITHUB_SERVER_URL": "{host}", "GITHUB_API_URL": "{host}", "GITHUB_REPOSITORY": "acme/shop"}

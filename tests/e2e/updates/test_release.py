@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.template import ROOT, copy_working_tree
-from tests.test_render import comparable, git, on_disk
+from tests.harness import ROOT
+from tests.harness.template import copy_working_tree
+from tests.harness_tests.test_projects import comparable, git, on_disk
 from tests.tools.release import (
     TEMPLATE,
     Refused,
@@ -221,10 +222,7 @@ BROKEN: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     ),
     "a dropped choice": ([('    "MySQL": mysql\n', "")], ["database can no longer be mysql"]),
     "a renamed choice": ([('"MySQL": mysql', '"MySQL": mariadb')], ["database can no longer be mysql"]),
-    "a changed type": (
-        [("port:\n  type: int", "port:\n  type: str")],
-        ["port was of type int and is of type str"],
-    ),
+    "a changed type": ([("port:\n  type: int", "port:\n  type: str")], ["port was of type int and is of type str"]),
     "a text that becomes a choice": (
         [("  default: 10Gi\n", "  default: 10Gi\n  choices: [10Gi]\n")],
         ["storage_size was of type str and is of type str with choices"],

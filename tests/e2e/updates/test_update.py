@@ -20,8 +20,7 @@ from tests.e2e.updates.project import (
     update_again,
     work,
 )
-from tests.render import Renderer
-from tests.space import Space
+from tests.harness import Projects, Space
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +34,11 @@ def fast() -> Iterator[FastCopier]:
     ("version", "name"), [(version, name) for version in VERSIONS for name in names_of_answers(version)]
 )
 def test_an_update_keeps_what_the_team_did(
-    history: History, fast: FastCopier, renderer: Renderer, tmp_path: Path, version: str, name: str
+    history: History, fast: FastCopier, projects: Projects, tmp_path: Path, version: str, name: str
 ) -> None:
     project, changed = tmp_path / "project", CHANGED.get(name, {})
     with fast():
-        wanted = work(project, history, renderer, version, name)
+        wanted = work(project, history, projects, version, name)
         before = stored(project)
         update(project, changed)
         now = stored(project)

@@ -1,6 +1,6 @@
-"""Resources that the schemas of Kubernetes do not hold: what the templates use of them, and nothing else.
+"""Schemas of custom resources: what the templates use of them, and nothing else.
 
-Whether the operators' own definitions agree is seen in tests/e2e/kubernetes, where the API server has them.
+tests/e2e/kubernetes applies the same resources to an API server that has the operators' own definitions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NUMBER = {"type": "integer", **PORT}
 # https://prometheus.io/docs/prometheus/latest/configuration/configuration/: <duration>; Go's for External Secrets.
 _DURATION = {"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$"}
 _LABELS = {"type": "object", "additionalProperties": {"type": "string"}}
-_METADATA = "https://kubernetes.io/api/_definitions.json#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_METADATA = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta.json"  # the file that schema.py writes
 
 
 def _object(required: str = "", **properties: Any) -> dict[str, Any]:

@@ -1,21 +1,20 @@
-"""The published Kubernetes schemas, strict, with the enums, patterns and ranges that they leave out."""
+"""The published schemas of Kubernetes for kubeconform, with what the API server checks beyond them.
+
+The published schemas hold no enums, patterns or ranges, and allow null nearly everywhere: they pass `protocol: tcp`
+and `memory: 256Mib`. RULES adds what the API server refuses.
+"""
 
 from __future__ import annotations
 
-import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import kubernetes_validate
 
-from tests.validators import custom_resources
-from tests.validators.custom_resources import DNS_LABEL, LABEL, NAME, PORT, SUBDOMAIN
-
-Resource = dict[str, Any]
+from tests.rules.kubernetes.custom_resources import DNS_LABEL, LABEL, NAME, PORT, SCHEMAS, SUBDOMAIN
 
 _QUALIFIED_NAME = rf"^({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?$"
 
@@ -29,7 +28,7 @@ _IMAGE = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9.:/_-]*(@sha256:[0-9a-f
 _PROBE = {"periodSeconds": {"minimum": 1}, "timeoutSeconds": {"minimum": 1}, "failureThreshold": {"minimum": 1}}
 
 # What the API server checks beyond the published schemas, by definition and property.
-_RULES: dict[str, dict[str, Any]] = {
+RULES: dict[str, dict[str, Any]] = {
     "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {
         "name": NAME,
         "namespace": DNS_LABEL,
@@ -149,54 +148,53 @@ _QUANTITY = {
 }
 
 # A Service's name is a label that starts with a letter; the others get a suffix for their pods and must leave room.
-_NAMES = {"Service": r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", "StatefulSet": r"^.{1,52}$", "CronJob": r"^.{1,52}$"}
+_NAMES: dict[str, str] = {
+    "Service": r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$",
+    "StatefulSet": r"^.{1,52}$",
+    "CronJob": r"^.{1,52}$",
+}
 
 
-class Schemas:
-    """The schemas of one minor release of Kubernetes."""
-
-    def __init__(self, minor: str) -> None:
-        self.minor = minor
-        top = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema"
-        self._folder = top / f"v{minor}.0-local-strict"
-        definitions = json.loads((self._folder / "_definitions.json").read_text())
-        for name, properties in _RULES.items():
-            for key, rule in properties.items():
-                definitions["$defs"][name]["properties"][key].update(rule)
-        definitions["$defs"]["io.k8s.apimachinery.pkg.api.resource.Quantity"].update(_QUANTITY)
-        self._registry = jsonschema_rs.Registry([(definitions["$id"], definitions)])
-
-    @functools.cache  # noqa: B019
-    def _validator(self, api_version: str, kind: str) -> jsonschema_rs.Draft202012Validator | None:
-        schema = custom_resources.SCHEMAS.get((api_version, kind))
-        if not schema:
-            group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
-            file = self._folder / f"{kind.lower()}-{group}.json"
-            if not file.exists():
-                return None
-            schema = json.loads(file.read_text())
-        return jsonschema_rs.Draft202012Validator(schema, registry=self._registry)
-
-    def errors(self, resource: Resource) -> Iterator[str]:
-        kind = str(resource.get("kind"))
-        validator = self._validator(str(resource.get("apiVersion")), kind)
-        if not validator:
-            yield f"Kubernetes {self.minor} has no {resource.get('apiVersion')} {kind}"
-            return
-        for error in validator.iter_errors(resource):
-            yield f"{'.'.join(map(str, error.instance_path))}: {error.message}"
-        name = resource["metadata"].get("name")
-        if not isinstance(name, str) or not re.search(_NAMES.get(kind, "."), name):
-            yield f"metadata.name: {name!r} is not a name of a {kind}"
-        yield from (f"{path}: null" for path in _nulls(resource, ""))
+def write(folder: Path, minors: Iterable[str]) -> str:
+    """Write the schemas of these minor releases, a file a definition, and return where kubeconform finds them."""
+    for minor in minors:
+        (folder / f"v{minor}.0").mkdir()
+        for name, schema in _schemas(minor).items():
+            text = json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema})
+            (folder / f"v{minor}.0/{name}.json").write_text(re.sub(r'"#/\$defs/([^"]+)"', r'"\1.json"', text))
+    return f"{folder}/{{{{ .NormalizedKubernetesVersion }}}}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
 
 
-def _nulls(value: Any, path: str) -> Iterator[str]:
-    if value is None:
-        yield path
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _nulls(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _nulls(item, f"{path}.{index}")
+def _schemas(minor: str) -> dict[str, Any]:
+    """Return every definition, and the schema of every kind under the name by which kubeconform looks for it."""
+    folder = Path(kubernetes_validate.__file__).parent / f"kubernetes-json-schema/v{minor}.0-local-strict"
+    found: dict[str, Any] = _strict(json.loads((folder / "_definitions.json").read_text())["$defs"])
+    for name, properties in RULES.items():
+        for key, rule in properties.items():
+            found[name]["properties"][key].update(rule)
+    found["io.k8s.apimachinery.pkg.api.resource.Quantity"] = _QUANTITY
+    kinds = {
+        (f"{kind['group']}/{kind['version']}".removeprefix("/"), kind["kind"]): {"$ref": f"#/$defs/{name}"}
+        for name, definition in found.items()
+        for kind in definition.get("x-kubernetes-group-version-kind", [])
+    }
+    return found | {
+        f"{kind}-{re.sub(r'[.][^/]*', '', version).replace('/', '-')}".lower(): {
+            "allOf": [schema],
+            "required": ["metadata"],
+            "properties": {
+                "apiVersion": {"const": version},
+                "metadata": {"required": ["name"], "properties": {"name": {"pattern": _NAMES.get(kind, ".")}}},
+            },
+        }
+        for (version, kind), schema in (kinds | SCHEMAS).items()
+    }
+
+
+def _strict(value: Any) -> Any:
+    """Leave out null, which nobody writes on purpose, and descriptions, which take long to read."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items() if key != "description" or isinstance(item, dict)}
+    if isinstance(value, list):
+        return [_strict(item) for item in value if item != "null"]
+    return value

@@ -1,0 +1,526 @@
+"""Which pods reach which: what the NetworkPolicies of an environment allow, and what the answers ask for.
+
+A connection is open when a policy of the sender lets it out and one of the receiver lets it in. A pod that no policy
+selects for a direction is open in that direction, and what several policies allow adds up.
+https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tests.harness import Problem, add, change, remove, replace
+from tests.rules.kubernetes import access, kustomize, workloads
+from tests.rules.kubernetes.build import Resource
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, Tree, environment_rule, tree_rule
+from tests.rules.kubernetes.workloads import settings_of
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+DATABASE_PORTS = {"postgres": 5432, "mysql": 3306, "redis": 6379}
+ANY_PORT = 0  # one that nothing else names
+DNS = "kube-system/kube-dns"
+ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
+"""Of somebody on the internet, in each private network, and where clouds give a machine its credentials."""
+
+DECISIVE = (
+    "database", "database_hosting", "exposure", "ingress_namespace", "metrics_port", "port", "service_name",
+)  # fmt: skip
+"""The answers on which it depends what is open."""
+
+
+class Connection(NamedTuple):
+    """An open way from a source to a port of a target."""
+
+    source: str
+    target: str
+    port: int
+    protocol: str
+
+    def __str__(self) -> str:
+        return f"{self.target} on {self.port or 'every port'}/{self.protocol}"
+
+
+class Peer(NamedTuple):
+    """An end of a connection: a pod, here or elsewhere, or an address outside the cluster."""
+
+    name: str
+    namespace: str = ""
+    labels: frozenset[tuple[str, str]] = frozenset()
+    ports: frozenset[tuple[str, int]] = frozenset()  # by name
+    address: str = ""
+
+
+ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
+
+
+@environment_rule
+def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
+    """A NetworkPolicy selects pods of the namespace, names ports that they have, and opens no direction by accident."""
+    for policy in env.of("NetworkPolicy"):
+        spec = policy["spec"]
+        selected = spec["podSelector"].get("matchLabels")
+        pods = env.matching(selected)
+        if selected and not pods:
+            yield Issue(policy, f"the podSelector {selected} matches no pod", "spec.podSelector")
+        for direction, key in (("ingress", "from"), ("egress", "to")):
+            if direction in spec and direction.capitalize() not in spec.get("policyTypes", []):
+                yield Issue(policy, f"policyTypes does not hold {direction.capitalize()}", "spec.policyTypes")
+            for index, rule in enumerate(spec.get(direction, [])):
+                place = f"spec.{direction}.{index}"
+                for item in rule.get(key, []):
+                    if "podSelector" in item and "namespaceSelector" not in item and not _pods_here(env, item):
+                        yield Issue(policy, f"{direction}: {item['podSelector']} matches no pod", f"{place}.{key}")
+                if not rule.get("ports"):
+                    yield Issue(policy, f"{direction}: opens every port", place)
+                receivers = [pod for item in rule.get(key, []) for pod in _pods_here(env, item)]
+                if direction == "ingress":
+                    receivers = pods if selected else []
+                for port in rule.get("ports", []):
+                    for pod in receivers:
+                        if not pod.has_port(port["port"], port.get("protocol", "TCP")):
+                            message = f"{direction}: {port['port']} is no port of {pod.name}"
+                            yield Issue(policy, message, f"{place}.ports")
+
+
+def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
+    """The pods of this namespace that an item of `from` or `to` selects."""
+    if "podSelector" not in item or "namespaceSelector" in item:
+        return []
+    return env.matching(item["podSelector"].get("matchLabels"))
+
+
+@environment_rule
+def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
+    """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
+    open_here = open_connections(env)
+    for pod in env.pods:
+        for container in pod.containers:
+            values = settings_of(env, container)
+            # The image of MySQL knows MYSQL_HOST by another meaning.
+            for name in [name for name in values if name.endswith("_HOST") and not name.startswith("MYSQL_")]:
+                host, port = values[name], values.get(name.removesuffix("HOST") + "PORT", "")
+                for message in _unreachable(env, open_here, pod, host, port):
+                    yield pod.issue(f"{name}: {message}", container)
+
+
+def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, host: str, port: str) -> Iterator[str]:
+    """Why a pod does not reach a host."""
+    service = env.get("Service", host)
+    targets: list[tuple[str, Any]] = []
+    if service:
+        ports = {str(item["port"]): item.get("targetPort", item["port"]) for item in service["spec"]["ports"]}
+        if port not in ports:
+            yield f"Service {host} has no port {port}"
+            return
+        targets = [(to.name, to.number(ports[port])) for to in env.matching(service["spec"].get("selector"))]
+    elif "." in host:
+        targets = [(address, int(port)) for address in ADDRESSES if address.startswith("203.")]
+    else:
+        yield f"there is no Service {host}"
+        return
+    for target, number in targets:
+        if Connection(pod.name, target, number, "TCP") not in open_here:
+            yield f"no NetworkPolicy lets it reach {target} on port {number}"
+    if not {Connection(pod.name, DNS, 53, protocol) for protocol in ("TCP", "UDP")} <= open_here:
+        yield "no NetworkPolicy lets it ask the cluster's DNS"
+
+
+@tree_rule
+def only_needed_connections_are_open(tree: Tree) -> Iterator[Problem]:
+    """The open connections are those that the answers ask for: no more, so that nobody gets in, and no less."""
+    if "kubernetes/base/deployment.yaml" not in tree.files:
+        return
+    answers = {name: tree.context[name] for name in DECISIVE}
+    app = answers["service_name"]
+    environments = [env for env in tree.environments if env.get("Deployment", app)]
+    if tree.environments and not environments:
+        yield Problem("kubernetes/base/deployment.yaml", f"no environment runs Deployment/{app}", "metadata.name")
+    for env in environments:
+        found, expected = open_connections(env), expected_connections(env, tuple(answers.items()))
+        for connection in sorted(found ^ expected):
+            verb = "reaches" if connection in found else "does not reach"
+            issue = Issue(_decides(env, connection), f"{connection.source} {verb} {connection}")
+            yield tree.problem(env.namespace, issue)
+
+
+def _decides(env: Environment, connection: Connection) -> Resource:
+    """A policy that is about the connection, or else the workload at one of its ends."""
+    pods = {pod.name: pod for pod in env.pods}
+    ends = [
+        (pods[name], way)
+        for name, way in ((connection.target, "Ingress"), (connection.source, "Egress"))
+        if name in pods
+    ]
+    policies = [
+        policy
+        for pod, direction in ends
+        for policy in env.of("NetworkPolicy")
+        if policy["spec"]["podSelector"]
+        and _is_about(policy["spec"], direction, env.namespace, _peer(pod, env.namespace))
+    ]
+    return next(iter(policies), ends[0][0].owner if ends else env.resources[0])
+
+
+@functools.cache
+def open_connections(env: Environment) -> frozenset[Connection]:
+    """Every open connection of which one end is in the namespace."""
+    pods = tuple(_peer(pod, env.namespace) for pod in env.pods)
+    return _open_connections(env.namespace, pods, json.dumps([one["spec"] for one in env.of("NetworkPolicy")]))
+
+
+@functools.cache
+def _open_connections(namespace: str, pods: tuple[Peer, ...], written: str) -> frozenset[Connection]:
+    """Environments whose policies and pods are alike share what is open."""
+    return frozenset(_find_connections(namespace, pods, json.loads(written)))
+
+
+def _find_connections(namespace: str, pods: Iterable[Peer], policies: list[Any]) -> Iterator[Connection]:
+    here = [*pods, Peer("another pod", namespace, ANOTHER)]
+    ends = [*here, *_others(namespace, policies)]
+    selecting = {
+        (peer, direction): [spec for spec in policies if _is_about(spec, direction, namespace, peer)]
+        for peer in ends
+        for direction in ("Ingress", "Egress")
+    }
+    for source, target in itertools.permutations(ends, 2):
+        if source in here or target in here:
+            for port in itertools.product(_numbers(here, policies), ("TCP", "UDP")):
+                if all(
+                    not specs or any(_allows(spec, way, namespace, other, target, port) for spec in specs)
+                    for way, other, specs in (
+                        ("Egress", target, selecting[source, "Egress"]),
+                        ("Ingress", source, selecting[target, "Ingress"]),
+                    )
+                ):
+                    yield Connection(source.name, target.name, *port)
+
+
+def _numbers(here: Iterable[Peer], policies: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Every port that a pod or a policy names, and one that none does."""
+    found = {number for peer in here for _, number in peer.ports} | {ANY_PORT}
+    for spec in policies:
+        for direction in ("ingress", "egress"):
+            for rule in spec.get(direction) or []:
+                for item in rule.get("ports", []):
+                    found.update(item[key] for key in ("port", "endPort") if isinstance(item.get(key), int))
+    return sorted(found)
+
+
+def _peer(pod: Pod, namespace: str) -> Peer:
+    ports = {(name, port["containerPort"]) for name, port in pod.ports.items() if isinstance(name, str)}
+    return Peer(pod.name, namespace, frozenset(pod.labels.items()), frozenset(ports))
+
+
+def _others(namespace: str, policies: Iterable[Mapping[str, Any]]) -> Iterator[Peer]:
+    """Pods of every namespace that a policy names and of one that none does, the cluster's DNS, and addresses."""
+    named = {
+        value
+        for spec in policies
+        for direction in ("ingress", "egress")
+        for rule in spec.get(direction) or []
+        for item in rule.get("from", rule.get("to", []))
+        for value in _namespaces_in(item.get("namespaceSelector", {}))
+    }
+    for name in sorted((named | {"kube-system", "another-namespace"}) - {namespace}):
+        yield Peer(name, name, ANOTHER)
+    yield Peer(DNS, "kube-system", frozenset({("k8s-app", "kube-dns")}))
+    for address in ADDRESSES:
+        yield Peer(address, address=address)
+
+
+def _namespaces_in(selector: Mapping[str, Any]) -> Iterator[str]:
+    if NAMESPACE_LABEL in selector.get("matchLabels", {}):
+        yield selector["matchLabels"][NAMESPACE_LABEL]
+    for item in selector.get("matchExpressions", []):
+        if item["key"] == NAMESPACE_LABEL:
+            yield from item.get("values", [])
+
+
+def _is_about(spec: Mapping[str, Any], direction: str, namespace: str, peer: Peer) -> bool:
+    """Whether a policy selects a pod for a direction."""
+    # Without policyTypes a policy is about the way in, and about the way out when it has rules for it.
+    types = spec.get("policyTypes") or ["Ingress", *(["Egress"] if "egress" in spec else [])]
+    return (
+        not peer.address
+        and peer.namespace == namespace
+        and direction in types
+        and _selects(spec["podSelector"], dict(peer.labels))
+    )
+
+
+def _allows(
+    spec: Mapping[str, Any], direction: str, namespace: str, other: Peer, target: Peer, port: tuple[int, str]
+) -> bool:
+    """Whether a policy lets a connection with the other end through, to a port of the target."""
+    key = "from" if direction == "Ingress" else "to"
+    return any(
+        (not rule.get(key) or any(_is(item, namespace, other) for item in rule[key]))
+        and (not rule.get("ports") or any(_has(item, target, *port) for item in rule["ports"]))
+        for rule in spec.get(direction.lower()) or []
+    )
+
+
+def _is(item: Mapping[str, Any], namespace: str, peer: Peer) -> bool:
+    """Whether an item of `from` or `to` means an end of a connection."""
+    if "ipBlock" in item:
+        # A pod's address is the network plug-in's business: policies are about it through selectors alone.
+        block = item["ipBlock"]
+        inside = [_within(peer.address, cidr) for cidr in (block["cidr"], *block.get("except", []))]
+        return bool(peer.address) and inside[0] and not any(inside[1:])
+    if peer.address:
+        return False
+    if "namespaceSelector" in item:
+        if not _selects(item["namespaceSelector"], {NAMESPACE_LABEL: peer.namespace}):
+            return False
+    elif peer.namespace != namespace:
+        return False
+    return _selects(item.get("podSelector", {}), dict(peer.labels))
+
+
+def _within(address: str, cidr: str) -> bool:
+    return bool(address) and ipaddress.ip_address(address) in ipaddress.ip_network(cidr)
+
+
+def _has(item: Mapping[str, Any], target: Peer, number: int, protocol: str) -> bool:
+    """Whether an item of `ports` means a port of the target."""
+    if item.get("protocol", "TCP") != protocol:
+        return False
+    port = item.get("port")
+    if port is None:
+        return True
+    first = dict(target.ports).get(port) if isinstance(port, str) else port
+    return first is not None and first <= number <= item.get("endPort", first)
+
+
+def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    return selector.get("matchLabels", {}).items() <= labels.items() and all(
+        _matches(item, labels) for item in selector.get("matchExpressions", [])
+    )
+
+
+def _matches(item: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value = labels.get(item["key"])
+    match item["operator"]:
+        case "In":
+            return value in item["values"]
+        case "NotIn":
+            return value not in item["values"]
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+    raise ValueError(f"there is no operator {item['operator']}")
+
+
+@functools.cache
+def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]) -> frozenset[Connection]:
+    """The connections that the answers ask for: a pod talks to what it needs, and nothing else is open."""
+    answers = dict(decisive)
+    app, database = f"Deployment/{answers['service_name']}", f"StatefulSet/{answers['service_name']}-database"
+    pods = [pod.name for pod in env.pods if pod.name != database]
+    found = {Connection(caller, app, answers["port"], "TCP") for caller in _callers(env, answers)}
+    found |= {Connection(caller, app, answers["metrics_port"], "TCP") for caller in _in_namespaces(env, "monitoring")}
+    found |= {Connection(pod, DNS, 53, protocol) for pod in pods for protocol in ("TCP", "UDP")}
+    if answers["database"] != "none":
+        port = DATABASE_PORTS[answers["database"]]
+        hosted = answers["database_hosting"] == "external" and not _is_local(env)
+        found |= {Connection(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
+    return frozenset(found)
+
+
+def _callers(env: Environment, answers: Mapping[str, Any]) -> set[str]:
+    """Who reaches the service on its port; the default denies the other pods of the namespace the way out."""
+    if answers["exposure"] in ("ingress", "gateway") and not _is_local(env):
+        return _in_namespaces(env, answers["ingress_namespace"])
+    if answers["exposure"] in ("nodeport", "loadbalancer"):
+        return _in_namespaces(env) | {*ADDRESSES}
+    return _in_namespaces(env)
+
+
+def _is_local(env: Environment) -> bool:
+    """On a laptop, where the proxy may be in any namespace and the database is in the cluster."""
+    return env.namespace.endswith("-local")
+
+
+def _in_namespaces(env: Environment, *names: str) -> set[str]:
+    """The pods of these other namespaces, or of all."""
+    peers = _others(env.namespace, [policy["spec"] for policy in env.of("NetworkPolicy")])
+    return {peer.name for peer in peers if not peer.address and (not names or peer.namespace in names)}
+
+
+POLICY = "kubernetes/base/networkpolicy.yaml"
+DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
+BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
+SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
+OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
+DATABASE_SERVICE = "kubernetes/database/service.yaml"
+NAMESPACE_POLICY = "kubernetes/namespace/networkpolicy.yaml"
+SETTINGS = "kubernetes/base/config.env"
+NAME = "'app.kubernetes.io/name'"
+INGRESS_NAMESPACE = "spec.ingress.0.from.0.namespaceSelector"
+
+
+every_policy_is_about_pods_that_exist.rejects(
+    "a policy of no pods",
+    POLICY,
+    change(f"spec.podSelector.matchLabels.{NAME}", "shops"),
+    also=[every_host_in_the_settings_is_reachable, only_needed_connections_are_open],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a policy for a port that does not exist",
+    POLICY,
+    change("spec.ingress.1.ports.0.port", "metric"),
+    also=[only_needed_connections_are_open],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=[only_needed_connections_are_open]
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a policy with rules for a direction that is none of it",
+    POLICY,
+    remove("spec.policyTypes.0"),
+    also=[only_needed_connections_are_open],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a policy for callers that do not exist",
+    DATABASE_POLICY,
+    change(f"spec.ingress.0.from.1.podSelector.matchLabels.{NAME}", "shop-backups"),
+    also=[every_host_in_the_settings_is_reachable, only_needed_connections_are_open],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a namespace that is open",
+    NAMESPACE_POLICY,
+    change("spec.podSelector", {"matchLabels": {"a": "b"}}),
+    also=[access.every_namespace_starts_closed, only_needed_connections_are_open],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a selector that matches the pods of another workload too",
+    BACKUP,
+    change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
+    also=[
+        workloads.every_selector_selects_its_own_pods,
+        workloads.every_service_selects_one_workload,
+        workloads.every_disruption_budget_lets_nodes_drain,
+    ],
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a database that the service may not reach",
+    SERVICE_POLICY,
+    change("spec.egress.0.ports.0.port", 5433),
+    also=[every_policy_is_about_pods_that_exist, only_needed_connections_are_open],
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a database that lets nobody in",
+    DATABASE_POLICY,
+    change(f"spec.ingress.0.from.0.podSelector.matchLabels.{NAME}", "shop-database"),
+    also=[only_needed_connections_are_open],
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also=[only_needed_connections_are_open]
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a database host that does not exist", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database")
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306")
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a database outside that the service may not reach",
+    OUTSIDE_POLICY,
+    change("spec.egress.0.ports.0.port", 5433),
+    also=[only_needed_connections_are_open],
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "a headless Service of other pods",
+    DATABASE_SERVICE,
+    change(f"spec.selector.{NAME}", "shop"),
+    also=[workloads.every_stateful_set_has_a_headless_service, workloads.every_service_selects_one_workload],
+)
+every_policy_is_about_pods_that_exist.rejects(
+    "a service that reaches everybody", POLICY, add("spec.egress", {}), also=[only_needed_connections_are_open]
+)
+every_host_in_the_settings_is_reachable.rejects(
+    "selectors rewritten by an overlay",
+    "kubernetes/overlays/staging/kustomization.yaml",
+    change("labels.0.includeTemplates", False),
+    "kubernetes/overlays/staging/kustomization.yaml",
+    add("labels.0.includeSelectors", True),
+    also=[
+        kustomize.every_kustomization_is_of_the_current_version,
+        workloads.every_selector_selects_its_own_pods,
+        only_needed_connections_are_open,
+    ],
+)
+only_needed_connections_are_open.rejects(
+    "a service that a proxy of another namespace reaches",
+    POLICY,
+    change(f"{INGRESS_NAMESPACE}.matchLabels.'{NAMESPACE_LABEL}'", "proxies"),
+)
+only_needed_connections_are_open.rejects(
+    "a service that all but one namespace reach",
+    POLICY,
+    change(
+        INGRESS_NAMESPACE, {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "NotIn", "values": ["default"]}]}
+    ),
+)
+only_needed_connections_are_open.rejects(
+    "a service that a second namespace reaches",
+    POLICY,
+    change(
+        INGRESS_NAMESPACE,
+        {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": ["traefik", "default"]}]},
+    ),
+)
+only_needed_connections_are_open.rejects(
+    "a service that everybody reaches",
+    POLICY,
+    add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
+    project="ingress",
+)
+only_needed_connections_are_open.rejects(
+    "more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090})
+)
+only_needed_connections_are_open.rejects(
+    "metrics that everybody reads",
+    POLICY,
+    change(f"spec.ingress.1.from.0.namespaceSelector.matchLabels.'{NAMESPACE_LABEL}'", "default"),
+)
+only_needed_connections_are_open.rejects(
+    "a namespace whose pods reach everything",
+    NAMESPACE_POLICY,
+    remove("spec.policyTypes.1"),
+    also=[access.every_namespace_starts_closed],
+)
+only_needed_connections_are_open.rejects(
+    "a database that other namespaces reach",
+    DATABASE_POLICY,
+    add("spec.ingress.0.from", {"namespaceSelector": {}}),
+)
+only_needed_connections_are_open.rejects(
+    "a backup that cannot ask DNS again over TCP",
+    BACKUP_POLICY,
+    change("spec.egress.0.ports.1.protocol", "SCTP"),
+    also=[every_host_in_the_settings_is_reachable],
+)
+only_needed_connections_are_open.rejects(
+    "a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector")
+)
+only_needed_connections_are_open.rejects(
+    "a database outside that is not reached in a private network",
+    OUTSIDE_POLICY,
+    add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]),
+)
+only_needed_connections_are_open.rejects(
+    "a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1")
+)
+only_needed_connections_are_open.rejects(
+    "nothing that runs the service",
+    "kubernetes/base/deployment.yaml",
+    change("metadata.name", "shops"),
+    also=[workloads.every_autoscaler_can_scale],
+)

@@ -1,0 +1,188 @@
+"""Requests and limits of containers, and the quotas and limits of namespaces."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from tests.harness import add, change, remove
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, environment_rule
+from tests.rules.kubernetes.workloads import references, share
+
+COUNTED = {
+    "services": "Service",
+    "secrets": "Secret",
+    "count/deployments.apps": "Deployment",
+    "count/statefulsets.apps": "StatefulSet",
+    "count/cronjobs.batch": "CronJob",
+    "count/jobs.batch": "Job",
+}
+"""The quotas of objects, and their kinds."""
+
+
+def quantity(value: str | float) -> Decimal:
+    """The number that a quantity such as 100m or 256Mi stands for."""
+    match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
+    if not match:
+        raise ValueError(f"{value!r} is not a quantity")
+    number, unit = match.groups()
+    if unit.endswith("i"):
+        return Decimal(number) * Decimal(1024) ** ("KMGTPE".index(unit[0]) + 1)
+    exponents = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+    return Decimal(number) * Decimal(10) ** exponents[unit]
+
+
+@environment_rule
+def every_container_has_requests_and_limits(env: Environment) -> Issues:
+    """A container requests CPU and memory, and limits memory, to no less than it requests."""
+    for pod in env.pods:
+        for container in pod.containers:
+            requests, limits = (container.get("resources", {}).get(key, {}) for key in ("requests", "limits"))
+            for kind, name, values in (
+                ("requests", "cpu", requests),
+                ("requests", "memory", requests),
+                ("limits", "memory", limits),
+            ):
+                if name not in values:
+                    yield pod.issue(f"{container['name']} has no {name} in {kind}", container, "resources")
+            for name in sorted(requests.keys() & limits.keys()):
+                if quantity(requests[name]) > quantity(limits[name]):
+                    message = f"{container['name']} requests more {name} than its limit"
+                    yield pod.issue(message, container, f"resources.requests.{name}")
+
+
+@environment_rule
+def every_quota_admits_a_rollout(env: Environment) -> Issues:
+    """A ResourceQuota has room for the most replicas during a rollout, and for every object beside them."""
+    for quota in env.of("ResourceQuota"):
+        hard, needed = quota["spec"]["hard"], needs(env)
+        for name, value in hard.items():
+            place = f"spec.hard.'{name}'"
+            if name not in needed:
+                yield Issue(quota, f"limits {name}, of which this rule does not know how much is needed", place)
+            elif needed[name] > quantity(value):
+                most = f"{needed[name].normalize():f}"
+                message = f"{value} of {name} is less than the {most} that a rollout at full scale needs"
+                yield Issue(quota, message, place)
+        for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
+            if name not in hard:
+                yield Issue(quota, f"does not limit {name}", "spec.hard")
+
+
+def needs(env: Environment) -> dict[str, Decimal]:
+    """What an environment needs at most, by the names of quotas."""
+    found = dict.fromkeys(
+        ("pods", "persistentvolumeclaims", "requests.storage", "services.loadbalancers", "services.nodeports",
+         "requests.cpu", "requests.memory", "limits.memory"),
+        Decimal(0),
+    )  # fmt: skip
+    for name, kind in COUNTED.items():
+        found[name] = Decimal(len(env.of(kind)))
+    found["secrets"] += len({ref.name for pod in env.pods for ref in references(pod) if ref.kind == "Secret"})
+    # The jobs that a CronJob keeps, and one that runs.
+    found["count/jobs.batch"] += sum(
+        job["spec"].get("successfulJobsHistoryLimit", 3) + job["spec"].get("failedJobsHistoryLimit", 1) + 1
+        for job in env.of("CronJob")
+    )
+    for pod in env.pods:
+        _, copies = env.replicas(pod)
+        if pod.owner["kind"] == "Deployment":
+            copies += share(
+                pod.owner["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge", "25%"), copies
+            )
+        found["pods"] += copies
+        for kind, name in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
+            found[f"{kind}.{name}"] += copies * _of_pod(pod, kind, name)
+        for claim in pod.owner["spec"].get("volumeClaimTemplates", []):
+            found["persistentvolumeclaims"] += copies
+            found["requests.storage"] += copies * _storage(claim)
+    for claim in env.of("PersistentVolumeClaim"):
+        found["persistentvolumeclaims"] += 1
+        found["requests.storage"] += _storage(claim)
+    for service in env.of("Service"):
+        kind = service["spec"].get("type", "ClusterIP")
+        takes_ports = service["spec"].get("allocateLoadBalancerNodePorts", True)
+        found["services.loadbalancers"] += kind == "LoadBalancer"
+        if kind == "NodePort" or (kind == "LoadBalancer" and takes_ports):
+            found["services.nodeports"] += len(service["spec"]["ports"])
+    return found
+
+
+def _of_pod(pod: Pod, kind: str, name: str) -> Decimal:
+    """What quotas count for a pod: its containers together, or the largest of those that run before them."""
+
+    def amounts(part: str) -> list[Decimal]:
+        return [quantity(one.get("resources", {}).get(kind, {}).get(name, 0)) for one in pod.spec.get(part, [])]
+
+    return max([sum(amounts("containers"), Decimal(0)), *amounts("initContainers")])
+
+
+def _storage(claim: dict[str, Any]) -> Decimal:
+    return quantity(claim["spec"]["resources"]["requests"]["storage"])
+
+
+@environment_rule
+def every_size_is_within_the_limit_range(env: Environment) -> Issues:
+    """The limits of containers and the sizes of claims lie between the bounds of the LimitRange, as its defaults do."""
+    for limits in env.of("LimitRange"):
+        for index, item in enumerate(limits["spec"]["limits"]):
+            place = f"spec.limits.{index}"
+            default = item.get("default", {})
+            for name in sorted(item.get("defaultRequest", {}).keys() & default.keys()):
+                if quantity(item["defaultRequest"][name]) > quantity(default[name]):
+                    yield Issue(limits, f"the default request of {name} is above the default limit", place)
+            for what, values in _sizes(env, item):
+                for name, value in values.items():
+                    if name in item.get("max", {}) and quantity(value) > quantity(item["max"][name]):
+                        yield Issue(limits, f"{what} has {name} {value}, above the maximum {item['max'][name]}", place)
+                    if name in item.get("min", {}) and quantity(value) < quantity(item["min"][name]):
+                        yield Issue(limits, f"{what} has {name} {value}, below the minimum {item['min'][name]}", place)
+
+
+def _sizes(env: Environment, item: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What a limit is about, with its sizes."""
+    if item["type"] == "Container":
+        containers = [(pod, container) for pod in env.pods for container in pod.containers]
+        found = [(f"{pod.name} {one['name']}", one.get("resources", {}).get("limits", {})) for pod, one in containers]
+        return [*found, ("the default", item.get("default", {}))]
+    if item["type"] == "PersistentVolumeClaim":
+        claims = [claim for pod in env.pods for claim in pod.owner["spec"].get("volumeClaimTemplates", [])]
+        claims += env.of("PersistentVolumeClaim")
+        return [(f"claim {one['metadata']['name']}", one["spec"]["resources"]["requests"]) for one in claims]
+    return []
+
+
+DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
+QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
+
+every_container_has_requests_and_limits.rejects(
+    "a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi")
+)
+every_container_has_requests_and_limits.rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
+every_container_has_requests_and_limits.rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
+for title, name, value in (
+    ("a quota too small for a rollout", "pods", "7"),
+    ("a quota without room for the claim", "persistentvolumeclaims", "1"),
+    ("a quota without room for what the claims hold", "'requests.storage'", "10Gi"),
+    ("a quota without room for a Service", "services", "1"),
+    ("a quota without room for the Secrets", "secrets", "0"),
+    ("a quota without room for the CronJobs", "'count/cronjobs.batch'", "1"),
+    ("a quota without room for the finished jobs", "'count/jobs.batch'", "3"),
+    ("a quota of CPUs too small for a rollout", "'requests.cpu'", "900m"),
+    ("a quota of requested memory too small for a rollout", "'requests.memory'", "2Gi"),
+    ("a quota of memory too small for a rollout", "'limits.memory'", "2Gi"),
+):
+    every_quota_admits_a_rollout.rejects(title, QUOTA, change(f"spec.hard.{name}", value))
+for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
+    every_quota_admits_a_rollout.rejects(f"no quota of {name}", QUOTA, remove(f"spec.hard.'{name}'"))
+every_quota_admits_a_rollout.rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
+every_size_is_within_the_limit_range.rejects(
+    "a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi")
+)
+every_size_is_within_the_limit_range.rejects(
+    "a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi")
+)
+every_size_is_within_the_limit_range.rejects(
+    "a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"})
+)
