@@ -61,7 +61,6 @@ FIRST = (
     "test_compose",
     "test_questions",
     "test_validators",
-    "test_reach",
 )
 
 

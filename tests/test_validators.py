@@ -23,7 +23,6 @@ from tests.validators import (
     Files,
     Finding,
     compose,
-    contract,
     dockerfile,
     go_code,
     kubernetes,
@@ -31,7 +30,6 @@ from tests.validators import (
     makefiles,
     network,
     python_code,
-    renovate,
     text,
     typescript_code,
     yaml_files,
@@ -368,71 +366,6 @@ DOCKERFILE = [
     Row("base", "whatever is the latest", "Dockerfile", "FROM gcr.io/distroless/static-debian13:nonroot", "FROM gcr.io/distroless/static-debian13:latest"),
 ]  # fmt: skip
 
-RENOVATE = [
-    Row("schema", "a switch that is none", renovate.PATH, '"enabled": false', '"enabled": "no"'),
-    Row("keys", "an unknown key", renovate.PATH, '"extends"', '"extend"'),
-    Row("keys", "an unknown key of a manager", renovate.PATH, '"datasourceTemplate"', '"datasourceTemplates"'),
-    Row("patterns", "a pattern that names no file", renovate.PATH, '"/^(common|prod)\\\\.yml$/"', '"/^(common|prod)\\\\.yml$/", "/^compose/"'),
-    Row("images", "compose files that are not looked into", renovate.PATH, "common|prod", "prod"),
-    Row("images", "manifests that are not looked into", renovate.PATH, "/^kubernetes/.+", "/^kubernetes/base/.+"),
-    Row("images", "the image of a tool in a file that is not looked into", renovate.PATH, "scripts/.+", "scripts/c.+"),
-]  # fmt: skip
-
-CONTRACT = [
-    Row("port", "another port in the Dockerfile", "Dockerfile", "EXPOSE 8080", "EXPOSE 8081"),
-    Row("port", "another port in compose", "common.yml", 'PORT: "8080"', 'PORT: "8081"'),
-    Row("port", "another port in production", "prod.yml", "8080:8080", "8080:8081"),
-    Row("port", "another port in the manifest", DEPLOYMENT, "containerPort: 8080", "containerPort: 8081"),
-    Row("port", "another port in the README", "README.md", "http://localhost:8080", "http://localhost:8081"),
-    Row("metrics port", "another port for metrics", f"{BASE}/config.env", "METRICS_PORT=9090", "METRICS_PORT=9091"),
-    Row("image", "another image in production", "prod.yml", "acme/shop:", "acme/shops:"),
-    Row("image", "another image in the Makefile", "Makefile", "IMAGE := docker.io/acme/shop", "IMAGE := docker.io/acme/shops"),
-    Row("name", "another name in the manifest", PDB, "name: shop\n", "name: shops\n"),
-    Row("user", "another user in the manifest", DEPLOYMENT, "runAsUser: 65532", "runAsUser: 65533"),
-    Row("settings + settings in README + settings of the app", "a setting that only Kubernetes has", f"{BASE}/config.env", "DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"),
-    Row("settings", "a setting that only compose has", "common.yml", "DATABASE_NAME: app", "DATABASE_NAME: app\n      DATABASE_TIMEOUT: 1"),
-    Row("memory", "another limit in production", "prod.yml", "memory: 256M\n    networks:\n      - front", "memory: 128M\n    networks:\n      - front"),
-    Row("settings in README", "a setting that the README leaves out", "README.md", "`LOG_LEVEL`", "LOG_LEVEL"),
-    Row("settings in README", "a setting that does not exist", "README.md", "`LOG_LEVEL`", "`LOG_LEVEL`, `DATABASE_URL`"),
-    Row("database", "another version of the database", DATABASE, "postgres:18-trixie", "postgres:17-trixie"),
-    Row("database", "another user of the database", DATABASE, "runAsUser: 999", "runAsUser: 998"),
-    Row("database", "another place of the data", DATABASE, "mountPath: /var/lib/postgresql", "mountPath: /var/lib/postgresql/data"),
-    Row("password", "the password at another place", DEPLOYMENT, "mountPath: /run/secrets/database", "mountPath: /run/secrets"),
-    Row("password", "another Secret than make creates", "kubernetes.mk", "generic $(SERVICE)-database", "generic $(SERVICE)-db"),
-    Row("registry secret", "another Secret for pulling than make creates", "kubernetes.mk", "generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
-    Row("deployed tag", "a tag that make does not replace", "kubernetes.mk", " s|set-by-make-deploy|", " s|set-by-make|"),
-    Row("namespaces", "another namespace than make deploys to", STAGING, "namespace: shop-staging", "namespace: shop-stage"),
-    Row("logins", "a login to another registry", "Makefile", "--password-stdin", "--password-stdin registry.example.com"),
-    Row("logins", "a Secret for pulling from another registry", "kubernetes.mk", "https://index.docker.io/v1/", "registry.example.com"),
-    Row("settings of the app", "an app that does not read a setting", "app/settings.py", "    database_user: ", "    database_users: "),
-    Row("claims", "a Service of another type than the README tells of", SERVICE, "type: ClusterIP", "type: LoadBalancer"),
-    Row("claims", "another number of replicas than the README tells of", HPA, "minReplicas: 2", "minReplicas: 1"),
-    Row("claims", "an address that the README leaves out", "README.md", "Every node answers on port", "Every node has port"),
-    Row("alerts", "an alert on an autoscaler that is not there", ALERTS, "deployment='", "horizontalpodautoscaler='"),
-    Row("host in README", "a host that the README leaves out", "README.md", "The Ingress serves shop.example.com in production and staging.shop.example.com", "The Ingress serves"),
-    Row("certificate", "a certificate that the README does not create", f"{BASE}/ingress.yaml", "secretName: shop-tls", "secretName: shop-cert-tls"),
-    Row("private files", "an image with everything in it", ".dockerignore", "*\n", ""),
-    Row("tests of CI", "tests that run in the image of production", "docker-compose.yml", "target: test", "target: source"),
-    Row("metrics port", "another port for metrics in the Dockerfile", "Dockerfile", "EXPOSE 8080 9090", "EXPOSE 8080 9091"),
-    Row("metrics port", "another port for metrics in compose", "common.yml", 'METRICS_PORT: "9090"', 'METRICS_PORT: "9091"'),
-    Row("metrics port", "another port for metrics on the own machine", "docker-compose.yml", "127.0.0.1:9090:9090", "127.0.0.1:9090:9091"),
-    Row("metrics port", "another port for metrics in the manifest", DEPLOYMENT, "containerPort: 9090", "containerPort: 9091"),
-    Row("database", "another health check of the database", DATABASE, "--dbname=app", "--dbname=postgres"),
-    Row("database", "another name of the database", DATABASE, "value: app\n", "value: apps\n"),
-    Row("database", "another command of the database", DATABASE, "          env:\n", "          command:\n            - postgres\n          env:\n"),
-    Row("database", "another limit of the database", DATABASE, "limits:\n              memory: 512Mi", "limits:\n              memory: 1Gi"),
-    Row("database", "another temporary folder of the database", DATABASE, "mountPath: /var/run/postgresql", "mountPath: /run/postgresql"),
-    Row("password", "the password at another place of the database", DATABASE, "mountPath: /run/secrets/database", "mountPath: /run/secrets"),
-    Row("password", "a Secret that could be written to", DEPLOYMENT, "              readOnly: true\n", ""),
-    Row("password", "the password at another place in compose", "common.yml", "DATABASE_PASSWORD_FILE: /run/secrets/database/password", "DATABASE_PASSWORD_FILE: /run/secrets/password"),
-    Row("namespaces", "a README that leaves the namespace of production out", "kubernetes/README.md", "`make cluster` |\n\nEach environment has a namespace: `shop-local`, `shop-staging`, `shop-production`.", "`make cluster` |\n"),
-    Row("claims", "one replica in the README, and two in the manifest", "kubernetes/README.md", "the others serve meanwhile", "the others serve meanwhile. With one replica"),
-    Row("claims", "a README that leaves out what drains do", "kubernetes/README.md", "the others serve meanwhile", "others serve"),
-    *(Row("alerts", f"an alert on a {label} that is not there", ALERTS, "deployment='", f"{label}='") for label in ("persistentvolumeclaim", "cronjob")),
-    Row("host in README", "a host of the HTTPRoute that the README leaves out", "README.md", "The HTTPRoute serves shop.example.com in production and staging.shop.example.com", "The HTTPRoute serves"),
-    *(Row("private files", f"an image with {path}", ".dockerignore", "*\n", f"*\n!{path}\n") for path in (".env", ".git", "secrets", ".copier-answers.yml")),
-]  # fmt: skip
-
 TEXT = [
     Row("marker", "what the template's language leaves in a workflow", ".github/workflows/service.yml", "# A push replaces", "# A {{ push }} replaces"),
     Row("marker", "an expression of GitHub outside its workflows", "Makefile", "# The commit, marked", "# The ${{ github.sha }}, marked"),
@@ -461,9 +394,6 @@ TEXT = [
     Row("format", "settings of npm that stand twice", ".npmrc", "engine-strict=true", "engine-strict=true\nengine-strict=true"),
     Row("format", "SQL that does not parse", "migrations/0001.do.create-items.sql", "CREATE TABLE", "CREATED TABLE"),
     Row("format", "SQL that changes no schema", "migrations/0001.do.create-items.sql", "CREATE TABLE", "SELECT 1; CREATE TABLE"),
-    Row("links", "a link to nothing", "README.md", "## Run", "[a](docs/a.md)\n\n## Run"),
-    Row("links", "a file that does not exist", "README.md", "`common.yml`", "`commons.yml`"),
-    Row("links", "a heading two levels down", "README.md", "## Run", "#### Run"),
     Row("yaml", "a key twice", "common.yml", "    read_only: true", "    read_only: true\n    read_only: true"),
     Row("yaml", "a word that YAML changes", "prod.yml", "name: shop", "name: yes"),
     Row("yaml", "an octal number of YAML 1.2", "prod.yml", "memory: 256M", "memory: 0o17"),
@@ -474,7 +404,6 @@ TEXT = [
     Row("lock", "a lock without hashes", "requirements.txt", "annotated-types==", "attrs==1.0\nannotated-types=="),
     Row("lock", "a lock with an address", "requirements.txt", "annotated-types==", "--index-url https://example.com/\nannotated-types=="),
     Row("lock", "a lock of no exact version", "requirements.txt", "annotated-types==", "annotated-types>="),
-    Row("links", "a link to nothing before a block that never ends", "README.md", "## Run", "[a](docs/a.md)\n\n```\n## Run"),
     Row("yaml", "a letter that YAML does not take", "common.yml", "services:\n", "# \x07\nservices:\n"),
     Row("lock", "a lock without a dependency", "requirements.txt", "\nfastapi==", "\nfastapis=="),
     Row("lock", "a lock without a tool", "requirements-dev.txt", "\npytest==", "\npytests=="),
@@ -592,7 +521,6 @@ def check_text(files: Files) -> list[Finding]:
         *text.check(files),
         *text.check_markers(files),
         *text.check_formats(files),
-        *text.check_documentation(files),
     ]
     findings += yaml_files.check({path: content for path, content in files.items() if path.endswith((".yml", ".yaml"))})
     if not any(finding.check == "format" for finding in findings):
@@ -693,16 +621,6 @@ def test_broken_dockerfiles(good: list[Files], tmp_path: Path) -> None:
     expect(HADOLINT, dockerfile.lint([broken(good, row)["Dockerfile"] for row in HADOLINT], tmp_path))
 
 
-def test_broken_configurations_of_renovate(good: list[Files]) -> None:
-    assert [list(renovate.check(files)) for files in good] == [[]] * len(good)
-    expect(RENOVATE, (list(renovate.check(broken(good, row))) for row in RENOVATE))
-
-
-def test_broken_contracts(good: list[Files]) -> None:
-    assert [list(contract.check(files)) for files in good] == [[]] * len(good)
-    expect(CONTRACT, (list(contract.check(broken(good, row))) for row in CONTRACT))
-
-
 def test_broken_texts(good: list[Files]) -> None:
     assert [check_text(files) for files in good] == [[]] * len(good)
     expect(TEXT, (check_text(broken(good, row)) for row in TEXT))
@@ -760,8 +678,6 @@ CATALOGUE: dict[tuple[ModuleType, ...], list[Row]] = {
     (network,): NETWORK,
     (compose,): COMPOSE,
     (dockerfile,): [*DOCKERFILE, *HADOLINT],
-    (renovate,): RENOVATE,
-    (contract,): CONTRACT,
     (makefiles,): [*MAKEFILE, *SHELL],
     (text, yaml_files, python_code, typescript_code, go_code): [*TEXT, *PYTHON, *TYPESCRIPT, *GO],
 }

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import ast
 import configparser
-import functools
-import itertools
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
 
 import sqlglot
-from markdown_it import MarkdownIt
 from sqlglot.errors import SqlglotError
 from sqlglot.expressions import Alter, Create, Drop
 
-from tests.rules.ignore_patterns import ignoring
-from tests.validators import Files, Finding, Piecewise, derive, each_once, is_at, lines, named
+from tests.validators import Files, Finding, lines
 
 # A comment that is a line of the file's own language, kept for somebody to uncomment.
 _DEAD = {
@@ -29,11 +24,6 @@ _DEAD = {
     ".mk": r"\s*#\s*([A-Za-z_]+ [:?+]?= .*|[a-z-]+:( [a-z-]+)*|\t.*)",
     "Dockerfile": r"\s*#\s*(ADD|ARG|CMD|COPY|ENTRYPOINT|ENV|EXPOSE|FROM|HEALTHCHECK|LABEL|RUN|USER|VOLUME|WORKDIR) .*",
 }
-# Text between backticks that names a file or folder of the project.
-_PATH = re.compile(
-    r"(\.circleci|\.github|app|cmd|internal|kubernetes|migrations|reports|scripts|secrets|src|tests)/[\w./-]*"
-    r"|(?!\.copier-answers)[\w.-]+\.(md|mk|toml|txt|ya?ml)"
-)
 _DEAD |= {".yaml": _DEAD[".yml"], "Makefile": _DEAD[".mk"]}
 
 
@@ -129,96 +119,3 @@ def _read_sql(text: str) -> None:
     """Statements that any reader of SQL knows; the servers read them when the applications are tested."""
     if others := [str(found) for found in sqlglot.parse(text) if not isinstance(found, (Create, Drop, Alter))]:
         raise ValueError(f"{others[0]} changes no schema")
-
-
-def check_documentation(files: Files) -> Iterator[Finding]:
-    for path in named(files, MARKDOWN.fullmatch):
-        yield from check_document(path, files)
-
-
-def check_document(path: str, files: Files) -> Iterator[Finding]:
-    """Links and paths lead to files, and headings make one tree."""
-    unusual = derive(files, path, _unusual_headings) or ()
-    if len(unusual) != 1 or unusual[0][:1] != (1,) or unusual[0].count(1) != 1 or _leaps(unusual[0]):
-        yield Finding(path, "1", "links", f"not one section, the first, starts with its only title: {unusual}")
-    for how, name in derive(files, path, _names) or ():
-        if not _is_there(str(PurePosixPath(path).parent / name) if how == "links to" else name, files):
-            for line in _lines_of(how, name, files[path].decode()):
-                yield Finding(path, str(line), "links", f"{how} {name}, which does not exist")
-
-
-class _Section(NamedTuple):
-    levels: tuple[int, ...]  # of its headings
-    names: tuple[tuple[int, str, str], ...]  # what it names: the line, how, and the path
-    length: int
-
-
-def _leaps(levels: tuple[int, ...]) -> bool:
-    return any(after > before + 1 for before, after in itertools.pairwise(levels))
-
-
-def _by_section(
-    function: Callable[[_Section], Iterable[Any]], join: Callable[[Iterable[tuple[Any, ...]]], tuple[Any, ...]]
-) -> Piecewise[tuple[Any, ...]]:
-    return Piecewise(
-        lambda content: tuple(item for text in sections(content.decode()) for item in function(_section(text))),
-        join,
-        rb"(?<=\n)(?=## )",
-        lambda piece: piece.count(b"\n```") % 2 == 0,
-    )
-
-
-def _unusual(section: _Section) -> Iterator[tuple[int, ...]]:
-    """The levels of its headings, unless they are one of the second level, and others below it."""
-    if section.levels and (section.levels[0] != 2 or 1 in section.levels or _leaps(section.levels)):
-        yield section.levels
-
-
-_unusual_headings = _by_section(_unusual, lambda found: tuple(itertools.chain(*found)))
-# Without the lines: many files have the same.
-_names = _by_section(lambda section: (tuple(named) for _, *named in section.names), each_once)
-
-
-def _lines_of(how: str, name: str, text: str) -> Iterator[int]:
-    start = 1
-    for section in map(_section, sections(text)):
-        yield from (start + line for line, *named in section.names if named == [how, name])
-        start += section.length
-
-
-def sections(text: str) -> Iterator[str]:
-    """Each is read once, however many files it is in; a heading inside a block of code starts none."""
-    section = ""
-    for piece in re.split("(?m)^(?=## )", text):
-        section += piece
-        if section.count("\n```") % 2 == 0:
-            yield section
-            section = ""
-    if section:
-        yield section
-
-
-@functools.cache
-def _section(text: str) -> _Section:
-    tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    levels = tuple(int(token.tag[1]) for token in tokens if token.type == "heading_open")
-    names = []
-    for token in tokens:
-        line = token.map[0] if token.map else 0
-        for child in token.children or []:
-            target = child.attrGet("href") or child.attrGet("src")
-            if isinstance(target, str) and not re.match(r"https?:|mailto:|#", target):
-                names.append((line, "links to", target.partition("#")[0]))
-            if child.type == "code_inline" and _PATH.fullmatch(child.content):
-                names.append((line, "names", child.content))
-    return _Section(levels, tuple(names), text.count("\n"))
-
-
-def _is_there(path: str, files: Files) -> bool:
-    """Whether the project has a file or folder, or git ignores it, so that it may come to be there."""
-    path = path.rstrip("/")
-    return (
-        path in ("", ".")
-        or is_at(files, path)
-        or any(derive(files, ".gitignore", ignoring(path + end)) for end in ("", "/"))
-    )

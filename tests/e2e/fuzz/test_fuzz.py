@@ -19,7 +19,7 @@ from tests.render import Rendered, Renderer
 from tests.space import Question
 from tests.template import ROOT
 from tests.test_rules import rules
-from tests.validators import Check, Finding, compose, contract, dockerfile, kubernetes, kustomize, text
+from tests.validators import Check, Finding, compose, dockerfile, kubernetes, kustomize
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
 
@@ -49,7 +49,7 @@ SYNTAX = [
     "ß", ";", "&&", "a", "b", " ", "  ", "0", "9", "-", "_", ".", "x" * 64,
 ]  # fmt: skip
 # Those of a whole project that start no program.
-CHECKS: list[Check] = [text.check_documentation, dockerfile.check, contract.check]
+CHECKS: list[Check] = [dockerfile.check]
 # What some reader of YAML takes for something else than text, and what ends a heading of Markdown.
 WORDS = ["1.e5", "1e3", "0x1f", "0o17", "1_000", "1:30", "y", "null", "~", ".inf", "2026-11-24", "a #", "# #", "-1"]
 # One of each kind that no format, or not each, holds in a line of text.
