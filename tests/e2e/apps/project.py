@@ -15,7 +15,7 @@ import httpx
 
 from tests import toolchains
 from tests.e2e.apps.servers import MissingError, free_port
-from tests.e2e.commands import wait_for
+from tests.e2e.commands import TIMEOUT, wait_for
 from tests.e2e.locks import exclusive_lock
 
 LANGUAGES = ("python", "typescript", "go")
@@ -84,7 +84,7 @@ class Project:
     def run(self, *arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
         """Run the program to its end and return its exit status, output and errors."""
         with self.start(*arguments, environment=environment) as program:
-            output, errors = program.communicate(timeout=90)
+            output, errors = program.communicate(timeout=TIMEOUT)
             return program.returncode, output, errors
 
 
@@ -165,7 +165,7 @@ class Service:
         """Ask the service to stop."""
         self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, timeout: float = 30) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Return the exit status."""
         return self.process.wait(timeout=timeout)
 

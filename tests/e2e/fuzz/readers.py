@@ -16,8 +16,8 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.rules.documentation import sections
 from tests.validators import dockerfile, yaml_files
-from tests.validators.text import sections
 
 Tree = Any  # a list of trees, or a text, a number, a truth value or nothing
 

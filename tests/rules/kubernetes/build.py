@@ -10,6 +10,7 @@ import base64
 import functools
 import json
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -215,7 +216,9 @@ def _merged(errors: Sequence[Mapping[str, str]]) -> tuple[SchemaError, ...]:
     """The errors, each with the versions of Kubernetes that have it."""
     minors: dict[tuple[str, str], dict[str, None]] = {}
     for error in errors:
-        minors.setdefault((error["pointer"], error["message"]), {})[error["minor"]] = None
+        unknown = re.search(r"^additional properties '([^']+)'", error["message"])
+        pointer = f"{error['pointer']}/{unknown[1]}" if unknown else error["pointer"]
+        minors.setdefault((pointer, error["message"]), {})[error["minor"]] = None
     return tuple(
         SchemaError(pointer.removeprefix("/").replace("/", "."), f"{message} (Kubernetes {', '.join(found)})")
         for (pointer, message), found in minors.items()

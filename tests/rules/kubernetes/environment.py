@@ -28,7 +28,7 @@ from tests.harness import (
 from tests.harness.documents import load_all
 from tests.harness.rules import failures_of
 from tests.harness.template import copy_working_tree
-from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all
+from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join
 
 PATTERNS = ("kubernetes/*",)
 APART = ("kubernetes/cluster/*", "kubernetes/local/*")  # which no overlay takes
@@ -235,7 +235,7 @@ def _source(files: Files, resource: Resource) -> tuple[str, int]:
     for path, content in files.items():
         for generator in load(content).get("configMapGenerator", []) if path.endswith(f"/{FILE}") else []:
             if re.fullmatch(f"{re.escape(generator['name'])}(-[a-z0-9]{{10}})?", name) and "behavior" not in generator:
-                return path, 0
+                return join(path.removesuffix(f"/{FILE}"), next(iter(generator.get("envs", [])), FILE)), 0
     return "", 0
 
 
