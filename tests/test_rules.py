@@ -10,7 +10,7 @@ from tests.harness import ROOT, Projects, Rule
 from tests.harness.rules import rules_of
 
 TOOLS = {"hadolint", "every_entry_point_builds"}
-LOOKS = {"layout", "renovate", "syntax"}
+LOOKS = {"layout", "syntax"}
 """The modules whose rules look at any text: they read no file for what it says."""
 
 
