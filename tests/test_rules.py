@@ -10,8 +10,8 @@ from tests.harness import ROOT, Projects, Rule
 from tests.harness.rules import rules_of
 
 TOOLS = {"hadolint", "every_entry_point_builds"}
-LOOKS = {"layout", "renovate", "syntax"}
-"""The modules whose rules look at any text: they read no file for what it says."""
+LOOKS = {"layout", "renovate"}
+"""The modules whose rules look at any text: they do not read a file by its format."""
 
 
 @functools.cache
