@@ -72,18 +72,24 @@ def compose_rule(*paths: str) -> Callable[[Callable[[Resolved], Iterator[Problem
     def decorate(function: Callable[[Resolved], Iterator[Problem]]) -> Rule:
         @functools.wraps(function)
         def judge(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
-            results = [_compose_all(path, batch) for path in paths]
-            for files, *resolved in zip(batch, *results, strict=True):
-                yield [
-                    problem
-                    for path, (config, refused) in zip(paths, resolved, strict=True)
-                    if not refused
-                    for problem in function(Resolved(path, load(config.encode()), load(files[path])))
-                ]
+            return _judge(function, paths, batch)
 
         return tool_rule(COMMON, *paths, sets="sample")(judge)
 
     return decorate
+
+
+def _judge(
+    function: Callable[[Resolved], Iterator[Problem]], paths: Sequence[str], batch: Sequence[Files]
+) -> Iterator[list[Problem]]:
+    results = [_compose_all(path, batch) for path in paths]
+    for files, *resolved in zip(batch, *results, strict=True):
+        yield [
+            problem
+            for path, (config, refused) in zip(paths, resolved, strict=True)
+            if not refused
+            for problem in function(Resolved(path, load(config.encode()), load(files[path])))
+        ]
 
 
 @tool_rule(COMMON, *BOTH, sets="sample")
@@ -289,6 +295,10 @@ def git_ignores_secrets(
                 yield Problem(path, f"git does not ignore {file or 'no file'}", f"secrets.{name}")
 
 
+for path in BOTH:
+    git_ignores_secrets.rejects(
+        f"a secret of {path} in another folder", path, change("secrets.database-password.file", "password")
+    )
 git_ignores_secrets.rejects("a secret in git", ".gitignore", replace("/secrets/\n", ""))
 
 
