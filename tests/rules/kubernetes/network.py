@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tests.databases import DATABASES
 from tests.harness import Problem, add, change, remove, replace, write
 from tests.rules.kubernetes import access, kustomize, workloads
 from tests.rules.kubernetes.build import Resource
@@ -21,7 +22,6 @@ from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, 
 from tests.rules.kubernetes.workloads import settings_of
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
-DATABASE_PORTS = {"postgres": 5432, "mysql": 3306, "redis": 6379}
 ANY_PORT = 0  # one that nothing else names
 DNS = "kube-system/kube-dns"
 ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
@@ -512,7 +512,7 @@ def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]
     found |= {Connection(caller, app, answers["metrics_port"], "TCP") for caller in _in_namespaces(env, "monitoring")}
     found |= {Connection(pod, DNS, 53, protocol) for pod in pods for protocol in ("TCP", "UDP")}
     if answers["database"] != "none":
-        port = DATABASE_PORTS[answers["database"]]
+        port = DATABASES[answers["database"]].port
         hosted = answers["database_hosting"] == "external" and not _is_local(env)
         found |= {Connection(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
     return frozenset(found)
