@@ -83,7 +83,7 @@ format: $(INSTALLED) ## Format the tests
 	@$(VENV)/bin/ruff format .
 
 .PHONY: docs
-docs: $(INSTALLED) ## Write the README's table of questions anew
+docs: $(INSTALLED) ## Write what follows from copier.yml: tables of the README, names for its validators
 	@$(VENV)/bin/python -m tests.tools.docs
 
 .PHONY: lock

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, remove, replace, rule
+from tests.languages import LANGUAGES
 from tests.rules.dockerfile import stages
 from tests.rules.extract import AllMatching, Mapped, Matching, settings, the_same, variable
 
@@ -181,16 +182,13 @@ _READ = AllMatching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")
 
 @rule(
     configured=Fact(CONFIG, _of_database),
-    python=Fact("app/settings.py", _READ),
-    typescript=Fact("src/settings.ts", _READ),
-    go=Fact("internal/settings/settings.go", _READ),
+    **{name: Fact(language.settings, _READ) for name, language in LANGUAGES.items()},
 )
 def the_app_reads_what_is_set_of_its_database(configured: tuple[str, ...], **read: tuple[str, ...]) -> Problems:
     """The app reads every setting of its database that the ConfigMap has, and needs no other."""
-    paths = {"python": "app/settings.py", "typescript": "src/settings.ts", "go": "internal/settings/settings.go"}
     found = {name.upper() for names in read.values() for name in names or ()}
     found = {f"{name}_FILE" if name == "DATABASE_PASSWORD" else name for name in found}
-    path = next((paths[language] for language, names in read.items() if names), CONFIG)
+    path = next((LANGUAGES[language].settings for language, names in read.items() if names), CONFIG)
     for name in sorted(found.symmetric_difference(configured)):
         yield Problem(path, f"reads {name}, which nothing sets" if name in found else f"does not read {name}", name)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
 from tests.rules.ignore_patterns import docker_ignored
+from tests.rules.presence import Need, need_rule
 from tests.toolchains import tool
 
 DOCKERFILE = "Dockerfile"
@@ -86,53 +87,57 @@ def stages(content: bytes) -> list[Stage]:
     return found
 
 
-def _is_in(name: str, context: Iterable[str]) -> bool:
-    name = _path(name)
-    return name in ("", ".") or any(path == name or path.startswith(name + "/") for path in context)
-
-
 def _path(word: str) -> str:
     return word.removeprefix("./").rstrip("/")
 
 
-def _context(paths: Iterable[str], ignored: bytes | None) -> list[str]:
-    """The files of the build context."""
-    return [path for path in paths if path[-1] != "/" and not docker_ignored(ignored or b"", path)]
-
-
 def _copied(stage: Stage) -> Iterator[tuple[Instruction, str]]:
-    """What a stage takes from the build context, without its bind mounts."""
+    """What a stage copies from the build context: without its bind mounts."""
     for item in stage.all("COPY", "ADD"):
         if not item.values("from"):
-            yield from ((item, word) for word in item.words[:-1])
+            yield from ((item, _path(word)) for word in item.words[:-1])
 
 
-@rule(found=Fact(DOCKERFILE, stages), paths=Fact("*"), ignored=Fact(".dockerignore", bytes))
-def what_is_copied_is_in_the_build_context(
-    found: list[Stage], paths: list[str], ignored: bytes | None
-) -> Iterator[Problem]:
-    """COPY, ADD and bind mounts take files that exist and that .dockerignore lets in."""
-    context = _context(paths, ignored)
+def _read(found: Iterable[Stage]) -> Iterator[tuple[Instruction, str]]:
+    """What stages read of the build context: not all of it, but files and folders by name."""
     for stage in found:
-        taken = list(_copied(stage))
-        for item in stage.instructions:
-            mounts = [dict(part.partition("=")[::2] for part in text.split(",")) for text in item.values("mount")]
-            taken += [
-                (item, mount.get("source", ".")) for mount in mounts if mount["type"] == "bind" and "from" not in mount
-            ]
-        for item, name in taken:
-            if not _is_in(name, context):
-                yield item.problem(f"{item.name} takes {name}, which is not in the build context")
+        mounts = [
+            (item, dict(part.partition("=")[::2] for part in text.split(",")))
+            for item in stage.instructions
+            for text in item.values("mount")
+        ]
+        bound = [
+            (item, _path(mount.get("source", ".")))
+            for item, mount in mounts
+            if mount["type"] == "bind" and "from" not in mount
+        ]
+        yield from ((item, path) for item, path in (*_copied(stage), *bound) if path not in ("", "."))
+
+
+@need_rule(DOCKERFILE)
+def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
+    """The project has each file or folder that COPY, ADD or a bind mount takes."""
+    for item, path in _read(stages(content)):
+        problem = item.problem(f"{item.name} takes {path}, which does not exist")
+        yield Need(f"^{re.escape(path)}(/|$)", problem)
+
+
+what_is_copied_exists.rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY app/project.toml ."))
+what_is_copied_exists.rejects(
+    "a bind mount of a missing file", DOCKERFILE, replace("source=requirements.txt", "source=requirements-all.txt")
+)
+
+
+@rule(found=Fact(DOCKERFILE, stages), ignored=Fact(".dockerignore", bytes))
+def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | None) -> Iterator[Problem]:
+    """The build context has each file or folder that COPY, ADD or a bind mount takes: .dockerignore lets it in."""
+    for item, path in _read(found):
+        if docker_ignored(ignored or b"", path):
+            yield item.problem(f"{item.name} takes {path}, which .dockerignore keeps out")
 
 
 what_is_copied_is_in_the_build_context.rejects(
-    "a file that does not exist", DOCKERFILE, replace("COPY pyproject.toml .", "COPY project.toml .")
-)
-what_is_copied_is_in_the_build_context.rejects(
-    "a file that .dockerignore hides", ".dockerignore", replace("!app\n", "")
-)
-what_is_copied_is_in_the_build_context.rejects(
-    "a bind mount of a file that does not exist", DOCKERFILE, replace("source=requirements.txt", "source=require.txt")
+    "a folder that .dockerignore hides", ".dockerignore", replace("!app\n", "")
 )
 
 
@@ -141,11 +146,12 @@ def the_image_has_every_folder_of_the_build_context(
     found: list[Stage], folders: list[str], ignored: bytes | None
 ) -> Iterator[Problem]:
     """What .dockerignore lets in, besides tests, is copied: migrations that are forgotten fail only at run time."""
-    copied = {_path(name) for stage in found if stage.name != "test" for _, name in _copied(stage)}
+    copied = {path for stage in found if stage.name != "test" for _, path in _copied(stage)}
     if copied.isdisjoint({"", "."}):
         names = {folder.split("/")[0] for folder in folders}
-        for folder in sorted(_context(names - {"tests"} - copied, ignored)):
-            yield found[-1].instructions[0].problem(f"the image has no {folder}, which the build context holds")
+        for folder in sorted(names - {".", "tests"} - copied):
+            if not docker_ignored(ignored or b"", folder):
+                yield found[-1].instructions[0].problem(f"the image has no {folder}, which the build context holds")
 
 
 the_image_has_every_folder_of_the_build_context.rejects(

@@ -53,6 +53,10 @@ no_file_is_ignored = _IgnoredFiles(_no_file_is_ignored, [".gitignore"])
 no_file_is_ignored.rejects("a file that git ignores", ".gitignore", replace("reports/\n", "reports/\nscripts/\n"))
 
 
+def test_no_two_files_of_the_template_have_one_path(projects: Projects) -> None:
+    projects.check_path_collisions()
+
+
 def test_nothing_that_git_ignores_is_skipped_on_update(template: Template) -> None:
     """So that `no_file_is_ignored` need not know of any file that is kept."""
     assert not template.settings.get("skip_if_exists")

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 import polars as pl
 
 from tests.harness import Failure, Problem, Projects, file_rule, replace
-from tests.harness.projects import CONTENT, grouped, joined, matches
+from tests.harness.projects import CONTENT, matches
 from tests.harness.rules import FileRule
 from tests.harness.space import IS_EDGE_CASE
 
@@ -168,15 +168,3 @@ def test_programs_and_nothing_else_are_executable(projects: Projects) -> None:
             numbers = projects.column(path).table[CONTENT].drop_nulls().unique().to_list() if path[-1] != "/" else []
             starts = {projects.contents[number].startswith(b"#!") for number in numbers}
             assert not numbers or starts == {bool(source.mode & 0o111)}, f"template/{source.path}"
-
-
-def test_no_folder_is_empty(projects: Projects) -> None:
-    """Git keeps no folder without a file."""
-    for folder in projects.paths("*/", without=["./"]):
-        inside = [path for path in projects.paths(f"{folder}*") if not path.endswith("/")]
-        columns = {path: projects.presence(path) for path in (folder, *inside)}
-        table = projects.space.rows({name for column in columns.values() for name in column.reads})
-        for column in grouped(columns.items()):
-            table = joined(table, column)
-        empty = table.filter((pl.col(folder) == 1) & (pl.sum_horizontal(inside) == 0))
-        assert empty.is_empty(), f"{folder} is empty with {empty.drop(folder, *inside).row(0, named=True)}"

@@ -120,6 +120,11 @@ MIGRATION = "migrations/0001.do.create-items.sql"
 WORKFLOW = ".github/workflows/service.yml"
 
 syntax.rejects("a key that stands twice", "common.yml", replace("services:", "services: {}\nservices:"))
+syntax.rejects(
+    "a key of a service that stands twice",
+    "docker-compose.yml",
+    replace("    build: .\n", "    build: .\n    build: .\n"),
+)
 syntax.rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
 syntax.rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
 syntax.rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))

@@ -1,17 +1,24 @@
-"""Writes what follows from copier.yml, `make docs`: the README's table of questions, and a table for validators."""
+"""Writes what follows from copier.yml: the README's tables of questions and proofs, and names for validators."""
 
 from __future__ import annotations
 
 import ast
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-from tests.harness import ROOT
+from tests.harness import ROOT, Projects, Template
+from tests.harness.template import copy_working_tree
+from tests.options import space_of
+from tests.rules import compose, make
+from tests.rules.kubernetes import environment
+from tests.rules.syntax import is_readable
 from tests.tools.release import KNOWN_QUESTIONS, Questions, questions, released, released_questions
 
 README = "README.md"
-SECTION = re.compile(r"(<!-- questions: .* -->\n).*(<!-- end of questions -->\n)", re.DOTALL)
+SECTION = r"(?s)(<!-- {0}: .*? -->\n).*(<!-- end of {0} -->\n)"
 
 
 def condition(item: dict[str, Any]) -> list[str]:
@@ -99,22 +106,70 @@ def _listed(parts: list[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
-def generated() -> dict[str, str]:
-    """What each file has to be.
+def proof(projects: Projects) -> str:
+    """Return what is rendered, how much of it there is, and what sees it, as a Markdown table."""
+
+    def sets(*patterns: str, without: tuple[str, ...] = ()) -> tuple[int, int]:
+        return projects.sets(*patterns, without=without)[1].height, len(projects.sample(*patterns, without=without))
+
+    together = sets(*environment.PATTERNS, without=(*environment.APART, *environment.UNBUILT))
+    apart = [sets(pattern) for pattern in environment.APART]
+    trees = [sum(numbers) for numbers in zip(together, *apart, strict=True)]
+    rows = [
+        ("combinations of answers", projects.space.product.height, "all", "rules across files, exactly"),
+        (
+            "rows that hold every pair with edge cases",
+            projects.space.table.height - projects.space.product.height,
+            "all",
+            "the same",
+        ),
+        (
+            "distinct files",
+            sum(1 for _ in projects.each("*")),
+            "all",
+            "each format's parser, rules of layout, hadolint, shellcheck, the linters of CI",
+        ),
+        ("distinct trees of manifests", *trees, "Kustomize, kubeconform, rules of Kubernetes"),
+        ("distinct sets of Makefiles", *sets(*make.every_target_can_be_made.patterns), "make, shellcheck"),
+        ("distinct sets of Compose files", *sets(*compose.compose_accepts_the_files.patterns), "Docker Compose"),
+    ]
+    lines = ["| what | how many | on each change | seen by |", "|---|---|---|---|"]
+    lines += [
+        f"| {what} | {number:,} | {sampled if isinstance(sampled, str) else f'{sampled:,}'} | {by} |"
+        for what, number, sampled, by in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def generated(projects: Projects) -> dict[str, str]:
+    """What each file has to be."""
+    asked = questions((ROOT / "copier.yml").read_bytes())
+    readme = _with_section("questions", table(asked), (ROOT / README).read_text(encoding="utf-8"))
+    return {README: _with_section("proof", proof(projects), readme), KNOWN_QUESTIONS: known_questions(asked)}
+
+
+def _with_section(name: str, body: str, text: str) -> str:
+    """The text with another body between the two markers of a section.
 
     Raises:
-        ValueError: the markers of the table are not in the README.
+        ValueError: the markers are not there.
 
     """
-    asked = questions((ROOT / "copier.yml").read_bytes())
-    readme, count = SECTION.subn(
-        lambda match: f"{match[1]}\n{table(asked)}\n{match[2]}", (ROOT / README).read_text(encoding="utf-8")
-    )
+    changed, count = re.subn(SECTION.format(name), lambda match: f"{match[1]}\n{body}\n{match[2]}", text)
     if count != 1:
-        raise ValueError("README.md has no table of questions between its two markers")
-    return {README: readme, KNOWN_QUESTIONS: known_questions(asked)}
+        raise ValueError(f"{README} has no section {name!r} between two markers")
+    return changed
+
+
+def main() -> None:
+    """Write the tables of validators first: the option space follows from them."""
+    asked = questions((ROOT / "copier.yml").read_bytes())
+    (ROOT / KNOWN_QUESTIONS).write_text(known_questions(asked), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        template = Template(copy_working_tree(Path(folder)))
+        for path, text in generated(Projects(template, space_of(template), is_readable)).items():
+            (ROOT / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    for path, text in generated().items():
-        (ROOT / path).write_text(text, encoding="utf-8")
+    main()

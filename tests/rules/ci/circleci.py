@@ -67,6 +67,7 @@ def every_step_exists(config: Configuration) -> Problems:
 
 
 every_step_exists.rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
+every_step_exists.rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
 every_step_exists.rejects(
     "a step that does not exist under a condition",
     PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),

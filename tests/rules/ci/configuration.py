@@ -18,23 +18,15 @@ class ConfigurationRule(FileRule):
     """A rule about a configuration that follows the rules `after` which it comes, without which it cannot be read."""
 
     def __init__(
-        self,
-        function: Callable[[Configuration], Problems],
-        pattern: str,
-        after: Sequence[ConfigurationRule],
+        self, function: Callable[[Configuration], Problems], pattern: str, after: Sequence[ConfigurationRule]
     ) -> None:
-        @functools.wraps(function)
-        def check(path: str, content: bytes) -> Iterator[Problem]:
-            if all(other.is_followed(content) for other in after):
-                yield from (Problem(path, message, where) for where, message in function(load(content)))
-
-        super().__init__(check, [pattern], unreadable=False)
+        check = functools.partial(_problems, function, after)
+        super().__init__(functools.update_wrapper(check, function), [pattern], unreadable=False)
         self.after = after
 
-    @functools.cache  # noqa: B019
     def is_followed(self, content: bytes) -> bool:
         """Whether a file follows this rule and those before it."""
-        return all(other.is_followed(content) for other in self.after) and not any(self.function("", content))
+        return _is_followed(self, content)
 
 
 def configuration_rule(
@@ -42,3 +34,16 @@ def configuration_rule(
 ) -> Callable[[Callable[[Configuration], Problems]], ConfigurationRule]:
     """A rule about what the files of these names configure."""
     return lambda function: ConfigurationRule(function, pattern, after)
+
+
+def _problems(
+    function: Callable[[Configuration], Problems], after: Sequence[ConfigurationRule], path: str, content: bytes
+) -> Iterator[Problem]:
+    if all(rule.is_followed(content) for rule in after):
+        for where, message in function(load(content)):
+            yield Problem(path, message, where)
+
+
+@functools.cache
+def _is_followed(rule: ConfigurationRule, content: bytes) -> bool:
+    return all(other.is_followed(content) for other in rule.after) and not any(rule.function("", content))

@@ -159,6 +159,9 @@ def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
         before = job
 
 
+main_is_deployed_to_staging_then_production.accepts(
+    "a deployment that waits for all stages before its own", GITLAB, remove("deploy-staging.needs")
+)
 main_is_deployed_to_staging_then_production.rejects(
     "production that does not wait for staging", GITLAB, change("deploy-production.needs", ["publish"])
 )

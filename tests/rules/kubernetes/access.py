@@ -20,6 +20,37 @@ RESTRICTED_VOLUMES = {
 }  # fmt: skip
 
 
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+POD = "spec.template.spec"
+CONTAINER = f"{POD}.containers.[name=shop]"
+BASE, NAMESPACE = "kubernetes/base/kustomization.yaml", "kubernetes/namespace/kustomization.yaml"
+EXTRA = "kubernetes/base/extra.yaml"
+BINDING = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: shop
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {}
+  name: {}
+subjects:
+  - kind: ServiceAccount
+    name: {}
+    namespace: shop-production
+"""
+ROLE = """\
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: shop
+rules:
+  - apiGroups: [""]
+    resources: [pods]
+    verbs: [{}]
+"""
+
+
 @environment_rule
 def every_pod_is_restricted(env: Environment) -> Issues:
     """Pods follow the Pod Security Standard "restricted", which the namespace enforces, and a little more."""
@@ -43,6 +74,40 @@ def every_pod_is_restricted(env: Environment) -> Issues:
         for container in pod.containers:
             for problem in _privileges(pod.spec.get("securityContext", {}), container, reads_node=reads_node):
                 yield pod.issue(f"{container['name']} {problem}", container, "securityContext")
+
+
+for title, pointer, value in (
+    ("a root user", f"{POD}.securityContext.runAsUser", 0),
+    ("the root group", f"{POD}.securityContext.runAsGroup", 0),
+    ("no seccomp profile", f"{POD}.securityContext.seccompProfile.type", "Unconfined"),
+    ("privileges", f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True),
+    ("capabilities", f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]),
+    ("a root file system that can be written", f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False),
+    ("a token of the API", f"{POD}.automountServiceAccountToken", True),
+):
+    every_pod_is_restricted.rejects(title, DEPLOYMENT, change(pointer, value))
+for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
+    every_pod_is_restricted.rejects(f"a pod with {key}", DEPLOYMENT, add(f"{POD}.{key}", True))
+rejects = every_pod_is_restricted.rejects
+rejects(
+    "a folder of the node", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}})
+)
+rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
+rejects(
+    "a folder of the node for a backup",
+    "kubernetes/database/backup-cronjob.yaml",
+    change("spec.jobTemplate.spec.template.spec.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}}),
+)
+rejects(
+    "a log agent with capabilities",
+    "kubernetes/cluster/logs/daemonset.yaml",
+    change(f"{POD}.containers.0.securityContext.capabilities.drop", ["NET_RAW"]),
+)
+rejects(
+    "a namespace that enforces nothing",
+    "kubernetes/namespace/namespace.yaml",
+    change("metadata.labels.'pod-security.kubernetes.io/enforce'", "baseline"),
+)
 
 
 def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, reads_node: bool) -> list[str]:
@@ -82,6 +147,27 @@ def no_manifest_holds_a_secret(env: Environment) -> Issues:
                     yield pod.issue(f"{item['name']} holds a secret", container, f"env.[name={item['name']}]")
 
 
+rejects = no_manifest_holds_a_secret.rejects
+rejects(
+    "a password in the settings",
+    "kubernetes/base/config.env",
+    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
+)
+rejects(
+    "a password in the manifest",
+    "kubernetes/database/statefulset.yaml",
+    change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "POSTGRES_PASSWORD"),
+)
+rejects(
+    "a Secret with data",
+    BASE,
+    add("resources", "extra.yaml"),
+    EXTRA,
+    write("apiVersion: v1\nkind: Secret\nmetadata:\n  name: extra\nstringData:\n  password: /x\n"),
+    also=[workloads.every_resource_is_used],
+)
+
+
 def _is_secret(name: str, value: str) -> bool:
     """Whether a variable has a secret in it, and not the path of a file with one."""
     is_path = value.startswith("/")
@@ -105,12 +191,40 @@ def every_role_binding_has_a_role(env: Environment) -> Issues:
                 yield Issue(role, "allows everything of a kind", f"rules.{index}")
 
 
+rejects = every_role_binding_has_a_role.rejects
+rejects(
+    "a role that does not exist",
+    BASE,
+    add("resources", "extra.yaml"),
+    EXTRA,
+    write(BINDING.format("Role", "reader", "shop")),
+)
+rejects(
+    "a ServiceAccount that does not exist",
+    BASE,
+    add("resources", "extra.yaml"),
+    EXTRA,
+    write(BINDING.format("ClusterRole", "view", "nobody")),
+)
+rejects("a role that allows everything", BASE, add("resources", "extra.yaml"), EXTRA, write(ROLE.format('"*"')))
+rejects("a deployer without a role", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy"))
+
+
 @environment_rule
 def every_resource_has_a_namespace(env: Environment) -> Issues:
     """What belongs into a namespace names one: without, it lands in whichever is current."""
     for resource in env.resources if not env.namespace else []:
         if resource["kind"] not in CLUSTER_SCOPED:
             yield Issue(resource, "has no namespace")
+
+
+every_resource_has_a_namespace.rejects(
+    "a Role of no namespace",
+    "kubernetes/cluster/kustomization.yaml",
+    add("resources", "extra.yaml"),
+    "kubernetes/cluster/extra.yaml",
+    write(ROLE.format("get")),
+)
 
 
 @environment_rule
@@ -137,128 +251,16 @@ def every_namespace_starts_closed(env: Environment) -> Issues:
         yield Issue(namespace, "there is no NetworkPolicy that denies everything by default")
 
 
-DEPLOYMENT = "kubernetes/base/deployment.yaml"
-POD = "spec.template.spec"
-CONTAINER = f"{POD}.containers.[name=shop]"
-BASE, NAMESPACE = "kubernetes/base/kustomization.yaml", "kubernetes/namespace/kustomization.yaml"
-EXTRA = "kubernetes/base/extra.yaml"
-BINDING = """\
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata:
-  name: shop
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: {}
-  name: {}
-subjects:
-  - kind: ServiceAccount
-    name: {}
-    namespace: shop-production
-"""
-ROLE = """\
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: shop
-rules:
-  - apiGroups: [""]
-    resources: [pods]
-    verbs: [{}]
-"""
-
-for title, pointer, value in (
-    ("a root user", f"{POD}.securityContext.runAsUser", 0),
-    ("the root group", f"{POD}.securityContext.runAsGroup", 0),
-    ("no seccomp profile", f"{POD}.securityContext.seccompProfile.type", "Unconfined"),
-    ("privileges", f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True),
-    ("capabilities", f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]),
-    ("a root file system that can be written", f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False),
-    ("a token of the API", f"{POD}.automountServiceAccountToken", True),
-):
-    every_pod_is_restricted.rejects(title, DEPLOYMENT, change(pointer, value))
-for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
-    every_pod_is_restricted.rejects(f"a pod with {key}", DEPLOYMENT, add(f"{POD}.{key}", True))
-every_pod_is_restricted.rejects(
-    "a folder of the node",
-    DEPLOYMENT,
-    change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}}),
-)
-every_pod_is_restricted.rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
-every_pod_is_restricted.rejects(
-    "a folder of the node for a backup",
-    "kubernetes/database/backup-cronjob.yaml",
-    change("spec.jobTemplate.spec.template.spec.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}}),
-)
-every_pod_is_restricted.rejects(
-    "a log agent with capabilities",
-    "kubernetes/cluster/logs/daemonset.yaml",
-    change(f"{POD}.containers.0.securityContext.capabilities.drop", ["NET_RAW"]),
-)
-every_pod_is_restricted.rejects(
-    "a namespace that enforces nothing",
-    "kubernetes/namespace/namespace.yaml",
-    change("metadata.labels.'pod-security.kubernetes.io/enforce'", "baseline"),
-)
-no_manifest_holds_a_secret.rejects(
-    "a password in the settings",
-    "kubernetes/base/config.env",
-    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
-)
-no_manifest_holds_a_secret.rejects(
-    "a password in the manifest",
-    "kubernetes/database/statefulset.yaml",
-    change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "POSTGRES_PASSWORD"),
-)
-no_manifest_holds_a_secret.rejects(
-    "a Secret with data",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write("apiVersion: v1\nkind: Secret\nmetadata:\n  name: extra\nstringData:\n  password: /x\n"),
-    also=[workloads.every_resource_is_used],
-)
-every_role_binding_has_a_role.rejects(
-    "a role that does not exist",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write(BINDING.format("Role", "reader", "shop")),
-)
-every_role_binding_has_a_role.rejects(
-    "a ServiceAccount that does not exist",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write(BINDING.format("ClusterRole", "view", "nobody")),
-)
-every_role_binding_has_a_role.rejects(
-    "a role that allows everything", BASE, add("resources", "extra.yaml"), EXTRA, write(ROLE.format('"*"'))
-)
-every_role_binding_has_a_role.rejects(
-    "a deployer without a role",
-    "kubernetes/namespace/deployer-rolebinding.yaml",
-    change("roleRef.name", "deploy"),
-)
-every_resource_has_a_namespace.rejects(
-    "a Role of no namespace",
-    "kubernetes/cluster/kustomization.yaml",
-    add("resources", "extra.yaml"),
-    "kubernetes/cluster/extra.yaml",
-    write(ROLE.format("get")),
-)
-every_namespace_starts_closed.rejects(
+rejects = every_namespace_starts_closed.rejects
+rejects(
     "a namespace that is open to the outside of it",
     "kubernetes/cluster/logs/default-deny-networkpolicy.yaml",
     remove("spec.policyTypes.1"),
 )
-every_namespace_starts_closed.rejects(
-    "a namespace without a quota",
-    NAMESPACE,
-    remove("resources.7"),
-    also=[kustomize.every_file_is_in_a_kustomization],
+rejects(
+    "a namespace without a quota", NAMESPACE, remove("resources.7"), also=[kustomize.every_file_is_in_a_kustomization]
 )
-every_namespace_starts_closed.rejects(
+rejects(
     "a namespace that nothing creates",
     NAMESPACE,
     remove("resources.5"),

@@ -18,11 +18,22 @@ from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree,
 from tests.toolchains import tool
 
 PATTERN = "kubernetes/*kustomization.yaml"
-SCALABLE = {"Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"}
 DEPRECATED = {"bases", "commonLabels", "patchesJson6902", "patchesStrategicMerge", "vars"}
 
 
 _IDENTITY = ("group", "version", "kind", "name")
+
+
+BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
+LOCAL = "kubernetes/overlays/local/kustomization.yaml"
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+NAMESPACE = "kubernetes/namespace/kustomization.yaml"
+SERVICE_ACCOUNT = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: shop
+"""
 
 
 class ResourceRef(NamedTuple):
@@ -103,11 +114,6 @@ def with_patches(content: bytes) -> Kustomization:
     return _kustomization(content, patches)
 
 
-def with_replicas(content: bytes) -> Kustomization:
-    """A kustomization with the workloads whose replicas it sets."""
-    return _kustomization(content, [entry["name"] for entry in load(content).get("replicas", [])])
-
-
 def with_images(content: bytes) -> Kustomization:
     """A kustomization with the images that it replaces."""
     return _kustomization(content, [entry["name"] for entry in load(content).get("images", [])])
@@ -154,6 +160,15 @@ def every_resource_is_made_once(env: Environment) -> Issues:
             yield Issue(next(one for one in env.of(kind) if one["metadata"]["name"] == name), f"is made {number} times")
 
 
+every_resource_is_made_once.rejects(
+    "a resource of two entry points",
+    NAMESPACE,
+    add("resources", "twin.yaml"),
+    "kubernetes/namespace/twin.yaml",
+    write(SERVICE_ACCOUNT),
+)
+
+
 def _identity(resource: Resource) -> tuple[str, str, str]:
     """By which a cluster tells the resources of a namespace apart."""
     return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
@@ -170,6 +185,35 @@ def every_file_is_in_a_kustomization(kustomizations: Mapping[str, Any], paths: l
             folder = folder.rpartition("/")[0]
         if folder and path not in named and path != f"{folder}/{FILE}":
             yield Problem(path, f"{folder}/{FILE} does not name it")
+
+
+rejects = every_entry_point_builds.rejects
+rejects(
+    "a resource that does not exist",
+    BASE,
+    change("resources.0", "deploymnt.yaml"),
+    also=[every_file_is_in_a_kustomization],
+)
+rejects("a resource twice", BASE, add("resources", "service.yaml"))
+rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
+rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
+rejects("an operation on a field that does not exist", STAGING, replace("/spec/rules/0/host", "/spec/rules/1/host"))
+rejects(
+    "two resources of one name",
+    BASE,
+    add("resources", "twin.yaml"),
+    "kubernetes/base/twin.yaml",
+    write(SERVICE_ACCOUNT),
+)
+rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
+rejects("replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]))
+every_entry_point_builds.accepts("a component", STAGING, add("components", []))
+every_entry_point_builds.accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
+
+
+every_file_is_in_a_kustomization.rejects(
+    "a file that no kustomization names", BASE, remove("resources.4"), project="ingress"
+)
 
 
 def _named(content: Mapping[str, Any]) -> Iterator[str]:
@@ -192,6 +236,11 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
             yield Problem(path, "includeSelectors rewrites the selectors of network policies too", "includeSelectors")
 
 
+rejects = every_kustomization_is_of_the_current_version.rejects
+rejects("a kustomization without a version", BASE, remove("apiVersion"))
+rejects("a deprecated field", BASE, add("vars", []))
+
+
 @rule(kustomizations=Fact(PATTERN, with_patches), refs=Fact("kubernetes/*.yaml", resource_names))
 def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """Each patch changes a resource: Kustomize passes over one whose target matches nothing without a word."""
@@ -202,68 +251,8 @@ def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iter
                 yield Problem(path, f"no resource matches the patch's target {target}", f"patches.{number}")
 
 
-@rule(kustomizations=Fact(PATTERN, with_replicas), refs=Fact("kubernetes/*.yaml", resource_names))
-def every_replica_count_has_a_workload(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
-    """What a kustomization gives a number of replicas is a workload that has replicas."""
-    for path, number, name, below in changes_of(kustomizations, refs):
-        if not any(ref.kind in SCALABLE and ref.name == name for ref in below):
-            yield Problem(path, f"no workload with replicas is called {name}", f"replicas.{number}")
-
-
-@rule(kustomizations=Fact(PATTERN, with_images), refs=Fact("kubernetes/*.yaml", resource_refs))
-def every_image_override_has_a_container(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
-    """An image for which a kustomization gives a name, tag or digest is one that a container runs."""
-    for path, number, image, below in changes_of(kustomizations, refs):
-        if not any(image in ref.images for ref in below):
-            yield Problem(path, f"no container runs {image}", f"images.{number}")
-
-
-BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
-LOCAL = "kubernetes/overlays/local/kustomization.yaml"
-DEPLOYMENT = "kubernetes/base/deployment.yaml"
-NAMESPACE = "kubernetes/namespace/kustomization.yaml"
-SERVICE_ACCOUNT = """\
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: shop
-"""
-
-every_entry_point_builds.rejects(
-    "a resource that does not exist",
-    BASE,
-    change("resources.0", "deploymnt.yaml"),
-    also=[every_file_is_in_a_kustomization],
-)
-every_entry_point_builds.rejects("a resource twice", BASE, add("resources", "service.yaml"))
-every_entry_point_builds.rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
-every_entry_point_builds.rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
-every_entry_point_builds.rejects(
-    "an operation on a field that does not exist",
-    STAGING,
-    replace("/spec/rules/0/host", "/spec/rules/1/host"),
-)
-every_entry_point_builds.rejects(
-    "two resources of one name",
-    BASE,
-    add("resources", "twin.yaml"),
-    "kubernetes/base/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)
-every_entry_point_builds.rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
-every_resource_is_made_once.rejects(
-    "a resource of two entry points",
-    NAMESPACE,
-    add("resources", "twin.yaml"),
-    "kubernetes/namespace/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)
-every_file_is_in_a_kustomization.rejects(
-    "a file that no kustomization names", BASE, remove("resources.4"), project="ingress"
-)
-every_kustomization_is_of_the_current_version.rejects("a kustomization without a version", BASE, remove("apiVersion"))
-every_kustomization_is_of_the_current_version.rejects("a deprecated field", BASE, add("vars", []))
-every_patch_has_a_target.rejects(
+rejects = every_patch_has_a_target.rejects
+rejects(
     "a patch without a target that matches nothing",
     LOCAL,
     replace(
@@ -272,7 +261,7 @@ every_patch_has_a_target.rejects(
     ),
     also=[every_entry_point_builds],
 )
-every_patch_has_a_target.rejects(
+rejects(
     "a patch in a file that matches nothing",
     BASE,
     remove("resources.4"),
@@ -292,17 +281,28 @@ every_patch_has_a_target.accepts(
     add("patches", {"target": {"kind": "Ingress"}, "patch": "[]", "options": {"allowNameChange": True}}),
     project="ingress",
 )
-every_replica_count_has_a_workload.rejects(
-    "replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]), also=[every_entry_point_builds]
+rejects(
+    "a patch that matches nothing",
+    STAGING,
+    add("patches", {"target": {"kind": "Ingress", "name": "shops"}, "patch": "- {op: remove, path: /spec}"}),
+    project="ingress",
 )
+
+
+@rule(kustomizations=Fact(PATTERN, with_images), refs=Fact("kubernetes/*.yaml", resource_refs))
+def every_image_override_has_a_container(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
+    """An image for which a kustomization gives a name, tag or digest is one that a container runs."""
+    for path, number, image, below in changes_of(kustomizations, refs):
+        if not any(image in ref.images for ref in below):
+            yield Problem(path, f"no container runs {image}", f"images.{number}")
+
+
 every_image_override_has_a_container.rejects(
     "an image that no container runs", STAGING, add("images", [{"name": "docker.io/acme/shops", "newTag": "x"}])
 )
 every_image_override_has_a_container.accepts(
     "an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}])
 )
-every_entry_point_builds.accepts("a component", STAGING, add("components", []))
-every_entry_point_builds.accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
 
 
 def test_a_key_that_stands_twice_does_not_build() -> None:

@@ -21,6 +21,10 @@ COUNTED = {
 """The quotas of objects, and their kinds."""
 
 
+DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
+QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
+
+
 def quantity(value: str | float) -> Decimal:
     """The number that a quantity such as 100m or 256Mi stands for."""
     match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
@@ -52,6 +56,12 @@ def every_container_has_requests_and_limits(env: Environment) -> Issues:
                     yield pod.issue(message, container, f"resources.requests.{name}")
 
 
+rejects = every_container_has_requests_and_limits.rejects
+rejects("a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi"))
+rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
+rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
+
+
 @environment_rule
 def every_quota_admits_a_rollout(env: Environment) -> Issues:
     """A ResourceQuota has room for the most replicas during a rollout, and for every object beside them."""
@@ -68,6 +78,24 @@ def every_quota_admits_a_rollout(env: Environment) -> Issues:
         for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
             if name not in hard:
                 yield Issue(quota, f"does not limit {name}", "spec.hard")
+
+
+for title, name, value in (
+    ("a quota too small for a rollout", "pods", "7"),
+    ("a quota without room for the claim", "persistentvolumeclaims", "1"),
+    ("a quota without room for what the claims hold", "'requests.storage'", "10Gi"),
+    ("a quota without room for a Service", "services", "1"),
+    ("a quota without room for the Secrets", "secrets", "0"),
+    ("a quota without room for the CronJobs", "'count/cronjobs.batch'", "1"),
+    ("a quota without room for the finished jobs", "'count/jobs.batch'", "3"),
+    ("a quota of CPUs too small for a rollout", "'requests.cpu'", "900m"),
+    ("a quota of requested memory too small for a rollout", "'requests.memory'", "2Gi"),
+    ("a quota of memory too small for a rollout", "'limits.memory'", "2Gi"),
+):
+    every_quota_admits_a_rollout.rejects(title, QUOTA, change(f"spec.hard.{name}", value))
+for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
+    every_quota_admits_a_rollout.rejects(f"no quota of {name}", QUOTA, remove(f"spec.hard.'{name}'"))
+every_quota_admits_a_rollout.rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
 
 
 def needs(env: Environment) -> dict[str, Decimal]:
@@ -140,6 +168,12 @@ def every_size_is_within_the_limit_range(env: Environment) -> Issues:
                         yield Issue(limits, f"{what} has {name} {value}, below the minimum {item['min'][name]}", place)
 
 
+rejects = every_size_is_within_the_limit_range.rejects
+rejects("a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi"))
+rejects("a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi"))
+rejects("a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"}))
+
+
 def _sizes(env: Environment, item: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """What a limit is about, with its sizes."""
     if item["type"] == "Container":
@@ -151,38 +185,3 @@ def _sizes(env: Environment, item: dict[str, Any]) -> list[tuple[str, dict[str, 
         claims += env.of("PersistentVolumeClaim")
         return [(f"claim {one['metadata']['name']}", one["spec"]["resources"]["requests"]) for one in claims]
     return []
-
-
-DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
-QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
-
-every_container_has_requests_and_limits.rejects(
-    "a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi")
-)
-every_container_has_requests_and_limits.rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
-every_container_has_requests_and_limits.rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
-for title, name, value in (
-    ("a quota too small for a rollout", "pods", "7"),
-    ("a quota without room for the claim", "persistentvolumeclaims", "1"),
-    ("a quota without room for what the claims hold", "'requests.storage'", "10Gi"),
-    ("a quota without room for a Service", "services", "1"),
-    ("a quota without room for the Secrets", "secrets", "0"),
-    ("a quota without room for the CronJobs", "'count/cronjobs.batch'", "1"),
-    ("a quota without room for the finished jobs", "'count/jobs.batch'", "3"),
-    ("a quota of CPUs too small for a rollout", "'requests.cpu'", "900m"),
-    ("a quota of requested memory too small for a rollout", "'requests.memory'", "2Gi"),
-    ("a quota of memory too small for a rollout", "'limits.memory'", "2Gi"),
-):
-    every_quota_admits_a_rollout.rejects(title, QUOTA, change(f"spec.hard.{name}", value))
-for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
-    every_quota_admits_a_rollout.rejects(f"no quota of {name}", QUOTA, remove(f"spec.hard.'{name}'"))
-every_quota_admits_a_rollout.rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
-every_size_is_within_the_limit_range.rejects(
-    "a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi")
-)
-every_size_is_within_the_limit_range.rejects(
-    "a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi")
-)
-every_size_is_within_the_limit_range.rejects(
-    "a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"})
-)

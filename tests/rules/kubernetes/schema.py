@@ -7,6 +7,15 @@ from collections.abc import Iterator
 from tests.harness import Problem, add, change, remove
 from tests.rules.kubernetes.environment import Issue, Tree, tree_rule
 
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+POLICY = "kubernetes/base/networkpolicy.yaml"
+BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
+SERVICE = "kubernetes/base/service.yaml"
+ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
+EXTERNAL_SECRET = "kubernetes/secrets/database-externalsecret.yaml"  # noqa: S105
+SPEC = "spec.template.spec"
+CONTAINER = f"{SPEC}.containers.[name=shop]"
+
 
 @tree_rule
 def every_resource_matches_its_schema(tree: Tree) -> Iterator[Problem]:
@@ -18,16 +27,7 @@ def every_resource_matches_its_schema(tree: Tree) -> Iterator[Problem]:
             yield tree.problem(namespace, Issue(one.resource, message, error.pointer))
 
 
-DEPLOYMENT = "kubernetes/base/deployment.yaml"
-POLICY = "kubernetes/base/networkpolicy.yaml"
-BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
-SERVICE = "kubernetes/base/service.yaml"
-ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
-EXTERNAL_SECRET = "kubernetes/secrets/database-externalsecret.yaml"  # noqa: S105
-SPEC = "spec.template.spec"
-CONTAINER = f"{SPEC}.containers.[name=shop]"
 rejects = every_resource_matches_its_schema.rejects
-
 rejects("an unknown field", DEPLOYMENT, add(f"{SPEC}.enableServiceLinkz", False))
 rejects("a field of the wrong type", DEPLOYMENT, change(f"{SPEC}.terminationGracePeriodSeconds", "soon"))
 rejects("a removed API version", BUDGET, change("apiVersion", "policy/v1beta1"))

@@ -32,6 +32,21 @@ SECRETS_FROM_OUTSIDE = {
 """The Secrets that people or `make` put into a namespace: the end of the name, and the keys."""
 
 
+DEPLOYMENT = "kubernetes/base/deployment.yaml"
+SERVICE = "kubernetes/base/service.yaml"
+INGRESS = "kubernetes/base/ingress.yaml"
+ROUTE = "kubernetes/base/httproute.yaml"
+AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
+BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
+KUSTOMIZATION = "kubernetes/base/kustomization.yaml"
+STAGING = "kubernetes/overlays/staging/kustomization.yaml"
+DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
+BACKUP = "kubernetes/database/backup-cronjob.yaml"
+POD = "spec.template.spec"
+CONTAINER = f"{POD}.containers.[name=shop]"
+NAME = "'app.kubernetes.io/name'"
+
+
 class Reference(NamedTuple):
     """What a pod needs to start."""
 
@@ -57,6 +72,15 @@ def every_selector_selects_its_own_pods(env: Environment) -> Issues:
             yield Issue(pod.owner, message, "spec.selector")
 
 
+rejects = every_selector_selects_its_own_pods.rejects
+rejects(
+    "a selector with a label that changes",
+    DEPLOYMENT,
+    add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"),
+)
+rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
+
+
 @environment_rule
 def every_service_selects_one_workload(env: Environment) -> Issues:
     """A Service selects the pods of one workload, and each of its ports, named differently, goes to one of theirs."""
@@ -78,6 +102,18 @@ def every_service_selects_one_workload(env: Environment) -> Issues:
                     yield Issue(service, message, f"spec.ports.{index}.targetPort")
 
 
+rejects = every_service_selects_one_workload.rejects
+rejects("a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops"))
+rejects("a Service that selects two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"}))
+rejects("a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web"))
+rejects(
+    "a Service with two ports of one name",
+    SERVICE,
+    add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}),
+)
+rejects("metrics that no pod serves", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric"))
+
+
 @environment_rule
 def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
     """The Service of a StatefulSet is headless and selects its pods: it gives each a name of its own."""
@@ -90,35 +126,9 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
 
 
-@environment_rule
-def every_route_has_a_backend(env: Environment) -> Issues:
-    """An Ingress or HTTPRoute leads to a port of a Service; an Ingress with TLS has it for exactly its hosts."""
-    for ingress in env.of("Ingress"):
-        rules = ingress["spec"].get("rules", [])
-        hosts = {host for tls in ingress["spec"].get("tls", []) for host in tls.get("hosts", [])}
-        for number, rule in enumerate(rules):
-            if hosts and rule.get("host") not in hosts:
-                yield Issue(ingress, f"{rule.get('host')} has no TLS", f"spec.rules.{number}.host")
-            for index, path in enumerate(rule["http"]["paths"]):
-                backend = path["backend"]["service"]
-                port = backend["port"].get("name") or backend["port"].get("number")
-                place = f"spec.rules.{number}.http.paths.{index}.backend.service"
-                yield from _backend(env, ingress, backend["name"], port, place)
-        for host in sorted(hosts - {rule.get("host") for rule in rules}):
-            yield Issue(ingress, f"has TLS for {host}, and no rule", "spec.tls")
-    for route in env.of("HTTPRoute"):
-        for number, rule in enumerate(route["spec"]["rules"]):
-            for index, backend in enumerate(rule.get("backendRefs", [])):
-                place = f"spec.rules.{number}.backendRefs.{index}"
-                yield from _backend(env, route, backend["name"], backend["port"], place)
-
-
-def _backend(env: Environment, route: Resource, name: str, port: str | int, place: str) -> Issues:
-    service = env.get("Service", name)
-    if not service:
-        yield Issue(route, f"there is no Service {name}", place)
-    elif port not in [value for item in service["spec"]["ports"] for value in (item["port"], item.get("name"))]:
-        yield Issue(route, f"Service {name} has no port {port}", place)
+rejects = every_stateful_set_has_a_headless_service.rejects
+rejects("a StatefulSet whose Service does not exist", DATABASE, change("spec.serviceName", "shop-db"))
+rejects("a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP"))
 
 
 @tree_rule
@@ -133,11 +143,86 @@ def every_host_leads_to_one_environment(tree: Tree) -> Iterator[Problem]:
                     yield tree.problem(env.namespace, issue)
 
 
+rejects = every_host_leads_to_one_environment.rejects
+rejects("one host in every environment", ROUTE, add("spec.hostnames", "www.example.com"))
+rejects(
+    "a patch of a host that matches nothing",
+    STAGING,
+    change("patches.0.target.name", "shops"),
+    also=[kustomize.every_patch_has_a_target],
+    project="ingress",
+)
+rejects(
+    "a patch of the name instead of the host",
+    STAGING,
+    replace("path: /spec/rules/0/host", "path: /metadata/name"),
+    project="small",
+)
+
+
 def _hosts(resource: Resource) -> set[str]:
     spec = resource["spec"]
     of_rules = {rule["host"] for rule in spec.get("rules", []) if "host" in rule}
     of_tls = {host for tls in spec.get("tls", []) for host in tls.get("hosts", [])}
     return of_rules | of_tls | set(spec.get("hostnames", []))
+
+
+@environment_rule
+def every_route_has_a_backend(env: Environment) -> Issues:
+    """An Ingress or HTTPRoute leads to a port of a Service; an Ingress with TLS has it for exactly its hosts."""
+    for ingress in env.of("Ingress"):
+        rules = ingress["spec"].get("rules", [])
+        hosts = {host for tls in ingress["spec"].get("tls", []) for host in tls.get("hosts", [])}
+        for number, rule in enumerate(rules):
+            if hosts and rule.get("host") not in hosts:
+                yield Issue(ingress, f"{rule.get('host')} has no TLS", f"spec.rules.{number}.host")
+            for index, path in enumerate(rule.get("http", {}).get("paths", [])):
+                backend = path["backend"]["service"]
+                port = backend["port"].get("name") or backend["port"].get("number")
+                place = f"spec.rules.{number}.http.paths.{index}.backend.service"
+                yield from _backend(env, ingress, backend["name"], port, place)
+        for host in sorted(hosts - {rule.get("host") for rule in rules}):
+            yield Issue(ingress, f"has TLS for {host}, and no rule", "spec.tls")
+    for route in env.of("HTTPRoute"):
+        for number, rule in enumerate(route["spec"]["rules"]):
+            for index, backend in enumerate(rule.get("backendRefs", [])):
+                place = f"spec.rules.{number}.backendRefs.{index}"
+                yield from _backend(env, route, backend["name"], backend["port"], place)
+
+
+rejects = every_route_has_a_backend.rejects
+rejects(
+    "an Ingress to a Service that does not exist",
+    INGRESS,
+    change("spec.rules.0.http.paths.0.backend.service.name", "shops"),
+)
+rejects(
+    "an Ingress to a port that does not exist",
+    INGRESS,
+    change("spec.rules.0.http.paths.0.backend.service.port.name", "web"),
+)
+rejects("an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com"))
+rejects(
+    "an Ingress with TLS for a host that it does not serve",
+    INGRESS,
+    add("spec.tls.0.hosts", "www.example.com"),
+    also=[every_host_leads_to_one_environment],
+)
+rejects(
+    "an Ingress that serves a host without TLS",
+    INGRESS,
+    add("spec.rules", {"host": "www.example.com"}),
+    also=[every_host_leads_to_one_environment],
+)
+rejects("an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81))
+
+
+def _backend(env: Environment, route: Resource, name: str, port: str | int, place: str) -> Issues:
+    service = env.get("Service", name)
+    if not service:
+        yield Issue(route, f"there is no Service {name}", place)
+    elif port not in [value for item in service["spec"]["ports"] for value in (item["port"], item.get("name"))]:
+        yield Issue(route, f"Service {name} has no port {port}", place)
 
 
 @environment_rule
@@ -167,6 +252,18 @@ def every_autoscaler_can_scale(env: Environment) -> Issues:
                     yield Issue(autoscaler, message, f"spec.metrics.{index}")
 
 
+rejects = every_autoscaler_can_scale.rejects
+rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
+rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
+rejects("replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress")
+rejects(
+    "an autoscaler by a resource that nobody requests",
+    AUTOSCALER,
+    change("spec.metrics.0.resource.name", "ephemeral-storage"),
+)
+rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
+
+
 @environment_rule
 def every_disruption_budget_lets_nodes_drain(env: Environment) -> Issues:
     """A PodDisruptionBudget is for one workload, and allows at least one eviction with the fewest replicas."""
@@ -188,6 +285,13 @@ def every_disruption_budget_lets_nodes_drain(env: Environment) -> Issues:
             if allowed < 1:
                 message = f"with {least} replicas no pod may ever be evicted, so no node can be drained"
                 yield Issue(budget, message, "spec.minAvailable" if "minAvailable" in spec else "spec.maxUnavailable")
+
+
+rejects = every_disruption_budget_lets_nodes_drain.rejects
+rejects("a budget that never lets a pod go", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2))
+rejects("a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%"))
+rejects("a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops"))
+rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
 
 
 def share(value: int | str, of: int) -> int:
@@ -272,6 +376,70 @@ def every_resource_is_used(env: Environment) -> Issues:
             yield Issue(resource, "nothing uses it")
 
 
+rejects = every_reference_exists.rejects
+rejects(
+    "a ServiceAccount that does not exist",
+    DEPLOYMENT,
+    change(f"{POD}.serviceAccountName", "shops"),
+    also=[every_resource_is_used],
+)
+rejects(
+    "a ConfigMap that does not exist",
+    DEPLOYMENT,
+    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
+)
+rejects("a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
+rejects(
+    "a Secret for pulling that nobody makes",
+    "kubernetes/base/serviceaccount.yaml",
+    change("imagePullSecrets.0.name", "shop-docker"),
+)
+rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
+rejects(
+    "a key that the Secret does not have",
+    DEPLOYMENT,
+    add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
+)
+rejects(
+    "a volume for backups that does not exist",
+    BACKUP,
+    change(
+        "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
+    ),
+)
+rejects(
+    "a Secret of a pod for pulling that nobody makes",
+    DEPLOYMENT,
+    add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]),
+)
+rejects(
+    "settings from a Secret that nobody makes",
+    DEPLOYMENT,
+    add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}}),
+)
+rejects(
+    "a key that the ConfigMap does not have",
+    DEPLOYMENT,
+    add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
+)
+rejects(
+    "a key for a variable that the Secret does not have",
+    DEPLOYMENT,
+    add(
+        f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "shop-database", "key": "nothing"}}}]
+    ),
+)
+
+
+every_resource_is_used.rejects(
+    "a ConfigMap that nothing uses",
+    KUSTOMIZATION,
+    add("resources", "extra.yaml"),
+    "kubernetes/base/extra.yaml",
+    write("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  a: b\n"),
+)
+
+
 @environment_rule
 def every_mount_has_a_volume(env: Environment) -> Issues:
     """A pod mounts every volume that it has, and no others, each name and each path once."""
@@ -291,6 +459,17 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
             if len(set(paths)) < len(paths):
                 message = f"{container['name']} mounts two volumes at one path: {paths}"
                 yield pod.issue(message, container, "volumeMounts")
+
+
+rejects = every_mount_has_a_volume.rejects
+rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
+rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
+rejects(
+    "two volumes at one path",
+    DATABASE,
+    change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", "/run/secrets/database"),
+)
+rejects("two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}}))
 
 
 @environment_rule
@@ -324,6 +503,24 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 
+rejects = every_server_is_probed.rejects
+rejects("a probe of a port that does not exist", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
+rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
+rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
+rejects(
+    "a probe of a TCP port that does not exist",
+    DEPLOYMENT,
+    change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}),
+)
+rejects(
+    "a probe over gRPC of a port that does not exist",
+    DEPLOYMENT,
+    change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}),
+)
+rejects("liveness that asks the database too", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
+rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
+
+
 @environment_rule
 def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
     """Affinities and topology spread constraints count the pods of the same workload."""
@@ -338,6 +535,22 @@ def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
                 yield pod.issue(f"is spread over pods with {labels}, which it does not have", place)
 
 
+rejects = every_pod_is_spread_over_its_own.rejects
+rejects(
+    "pods spread over pods of others",
+    DEPLOYMENT,
+    change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
+)
+rejects(
+    "pods kept apart from pods of others",
+    DEPLOYMENT,
+    change(
+        f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.labelSelector.matchLabels.{NAME}",
+        "shops",
+    ),
+)
+
+
 @environment_rule
 def every_image_has_a_version(env: Environment) -> Issues:
     """An image has a digest, or a tag that says which version it is."""
@@ -348,6 +561,11 @@ def every_image_has_a_version(env: Environment) -> Issues:
             if "@sha256:" not in image and tag in ("", "latest"):
                 message = f"{container['name']} runs {image or 'no image'}, which names no version"
                 yield pod.issue(message, container, "image")
+
+
+rejects = every_image_has_a_version.rejects
+rejects("latest", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop:latest"))
+rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
 
 
 @environment_rule
@@ -364,6 +582,19 @@ def every_expression_is_promql(env: Environment) -> Issues:
                 yield Issue(resource, f"{error}: {expression}")
 
 
+rejects = every_expression_is_promql.rejects
+rejects(
+    "an alert that Prometheus does not read",
+    "kubernetes/overlays/production/prometheusrule.yaml",
+    change("spec.groups.0.rules.0.expr", "absent(up({"),
+)
+rejects(
+    "a panel of a function that does not exist",
+    "kubernetes/monitoring/dashboard.json",
+    replace("histogram_quantile(0.5,", "histogram_quantil(0.5,"),
+)
+
+
 def _values_of(key: str, value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for name, item in value.items():
@@ -374,251 +605,3 @@ def _values_of(key: str, value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _values_of(key, item)
-
-
-DEPLOYMENT = "kubernetes/base/deployment.yaml"
-SERVICE = "kubernetes/base/service.yaml"
-INGRESS = "kubernetes/base/ingress.yaml"
-ROUTE = "kubernetes/base/httproute.yaml"
-AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
-BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
-KUSTOMIZATION = "kubernetes/base/kustomization.yaml"
-STAGING = "kubernetes/overlays/staging/kustomization.yaml"
-DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
-BACKUP = "kubernetes/database/backup-cronjob.yaml"
-POD = "spec.template.spec"
-CONTAINER = f"{POD}.containers.[name=shop]"
-NAME = "'app.kubernetes.io/name'"
-
-every_selector_selects_its_own_pods.rejects(
-    "a selector with a label that changes",
-    DEPLOYMENT,
-    add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"),
-)
-every_selector_selects_its_own_pods.rejects(
-    "a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops")
-)
-every_service_selects_one_workload.rejects(
-    "a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops")
-)
-every_service_selects_one_workload.rejects(
-    "a Service that selects two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"})
-)
-every_service_selects_one_workload.rejects(
-    "a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web")
-)
-every_service_selects_one_workload.rejects(
-    "a Service with two ports of one name",
-    SERVICE,
-    add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}),
-)
-every_service_selects_one_workload.rejects(
-    "metrics that no pod serves", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric")
-)
-every_stateful_set_has_a_headless_service.rejects(
-    "a StatefulSet whose Service does not exist", DATABASE, change("spec.serviceName", "shop-db")
-)
-every_stateful_set_has_a_headless_service.rejects(
-    "a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP")
-)
-every_route_has_a_backend.rejects(
-    "an Ingress to a Service that does not exist",
-    INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.name", "shops"),
-)
-every_route_has_a_backend.rejects(
-    "an Ingress to a port that does not exist",
-    INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.port.name", "web"),
-)
-every_route_has_a_backend.rejects(
-    "an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com")
-)
-every_route_has_a_backend.rejects(
-    "an Ingress with TLS for a host that it does not serve",
-    INGRESS,
-    add("spec.tls.0.hosts", "www.example.com"),
-    also=[every_host_leads_to_one_environment],
-)
-every_route_has_a_backend.rejects(
-    "an Ingress that serves a host without TLS",
-    INGRESS,
-    add(
-        "spec.rules",
-        {
-            "host": "www.example.com",
-            "http": {
-                "paths": [
-                    {
-                        "path": "/",
-                        "pathType": "Prefix",
-                        "backend": {"service": {"name": "shop", "port": {"name": "http"}}},
-                    }
-                ]
-            },
-        },
-    ),
-    also=[every_host_leads_to_one_environment],
-)
-every_route_has_a_backend.rejects(
-    "an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81)
-)
-every_host_leads_to_one_environment.rejects(
-    "one host in every environment", ROUTE, add("spec.hostnames", "www.example.com")
-)
-every_host_leads_to_one_environment.rejects(
-    "a patch that matches nothing",
-    STAGING,
-    change("patches.0.target.name", "shops"),
-    also=[kustomize.every_patch_has_a_target],
-    project="ingress",
-)
-every_host_leads_to_one_environment.rejects(
-    "a patch of the name instead of the host",
-    STAGING,
-    replace("path: /spec/rules/0/host", "path: /metadata/name"),
-    project="small",
-)
-every_autoscaler_can_scale.rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
-every_autoscaler_can_scale.rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
-every_autoscaler_can_scale.rejects(
-    "replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress"
-)
-every_autoscaler_can_scale.rejects(
-    "an autoscaler by a resource that nobody requests",
-    AUTOSCALER,
-    change("spec.metrics.0.resource.name", "ephemeral-storage"),
-)
-every_autoscaler_can_scale.rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
-every_disruption_budget_lets_nodes_drain.rejects(
-    "a budget that never lets a pod go", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2)
-)
-every_disruption_budget_lets_nodes_drain.rejects(
-    "a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%")
-)
-every_disruption_budget_lets_nodes_drain.rejects(
-    "a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops")
-)
-every_disruption_budget_lets_nodes_drain.rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
-every_reference_exists.rejects(
-    "a ServiceAccount that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.serviceAccountName", "shops"),
-    also=[every_resource_is_used],
-)
-every_reference_exists.rejects(
-    "a ConfigMap that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
-)
-every_reference_exists.rejects(
-    "a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db")
-)
-every_reference_exists.rejects(
-    "a Secret for pulling that nobody makes",
-    "kubernetes/base/serviceaccount.yaml",
-    change("imagePullSecrets.0.name", "shop-docker"),
-)
-every_reference_exists.rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
-every_reference_exists.rejects(
-    "a key that the Secret does not have",
-    DEPLOYMENT,
-    add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
-)
-every_reference_exists.rejects(
-    "a volume for backups that does not exist",
-    BACKUP,
-    change(
-        "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
-    ),
-)
-every_reference_exists.rejects(
-    "a Secret of a pod for pulling that nobody makes",
-    DEPLOYMENT,
-    add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]),
-)
-every_reference_exists.rejects(
-    "settings from a Secret that nobody makes",
-    DEPLOYMENT,
-    add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}}),
-)
-every_reference_exists.rejects(
-    "a key that the ConfigMap does not have",
-    DEPLOYMENT,
-    add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
-)
-every_reference_exists.rejects(
-    "a key for a variable that the Secret does not have",
-    DEPLOYMENT,
-    add(
-        f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "shop-database", "key": "nothing"}}}]
-    ),
-)
-every_resource_is_used.rejects(
-    "a ConfigMap that nothing uses",
-    KUSTOMIZATION,
-    add("resources", "extra.yaml"),
-    "kubernetes/base/extra.yaml",
-    write("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  a: b\n"),
-)
-every_mount_has_a_volume.rejects(
-    "a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp")
-)
-every_mount_has_a_volume.rejects(
-    "a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}})
-)
-every_mount_has_a_volume.rejects(
-    "two volumes at one path",
-    DATABASE,
-    change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", "/run/secrets/database"),
-)
-every_mount_has_a_volume.rejects(
-    "two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}})
-)
-every_server_is_probed.rejects(
-    "a probe of a port that does not exist", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web")
-)
-every_server_is_probed.rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
-every_server_is_probed.rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
-every_server_is_probed.rejects(
-    "a probe of a TCP port that does not exist",
-    DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}),
-)
-every_server_is_probed.rejects(
-    "a probe over gRPC of a port that does not exist",
-    DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}),
-)
-every_server_is_probed.rejects(
-    "liveness that asks the database too", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez")
-)
-every_server_is_probed.rejects(
-    "no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20)
-)
-every_pod_is_spread_over_its_own.rejects(
-    "pods spread over pods of others",
-    DEPLOYMENT,
-    change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
-)
-every_pod_is_spread_over_its_own.rejects(
-    "pods kept apart from pods of others",
-    DEPLOYMENT,
-    change(
-        f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
-        f".labelSelector.matchLabels.{NAME}",
-        "shops",
-    ),
-)
-every_image_has_a_version.rejects("latest", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop:latest"))
-every_image_has_a_version.rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
-every_expression_is_promql.rejects(
-    "an alert that Prometheus does not read",
-    "kubernetes/overlays/production/prometheusrule.yaml",
-    change("spec.groups.0.rules.0.expr", "absent(up({"),
-)
-every_expression_is_promql.rejects(
-    "a panel of a function that does not exist",
-    "kubernetes/monitoring/dashboard.json",
-    replace("histogram_quantile(0.5,", "histogram_quantil(0.5,"),
-)
