@@ -9,22 +9,21 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
-from copier._settings import SettingsModel
-from copier._user_data import AnswersMap
-from copier._user_data import Question as CopierQuestion
 
 from tests.e2e.fuzz.readers import Tree, count, read
-from tests.render import ANSWERS_FILE, Renderer
+from tests.harness import ANSWERS_FILE, Answers, Finding, Projects, load_all
+from tests.harness.rules import rules_of
+from tests.harness.space import Question, Value
+from tests.harness.template import Source
+from tests.options import EDGE_CASES, REPRESENTATIVES
+from tests.rules import layout
 from tests.rules.kubernetes.build import schema_errors
-from tests.space import AWKWARD, GIVEN, Answers, Question, Value, hashable, picker
-from tests.template import Source
-from tests.validators import Finding, text, yaml_files
+from tests.rules.syntax import syntax
 
 # What has a name of its own, or a login of its own.
 REGISTRIES = ("docker.io", "ghcr.io", "registry.gitlab.com")
@@ -79,7 +78,8 @@ class Base:
     """A combination of the other answers, to which drawn ones are added."""
 
     answers: Answers
-    context: Mapping[str, Any] = field(repr=False)
+    context: Answers = field(repr=False)
+    asked: Sequence[str] = field(repr=False)  # the questions that take any text or number
 
 
 def plain(index: int, question: Question) -> Sequence[Value]:
@@ -99,246 +99,173 @@ def plain(index: int, question: Question) -> Sequence[Value]:
 
 
 class Fuzz:
-    def __init__(self, renderer: Renderer) -> None:
-        self.renderer = renderer
-        self.template = renderer.template
-        self.space = renderer.space
-        self.conf = self.template.worker()._render_context()["_copier_conf"]
-        self.rows = [Base(self._kept(answers), context) for answers, context in self.space.pairs(awkward=False)]
-        self._reads = {
-            name: set(self.template.names_in({key: item for key, item in question.details.items() if key != "help"}))
-            for name, question in self.space.questions.items()
-        }
-        self._paths: dict[Any, str] = {}
-        self._plain_files: dict[Any, dict[str, bytes]] = {}
+    def __init__(self, projects: Projects) -> None:
+        self.projects = projects
+        self.space = projects.space
+        self.questions = self.space.questions
+        self.names = [name for name in self.space.asked if self._is_open(name)]
+        self.rows = [
+            Base(
+                {name: value for name, value in answers.items() if self._decides(name, value)},
+                context,
+                [name for name in answers if self._is_open(name)],
+            )
+            for answers, context in self.space.pairs(edge_cases=False)
+        ]
+        self._contexts: dict[Any, Mapping[str, Any]] = {}
+        self._bodies: dict[Any, bytes] = {}
 
-    @functools.cached_property
-    def names(self) -> list[str]:
-        """The questions that take any text or number."""
-        return [name for name in self.space.asked if self.space.questions[name].kind in ("str", "int")]
+    def _is_open(self, name: str) -> bool:
+        return self.questions[name].kind in ("str", "int")
 
-    def _kept(self, answers: Answers) -> Answers:
-        """Without texts and numbers at their defaults, which then follow from the drawn ones."""
-        return {
-            name: value
-            for name, value in answers.items()
-            if self.space.questions[name].kind in ("choice", "bool") or (name in GIVEN and value != GIVEN[name][0])
-        } | {name: answers[name] for name in ("project_name", "service_name")}
+    def _decides(self, name: str, value: Value) -> bool:
+        """Whether it is no default, or one that does not follow from the drawn answers."""
+        is_default = value == self.space.representatives.get(name, [value])[0]
+        return not self._is_open(name) or not is_default or name in ("project_name", "service_name")
 
     def ask(self, base: Base, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What templates read then: of Copier's questions, those are asked anew that the drawn answers can change."""
-        if any(type(value).__name__ != self.space.questions[name].kind for name, value in values.items()):
-            return self.ask_copier(base, values)
-        answers = {**base.answers, **values}
-        context = {**base.context, "_copier_conf": self.conf}
-        changed = set(values)
-        for name, question in self.space.questions.items():
-            if name in values or changed & self._reads[name]:
-                try:
-                    value = self._question(question, context, answers).get_default()
-                except ValueError as error:
-                    raise _refused(error) from error
-                if value != context[name]:
-                    changed.add(name)
-                context[name] = value
-        return context
+        """What templates read then.
 
-    def ask_copier(self, base: Base, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same, with all questions asked by Copier itself, which takes longer."""
-        worker = self.template.worker({**base.answers, **values})
+        Raises:
+            RefusedError: a question refuses an answer.
+
+        """
+        key = (base, repr(sorted(values.items())))
+        if key not in self._contexts:
+            try:
+                self._contexts[key] = self.projects.context({**base.answers, **values})
+            except (ValueError, TypeError, ArithmeticError) as error:
+                raise _refused(error) from error
+        return self._contexts[key]
+
+    def takes(self, base: Base, name: str, value: Any) -> bool:
+        """Whether the question accepts the answer."""
         try:
-            worker._ask()
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise _refused(error) from error
-        return worker._render_context()
-
-    def _question(self, question: Question, context: Mapping[str, Any], answers: Answers) -> CopierQuestion:
-        return CopierQuestion(
-            answers=AnswersMap(init=answers),
-            context=context,
-            jinja_env=self.template.env,
-            settings=SettingsModel(),
-            var_name=question.name,
-            **question.details,
-        )
+            self.ask(base, {name: value})
+        except RefusedError:
+            return False
+        return True
 
     @functools.cache  # noqa: B019
     def bases(self, name: str) -> list[Base]:
-        """Few combinations that hold together all that any of them renders of the files that read the question."""
-        sources = [source for source in self.renderer._everything() if name in source.reads]
-        found: dict[Base, set[tuple[str, bytes]]] = {}
+        """Few combinations that hold all lines, each beside all its neighbours, of the files that read the question."""
+        found: dict[Base, set[tuple[str, str, str]]] = {}
         for base in self.rows:
-            if name in self.askable(base):
-                files = (self.renderer._file(source, base.context) for source in sources)
-                found[base] = {(path, part) for path, parts in filter(None, files) for part in parts}
-        wanted = {part for parts in found.values() for part in parts}
-        targets = {path for source in sources for path in self.renderer.targets(source)}
-        assert {path for path, _ in wanted} >= targets, f"{name} is never asked where a file reads it"
-        chosen = []
-        while wanted:
-            best = max(found, key=lambda base: len(found[base] & wanted))
-            chosen.append(best)
-            wanted -= found[best]
-        return chosen
+            if name in base.asked:
+                files = self.files(base.context, {name}, with_answers=False)
+                found[base] = {
+                    (path, *lines)
+                    for path, content in files.items()
+                    for lines in itertools.pairwise(["", *content.decode().split("\n")])
+                }
+        reading = {path for path, sources in self.projects.sources.items() if any(name in one.reads for one in sources)}
+        rendered = {path for lines in found.values() for path, *_ in lines}
+        assert rendered >= {path for path in reading if path[-1] != "/"}, f"{name} is never asked where a file reads it"
+        return _cover(found)
 
-    @functools.cache  # noqa: B019
-    def askable(self, base: Base) -> list[str]:
-        """The questions among them that are asked here."""
-        return [
-            name
-            for name in self.names
-            if self._question(self.space.questions[name], {**base.context, "_copier_conf": self.conf}, {}).get_when()
-        ]
+    def crowded(self) -> list[Base]:
+        """Few combinations in which any two of the questions that can be asked together are."""
+        return _cover({base: set(itertools.combinations(base.asked, 2)) for base in self.rows})
 
     @functools.cache  # noqa: B019
     def plain(self, base: Base, name: str, kind: object) -> tuple[Any, Any]:
         """Two plain answers of the kind; one twice where there is no other."""
-        accepted = []
-        for value in plain(self.names.index(name), self.space.questions[name]):
-            try:
-                if self.kind(name, value) == kind:
-                    self.ask(base, {name: value})
-                    accepted.append(value)
-            except RefusedError:
-                continue
+        values = plain(self.names.index(name), self.questions[name])
+        accepted = [value for value in values if kind_of(name, value) == kind and self.takes(base, name, value)]
         assert accepted, f"{name} takes no answer that tests/e2e/fuzz/fuzz.py calls plain"
         return accepted[0], accepted[1] if len(accepted) > 1 else accepted[0]
 
-    def kind(self, name: str, value: Any) -> object:
-        return KINDS[name](value) if name in KINDS else value != ""
+    def beside(self, base: Base, drawn: Mapping[str, Any]) -> Plain:
+        """Plain answers of the same kinds."""
+        return Plain(tuple((name, *self.plain(base, name, kind_of(name, value))) for name, value in drawn.items()))
 
     @functools.cache  # noqa: B019
     def longest(self, base: Base, name: str) -> Any:
         """The longest legal answer that is known, its first word made as long as the rule lets it be."""
-        question = self.space.questions[name]
-        known: list[Any] = []
-        for value in seeds(question, base.context[name]):
-            try:
-                self.ask(base, {name: value})
-                known.append(value)
-            except RefusedError:
-                continue
+        question = self.questions[name]
+        known = [value for value in seeds(question, base.context[name]) if self.takes(base, name, value)]
         if question.kind == "int":
             return max(known)
         legal = max(known, key=len)
         least, most = 0, 300
         while least < most:
             middle = (least + most + 1) // 2
-            try:
-                self.ask(base, {name: "x" * middle + legal})
-                least = middle
-            except RefusedError:
-                most = middle - 1
+            least, most = (middle, most) if self.takes(base, name, "x" * middle + legal) else (least, middle - 1)
         return "x" * least + legal
 
-    def crowded(self) -> list[Base]:
-        """Few combinations in which any two of the questions that can be asked together are."""
-        found = {base: set(itertools.combinations(self.askable(base), 2)) for base in self.rows}
-        wanted = set().union(*found.values())
-        chosen = []
-        while wanted:
-            chosen.append(max(found, key=lambda base: len(found[base] & wanted)))
-            wanted -= found[chosen[-1]]
-        return chosen
+    def check(self, base: Base, values: Mapping[str, Any]) -> None:
+        """Put these answers into the template, and read them back from every file.
 
-    def check(self, base: Base, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Raises `RefusedError`, or `ChangedError` where something else is read back; gives what was accepted."""
+        Raises:
+            RefusedError: a question refuses an answer.
+            ChangedError: something else is read back.
+
+        """
         context = self.ask(base, values)
-        drawn, one, other = self.beside(base, values, context)
-        contexts = self.ask(base, one), self.ask(base, other)
-        asked = {name for name in context if any(context[name] != before.get(name) for before in contexts)} | {*values}
-        files = self._files(context, asked, {**base.answers, **drawn})
-        before = self._plain(base, one, contexts[0], asked)
-        beside = self._plain(base, other, contexts[1], asked)
+        drawn = {name: context[name] for name in values}
+        known = self.beside(base, drawn)
+        contexts = context, self.ask(base, known.one), self.ask(base, known.other)
+        changed = {name for name in self.questions if any(one[name] != context[name] for one in contexts)} | {*values}
+        files, before, beside = (self.files(one, changed) for one in contexts)
         if not files.keys() == before.keys() == beside.keys():
             raise ChangedError(f"{drawn!r} makes other files: {sorted(files.keys() ^ before.keys())}")
-        known = self.known(tuple(one.items()), tuple(other.items()))
         for path, content in files.items():
-            known.places(path, before[path], beside[path])
-            for finding in self._validate(path, content):
-                if finding not in self._validate(path, before[path]):
-                    raise ChangedError(f"{drawn!r} in {finding}")
+            known.check_places(path, before[path], beside[path])
+            if found := findings(path, content) - findings(path, before[path]):
+                told = "; ".join(f"{finding} line {finding.where}" for finding in sorted(found))
+                raise ChangedError(f"{known.landing(before[path].decode(), drawn)!r} in {told}")
             try:
-                found = read(path, content)
+                tree = read(path, content)
             except (ValueError, SyntaxError, yaml.YAMLError) as error:
-                raise ChangedError(f"{drawn!r} makes {path} unreadable: {error}") from error
-            compare(path, known, drawn, read(path, before[path]), read(path, beside[path]), found)
-        return context
+                landing = known.landing(before[path].decode(), drawn)
+                raise ChangedError(f"{landing!r} makes {path} unreadable: {error}") from error
+            known.compare(path, drawn, read(path, before[path]), read(path, beside[path]), tree)
 
-    def beside(
-        self, base: Base, values: Mapping[str, Any], context: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """What was accepted, and twice what is plain and of the same kind."""
-        drawn = {name: context[name] for name in values}
-        pairs = {name: self.plain(base, name, self.kind(name, value)) for name, value in drawn.items()}
-        return drawn, {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
-
-    @functools.cache  # noqa: B019
-    def known(self, one: tuple[tuple[str, Value], ...], other: tuple[tuple[str, Value], ...]) -> Known:
-        return Known(dict(one), dict(other))
-
-    def _plain(
-        self, base: Base, values: Mapping[str, Any], context: Mapping[str, Any], asked: set[str]
+    def files(
+        self, context: Mapping[str, Any], names: set[str] | None = None, *, with_answers: bool = True
     ) -> dict[str, bytes]:
-        key = (base, *sorted(values.items()), *sorted(asked))
-        if key not in self._plain_files:
-            self._plain_files[key] = self._files(context, asked, {**base.answers, **values})
-        return self._plain_files[key]
-
-    def _files(self, context: Mapping[str, Any], asked: set[str], answers: Answers) -> dict[str, bytes]:
-        """The files that read what was answered."""
+        """The files that read any of these, or all."""
         found = {}
-        for source in self.template.sources:
-            if "_copier_answers" in source.reads:
-                everything = {**context, "_copier_answers": {"_commit": "1", **answers}}
-                found[ANSWERS_FILE] = self.renderer._whole(source, everything)
-            elif source.reads & asked and (path := self._path(source, context)):
-                found[path] = b"".join(self._parts(source, context))
+        for source in self.projects.template.sources:
+            is_wanted = with_answers if source.is_answers_file else names is None or source.reads & names
+            if is_wanted and source.content is not None and (path := self.projects.path(source, context)):
+                found[path] = self._body(source, context)
         return found
 
-    def _path(self, source: Source, context: Mapping[str, Any]) -> str:
-        names = self.template.names_in(str(source.path))
-        key = (source, *(context[name] for name in names))
-        if key not in self._paths:
-            self._paths[key] = self.renderer._path(source, context)
-        return self._paths[key]
-
-    def makefiles(self, base: Base, values: Mapping[str, Any]) -> dict[str, bytes]:
-        context = self.ask(base, values)
-        paths = ((source, self._path(source, context)) for source in self.renderer._everything())
-        return {
-            path: b"".join(self._parts(source, context))
-            for source, path in paths
-            if PurePosixPath(path).suffix == ".mk" or path == "Makefile"
-        }
-
-    def _parts(self, source: Source, context: Mapping[str, Any]) -> Iterator[bytes]:
-        for part in source.parts:
-            values = {name: hashable(context[name]) for name in part.reads}
-            yield _render(part.template, part.reads, picker(part.reads)(values))
-
-    def _validate(self, path: str, content: bytes) -> list[Finding]:
-        return list(_findings(path, content))
+    def _body(self, source: Source, context: Mapping[str, Any]) -> bytes:
+        key = (source, repr([(name, context[name]) for name in sorted(source.reads)]))
+        if key not in self._bodies:
+            self._bodies[key] = self.projects.body(source, context)
+        return self._bodies[key]
 
 
-@functools.lru_cache(maxsize=5000)
-def _render(template: Any, reads: tuple[str, ...], values: Any) -> bytes:
-    known = dict(zip(reads, values if len(reads) > 1 else (values,), strict=bool(reads)))
-    return bytes(template.render(known).encode())
+def _cover(found: Mapping[Base, set[Any]]) -> list[Base]:
+    """Few combinations that hold together all that any of them holds."""
+    wanted = set().union(*found.values())
+    chosen: list[Base] = []
+    while wanted:
+        chosen.append(max(found, key=lambda base: len(found[base] & wanted)))
+        wanted -= found[chosen[-1]]
+    return chosen
+
+
+def kind_of(name: str, value: Any) -> object:
+    """What decides, of an answer, which files there are."""
+    return KINDS[name](value) if name in KINDS else value != ""
 
 
 @functools.lru_cache(maxsize=2000)
-def _findings(path: str, content: bytes) -> tuple[Finding, ...]:
-    files = {path: content}
-    found = [*text.check(files), *text.check_formats(files)]
-    if PurePosixPath(path).suffix in (".yml", ".yaml") and path != ANSWERS_FILE:  # nobody but Copier reads that
-        found += yaml_files.check(files)
-        if path.startswith("kubernetes/") and not found:
-            resources = [document for document in yaml_files.load(content) if "metadata" in document]
-            found += [
-                Finding(path, "", "schema", str(error)) for error in (schema_errors(content) if resources else [])
-            ]
-    return tuple(found)
+def findings(path: str, content: bytes) -> frozenset[Finding]:
+    """What is wrong with a file by itself."""
+    rules = [rule for rule in rules_of(layout) if rule is not layout.nothing_of_the_template_is_left]
+    if path != ANSWERS_FILE:  # which nobody but Copier reads
+        rules.append(syntax)
+    found = [finding for rule in rules for finding in rule.check({path: content})]
+    if not found and path.startswith("kubernetes/") and path.endswith(".yaml"):
+        is_resource = any("metadata" in document for document in load_all(content))
+        errors = schema_errors(content) if is_resource else []
+        found = [Finding(path, error.pointer, "schema", error.message) for error in errors]
+    return frozenset(found)
 
 
 def _refused(error: Exception) -> RefusedError:
@@ -346,15 +273,22 @@ def _refused(error: Exception) -> RefusedError:
     return RefusedError(told[1], told[2]) if told else RefusedError("", f"{type(error).__name__}: {error}")
 
 
-class Known:
-    """What stands for what: each form of the plain answers, and the drawn answer in the same form."""
+@dataclass(frozen=True)
+class Plain:
+    """Two plain answers to each of some questions."""
 
-    def __init__(self, one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
-        self.one, self.other = one, other
-        self.sums = {path for name, path in SUMS if name in one}
+    answers: tuple[tuple[str, Any, Any], ...]
+
+    @functools.cached_property
+    def one(self) -> dict[str, Any]:
+        return {name: one for name, one, _ in self.answers}
+
+    @functools.cached_property
+    def other(self) -> dict[str, Any]:
+        return {name: other for name, _, other in self.answers}
 
     def replace(self, value: Any, drawn: Mapping[str, Any]) -> Any:
-        """What is read for the plain answers, with these put for them."""
+        """What is read for the first answers, with these put for them."""
         forms = {
             str(before): str(after)
             for name, plain in self.one.items()
@@ -364,19 +298,44 @@ class Known:
         replaced = pattern(forms).sub(lambda found: forms[found[0]], str(value))
         return int(replaced) if isinstance(value, int) and re.fullmatch(r"-?[0-9]+", replaced) else replaced
 
-    def lands(self, name: str, value: Any) -> bool:
-        return any(str(form) in str(value) for form in forms_of(name, self.one[name]) if form != "")
+    def landing(self, text: str, drawn: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the drawn answers for which a plain one stands in the text; all, if none does."""
+        landing = {
+            name: drawn[name]
+            for name, plain in self.one.items()
+            if any(str(form) in text for form in forms_of(name, plain) if form != "")
+        }
+        return landing or dict(drawn)
 
     @functools.cache  # noqa: B019
-    def places(self, path: str, one: bytes, other: bytes) -> None:
-        """Refuses a place that no reader sees, such as a comment, and a form that nobody named."""
+    def check_places(self, path: str, one: bytes, other: bytes) -> None:
+        """Refuse a place that no reader sees, such as a comment, and a form that nobody named."""
         trees = read(path, one), read(path, other)
         # An answer of which there is no other, such as one replica, may stand anywhere else too.
         told = {name: value for name, value in self.one.items() if value != self.other[name]}
         forms = pattern({str(form): "" for name, value in told.items() for form in forms_of(name, value) if form})
         if one != other and len(forms.findall(one.decode())) > count(trees[0], forms):
-            raise ChangedError(f"{self.one!r} lands in {path} where its reader does not look, such as a comment")
-        compare(path, self, self.other, *trees, trees[1])
+            landing = self.landing(one.decode(), self.one)
+            raise ChangedError(f"{landing!r} lands in {path} where its reader does not look, such as a comment")
+        self.compare(path, self.other, *trees, trees[1])
+
+    def compare(self, path: str, drawn: Mapping[str, Any], one: Tree, other: Tree, found: Tree) -> None:
+        """Whether what is found is what the plain answers make, with the drawn ones put for them."""
+        if one == other:
+            expected = one
+        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+            if isinstance(found, list) and len(found) == len(one):
+                for parts in zip(one, other, found, strict=True):
+                    self.compare(path, drawn, *parts)
+                return
+            expected = one
+        elif any((name, path) in SUMS for name in self.one) and self.replace(one, self.other) != other:
+            return
+        else:
+            expected = self.replace(one, drawn)
+        if (found, type(found)) != (expected, type(expected)):
+            landing = self.landing(str(one), drawn)
+            raise ChangedError(f"{landing!r} reads back from {path} as {found!r}, not as {expected!r}")
 
 
 def forms_of(name: str, value: Any) -> list[Any]:
@@ -389,26 +348,7 @@ def pattern(forms: Mapping[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(rf"(?<!\d){form}(?!\d)" if form.isdigit() else re.escape(form) for form in longest))
 
 
-def compare(path: str, known: Known, drawn: Mapping[str, Any], one: Tree, other: Tree, found: Tree) -> None:
-    """Whether what is found is what the plain answers make, with the drawn ones put for them."""
-    if one == other:
-        expected = one
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        if isinstance(found, list) and len(found) == len(one):
-            for parts in zip(one, other, found, strict=True):
-                compare(path, known, drawn, *parts)
-            return
-        expected = one
-    elif path in known.sums and known.replace(one, known.other) != other:
-        return
-    else:
-        expected = known.replace(one, drawn)
-    if (found, type(found)) != (expected, type(expected)):
-        landed = {name: value for name, value in drawn.items() if known.lands(name, one)} or drawn
-        raise ChangedError(f"{landed!r} reads back from {path} as {found!r}, not as {expected!r}")
-
-
 def seeds(question: Question, default: Any) -> list[Any]:
     """Legal answers near which to look for others."""
-    known = [*GIVEN.get(question.name, []), *AWKWARD.get(question.name, []), default]
+    known = [*REPRESENTATIVES.get(question.name, []), *EDGE_CASES.get(question.name, []), default]
     return list(dict.fromkeys(value for value in known if type(value).__name__ == question.kind))

@@ -16,8 +16,10 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from tests.harness import load_all
+from tests.languages import LANGUAGES
+from tests.rules.dockerfile import instructions
 from tests.rules.documentation import sections
-from tests.validators import dockerfile, yaml_files
 
 Tree = Any  # a list of trees, or a text, a number, a truth value or nothing
 
@@ -56,7 +58,7 @@ def _block(token: Token) -> Tree:
 
 
 def _dockerfile(text: str) -> Tree:
-    return [[item.name, item.flags, shlex.split(item.text)] for item in dockerfile.instructions(text.encode())]
+    return [[item.name, item.flags, shlex.split(item.text)] for item in instructions(text.encode())]
 
 
 def _settings(text: str) -> Tree:
@@ -72,21 +74,20 @@ _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\w+|\S')
 
 
 def _tokens(text: str) -> Tree:
-    """What compilers of Go and TypeScript take apart, with the text that quotation marks hold."""
+    """What compilers take apart, with the text that quotation marks hold."""
     return [json.loads(token) if token[0] == '"' else token for token in _TOKEN.findall(text)]
 
 
 READERS: dict[str, Callable[[str], Tree]] = {
+    **{PurePosixPath(language.source).suffix: _tokens for language in LANGUAGES.values()},
     ".env": _settings,
-    ".go": _tokens,
     ".json": lambda text: tree(json.loads(text)),
     ".md": _markdown,
     ".mk": _logical_lines,
     ".py": lambda text: tree(ast.parse(text)),
-    ".ts": _tokens,
     ".toml": lambda text: tree(tomllib.loads(text)),
-    ".yaml": lambda text: tree(yaml_files.load(text.encode())),
-    ".yml": lambda text: tree(yaml_files.load(text.encode())),
+    ".yaml": lambda text: tree(load_all(text.encode())),
+    ".yml": lambda text: tree(load_all(text.encode())),
     "Dockerfile": _dockerfile,
     "Makefile": _logical_lines,
 }

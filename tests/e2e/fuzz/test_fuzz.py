@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
 
 import hypothesis.configuration
 import pytest
-import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.fuzz.fuzz import Base, ChangedError, Fuzz, RefusedError, compare, seeds
+from tests.e2e.fuzz.fuzz import Base, Fuzz, RefusedError, kind_of, seeds
 from tests.e2e.fuzz.readers import run_by_make_and_bash
-from tests.judge import Judge
-from tests.render import Rendered, Renderer
-from tests.space import Question
-from tests.template import ROOT
+from tests.harness import ROOT, Projects
+from tests.harness.space import Question
 from tests.test_rules import rules
-from tests.validators import Check, Finding, compose, contract, dockerfile, text
+from tests.tools.release import questions
 
 hypothesis.configuration.set_hypothesis_home_dir(ROOT / ".cache/hypothesis")
 
@@ -28,14 +26,11 @@ FIXED = settings(
     database=None, deadline=None, derandomize=True, print_blob=False, suppress_health_check=list(HealthCheck)
 )
 
-OPEN = {
-    name: details
-    for name, details in yaml.safe_load((ROOT / "copier.yml").read_text()).items()
-    if not name.startswith("_")
-    and details["type"] in ("str", "int")
-    and "choices" not in details
-    and details.get("when") is not False
-}
+OPEN = [
+    name
+    for name, details in questions((ROOT / "copier.yml").read_bytes()).items()
+    if details["type"] in ("str", "int") and "choices" not in details
+]
 
 # What means something to Jinja, YAML, TOML, JSON, Markdown, make, a shell, Docker, a URL or a terminal.
 SYNTAX = [
@@ -48,8 +43,6 @@ SYNTAX = [
     "\u3000", "\ufeff", "\ufffe", "\U0001fffe", "\ud800", "\udfff", "é", "e\u0301", "日本語", "שלום", "🎉", "👩‍💻", "İ",
     "ß", ";", "&&", "a", "b", " ", "  ", "0", "9", "-", "_", ".", "x" * 64,
 ]  # fmt: skip
-# Those of a whole project that start no program.
-CHECKS: list[Check] = [text.check_documentation, dockerfile.check, contract.check]
 # What some reader of YAML takes for something else than text, and what ends a heading of Markdown.
 WORDS = ["1.e5", "1e3", "0x1f", "0o17", "1_000", "1:30", "y", "null", "~", ".inf", "2026-11-24", "a #", "# #", "-1"]
 # One of each kind that no format, or not each, holds in a line of text.
@@ -105,8 +98,8 @@ def values(question: Question, default: Any) -> st.SearchStrategy[Any]:
 
 
 @pytest.fixture(scope="module")
-def fuzz(renderer: Renderer) -> Fuzz:
-    return Fuzz(renderer)
+def fuzz(projects: Projects) -> Fuzz:
+    return Fuzz(projects)
 
 
 def is_its_sentence(refused: RefusedError, name: str) -> bool:
@@ -117,7 +110,7 @@ def is_its_sentence(refused: RefusedError, name: str) -> bool:
 
 
 def test_the_questions_are_those_that_are_asked(fuzz: Fuzz) -> None:
-    assert list(OPEN) == fuzz.names
+    assert fuzz.names == OPEN
 
 
 @pytest.mark.parametrize("name", OPEN)
@@ -127,7 +120,7 @@ def test_any_answer_is_refused_with_its_sentence_or_reads_back_unchanged(fuzz: F
     refused: set[str] = set()
 
     @settings(FIXED, max_examples=50)
-    @given(base=st.sampled_from(bases), value=values(fuzz.space.questions[name], bases[0].context[name]))
+    @given(base=st.sampled_from(bases), value=values(fuzz.questions[name], bases[0].context[name]))
     def check(base: Base, value: Any) -> None:
         try:
             fuzz.check(base, {name: value})
@@ -137,27 +130,13 @@ def test_any_answer_is_refused_with_its_sentence_or_reads_back_unchanged(fuzz: F
             if not is_its_sentence(error, name):
                 raise AssertionError(f"{name}={value!r} is refused with {error.sentence!r}") from error
 
-    question, default = fuzz.space.questions[name], bases[0].context[name]
+    question, default = fuzz.questions[name], bases[0].context[name]
     near_bounds = [seed + step for seed in seeds(question, default) for step in (-1, 1) if question.kind == "int"]
     for one in (*WORDS, *CONTROLS, *near_bounds, fuzz.longest(bases[0], name)):
         check = example(base=bases[0], value=one)(check)
     check()
     assert len(accepted) >= 4, f"hardly any answer to {name} is accepted: {accepted}"
     assert len(refused) >= 4, f"hardly any answer to {name} is refused: {refused}"
-
-
-@pytest.mark.parametrize("name", OPEN)
-def test_copier_itself_asks_and_refuses_as_the_fuzz_does(fuzz: Fuzz, name: str) -> None:
-    base = fuzz.bases(name)[-1]
-    for value in (*fuzz.plain(base, name, fuzz.kind(name, base.context[name])), "\n"):
-        told = []
-        for ask in (fuzz.ask, fuzz.ask_copier):
-            try:
-                context = ask(base, {name: value})
-                told.append({question: context[question] for question in fuzz.space.questions})
-            except RefusedError as error:
-                told.append({error.question: error.sentence})
-        assert told[0] == told[1]
 
 
 Crowds = list[tuple[Base, dict[str, Any]]]
@@ -173,76 +152,39 @@ def crowds(fuzz: Fuzz) -> Crowds:
     @given(data=st.data())
     def draw(data: st.DataObject) -> None:
         base = data.draw(st.sampled_from(bases))
-        names = fuzz.askable(base)
-        drawn = {name: data.draw(values(fuzz.space.questions[name], base.context[name])) for name in names}
-        plain = {name: fuzz.plain(base, name, fuzz.kind(name, base.context[name]))[0] for name in names}
-        for name in names:
-            try:
-                drawn[name] = fuzz.ask(base, {name: drawn[name]})[name]
-            except RefusedError:
-                drawn[name] = plain[name]
-        while True:
-            try:
-                fuzz.ask(base, drawn)
-            except RefusedError as refused:
-                # Two that must differ, or one that bounds the other.
-                if drawn[refused.question] == plain[refused.question]:
-                    raise
-                drawn[refused.question] = plain[refused.question]
-            else:
-                break
-        found.append((base, drawn))
+        answers = {name: fuzz.plain(base, name, kind_of(name, base.context[name]))[0] for name in base.asked}
+        drawn = {name: data.draw(values(fuzz.questions[name], base.context[name])) for name in base.asked}
+        for name, value in drawn.items():
+            with contextlib.suppress(RefusedError):
+                answers[name] = fuzz.ask(base, {**answers, name: value})[name]
+        found.append((base, answers))
 
     draw()
-    return found + [(base, {name: fuzz.longest(base, name) for name in fuzz.askable(base)}) for base in bases]
+    return found + [(base, {name: fuzz.longest(base, name) for name in base.asked}) for base in bases]
 
 
 def test_answers_to_all_questions_at_once_read_back_unchanged(fuzz: Fuzz, crowds: Crowds) -> None:
     for base, drawn in crowds:
-        try:
-            fuzz.check(base, drawn)
-        except ChangedError:
-            fuzz.check(base, fewest(fuzz, base, drawn))
-            raise
-
-
-def fewest(fuzz: Fuzz, base: Base, drawn: dict[str, Any]) -> dict[str, Any]:
-    """Those of the answers without which nothing changes that should not."""
-    for name in list(drawn):
-        fewer = {other: value for other, value in drawn.items() if other != name}
-        try:
-            fuzz.check(base, fewer)
-        except ChangedError:
-            drawn = fewer
-        except RefusedError:
-            pass
-    return drawn
+        fuzz.check(base, drawn)
 
 
 def test_make_and_bash_read_every_answer_unchanged(fuzz: Fuzz, crowds: Crowds, tmp_path: Path) -> None:
-    some = crowds[::2]
-    triples = [fuzz.beside(base, drawn, fuzz.ask(base, drawn)) for base, drawn in some]
+    plain = [fuzz.beside(base, drawn) for base, drawn in crowds[::2]]
     projects = [
-        fuzz.makefiles(base, answers) for (base, _), triple in zip(some, triples, strict=True) for answers in triple
+        fuzz.files(fuzz.ask(base, answers))
+        for (base, drawn), known in zip(crowds[::2], plain, strict=True)
+        for answers in (known.one, known.other, drawn)
     ]
-    commands = run_by_make_and_bash(projects, tmp_path)
-    for index, (drawn, one, other) in enumerate(triples):
-        found, before, beside = commands[3 * index : 3 * index + 3]
-        compare("Makefile", fuzz.known(tuple(one.items()), tuple(other.items())), drawn, before, beside, found)
+    commands = iter(run_by_make_and_bash(projects, tmp_path))
+    for known, (_, drawn) in zip(plain, crowds[::2], strict=True):
+        known.compare("Makefile", drawn, next(commands), next(commands), next(commands))
     landed = "".join(str(command) for command in commands)
     for name in ("service_name", "namespace", "image_repository", "cluster_domain", "port"):
-        assert any(str(one[name]) in landed for _, one, _ in triples if name in one), f"no command holds {name}"
+        assert any(str(known.one[name]) in landed for known in plain if name in known.one), f"no command holds {name}"
 
 
-def test_what_the_longest_answers_make_is_valid(
-    fuzz: Fuzz, crowds: Crowds, renderer: Renderer, judge: Judge, tmp_path: Path
-) -> None:
-    results = []
+def test_what_the_longest_answers_make_follows_all_rules(projects: Projects, crowds: Crowds) -> None:
     for base, drawn in crowds[-2:]:
-        context = fuzz.ask(base, drawn)
-        files = {path: file.content for path, file in renderer.project({**base.answers, **drawn}).items()}
-        found = [finding for check in CHECKS for finding in check(files)]
-        found += [Finding(*finding) for rule in rules() for finding in rule.check(files)]
-        found += compose.check_all([files], tmp_path)[0]
-        results.append((Rendered({**base.answers, **drawn}, context, files), found))
-    judge.found(results)
+        files = {path: file.content for path, file in projects.render({**base.answers, **drawn}).items()}
+        found = [str(finding) for rule in rules() for finding in rule.check(files)]
+        assert not found, f"with {base.answers | drawn}"
