@@ -296,7 +296,7 @@ class ToolRule(Rule):
         is_sample = self.sets == "sample" and not projects.exhaustive
         samples = (projects.sample if is_sample else projects.distinct)(*self.patterns)
         samples = list({self.choose(sample.files): sample for sample in reversed(samples)}.values())
-        projects.count(f"sets of files for {self.name}", len(samples))
+        projects.count(f"sets of {' '.join(self.patterns)} for tools", len(samples))
         yield from failures_of(samples, self._find([sample.files for sample in samples]))
 
     def _find(self, batch: Sequence[Files]) -> Iterator[list[Finding]]:
