@@ -171,9 +171,10 @@ class Fuzz:
     def plain(self, base: Base, name: str, kind: object) -> tuple[Any, Any]:
         """Two plain answers of the kind; one twice where there is no other."""
         values = plain(self.names.index(name), self.questions[name])
-        accepted = [value for value in values if kind_of(name, value) == kind and self.takes(base, name, value)]
-        assert accepted, f"{name} takes no answer that tests/e2e/fuzz/fuzz.py calls plain"
-        return accepted[0], accepted[1] if len(accepted) > 1 else accepted[0]
+        accepted = (value for value in values if kind_of(name, value) == kind and self.takes(base, name, value))
+        one = next(accepted, None)
+        assert one is not None, f"{name} takes no answer that tests/e2e/fuzz/fuzz.py calls plain"
+        return one, next(accepted, one)
 
     def beside(self, base: Base, drawn: Mapping[str, Any]) -> Plain:
         """Plain answers of the same kinds."""

@@ -175,9 +175,10 @@ def test_make_and_bash_read_every_answer_unchanged(fuzz: Fuzz, crowds: Crowds, t
         for (base, drawn), known in zip(crowds[::2], plain, strict=True)
         for answers in (known.one, known.other, drawn)
     ]
-    commands = iter(run_by_make_and_bash(projects, tmp_path))
+    commands = run_by_make_and_bash(projects, tmp_path)
+    trees = iter(commands)
     for known, (_, drawn) in zip(plain, crowds[::2], strict=True):
-        known.compare("Makefile", drawn, next(commands), next(commands), next(commands))
+        known.compare("Makefile", drawn, next(trees), next(trees), next(trees))
     landed = "".join(str(command) for command in commands)
     for name in ("service_name", "namespace", "image_repository", "cluster_domain", "port"):
         assert any(str(known.one[name]) in landed for known in plain if name in known.one), f"no command holds {name}"
