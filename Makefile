@@ -8,6 +8,8 @@ INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
 # Without what only a debugger reads.
 GO_FLAGS := -ldflags='-s -w' -gcflags=all=-dwarf=0
+# What decides the sets of files that tools see; tests/exhaustive.lock has its last state of which they saw all.
+DECISIVE := copier.yml extensions template/kubernetes
 IN_TWO := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 .PHONY: help
@@ -28,8 +30,10 @@ else
 endif
 
 .PHONY: test-exhaustive
-test-exhaustive: $(INSTALLED) ## Give the tools every distinct set of files too, not a sample: before a release
-	@$(VENV)/bin/pytest tests/rules --exhaustive $(IN_TWO) $(PYTEST_FLAGS)
+test-exhaustive: $(INSTALLED) ## Give the tools every distinct set of files, not a sample: ten minutes, before a release
+	@git diff --quiet HEAD -- $(DECISIVE) || { echo 'Commit the changes of $(DECISIVE) first.' >&2; exit 2; }
+	@$(VENV)/bin/pytest tests/rules --exhaustive -k holds --override-ini=timeout=3600 $(PYTEST_FLAGS)
+	@git rev-parse $(DECISIVE:%=HEAD:%) > tests/exhaustive.lock
 
 .PHONY: diff
 diff: $(INSTALLED) ## Show what the working tree changes in rendered projects: make diff, or COMMIT=v0.2.0

@@ -99,8 +99,13 @@ def _reads(item: pytest.Item, names: tuple[str, ...], only: str) -> bool:
     rule = getattr(getattr(item.getparent(pytest.Module), "obj", None), variable, None)
     if only in (item.path.name, str(item.path.relative_to(ROOT)), variable, getattr(rule, "name", "")):
         return True
-    return isinstance(rule, Rule) and any(
-        matches(name, rule.patterns) or any(matches(pattern, names) for pattern in rule.patterns) for name in names
+    # Faults test the rule, not the template.
+    return (
+        isinstance(rule, Rule)
+        and item.name.endswith(" holds")
+        and any(
+            matches(name, rule.patterns) or any(matches(pattern, names) for pattern in rule.patterns) for name in names
+        )
     )
 
 

@@ -49,14 +49,18 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
         for one in failures
         if _among(pl.DataFrame([least], schema=everything.schema), [one]).height
     }
-    answers = {name: value for name, value in projects.space.context(least).items() if name in projects.space.asked}
-    answers = {name: value for name, value in answers.items() if value != _defaults(projects).get(name)}
+    answers = {
+        name: value for name, value in projects.space.given(least).items() if value != _defaults(projects).get(name)
+    }
     if sampled is not None:
         answers = _fewest(projects, rule, path, answers)
-    lines = []
-    for finding in list(here.values())[:PROBLEMS]:
+    places: dict[str, list[str]] = {}  # one problem each: environments have the same
+    for finding in here.values():
         rendered, template = _places(projects, rule, path, finding.where, answers)
-        lines += [f"  {rendered}: {finding.message}", *([f"    template  {template}"] if template else [])]
+        places.setdefault(
+            rendered, [f"  {rendered}: {finding.message}", *([f"    template  {template}"] * bool(template))]
+        )
+    lines = [line for place in list(places.values())[:PROBLEMS] for line in place]
     lines.append(f"    in        {_condition(projects, everything, failing, is_sample=sampled is not None)}")
     lines.append(f"    answers   {' '.join(f'{name}={value!r}' for name, value in answers.items()) or 'any'}")
     lines.append(f"    render    {command(answers)}")

@@ -106,7 +106,7 @@ class Space:
             reads = [name for name in question.reads if name in table.columns] or [""]
             keys = table.select(reads).unique()
             values = [
-                self._stored(question, self._values(question, self.context(row))[1])
+                [_stored(value) for value in self._values(question, self.context(row))[1]]
                 for row in keys.iter_rows(named=True)
             ]
             column = pl.Series(question.name, values, dtype=pl.List(self._type(question)))
@@ -116,7 +116,7 @@ class Space:
     @functools.cached_property
     def table(self) -> pl.DataFrame:
         """The product, and below it rows that hold every pair of answers, edge cases too."""
-        edges = pl.DataFrame([self._row(context) for _, context in self.pairs()], schema=self.product.schema)
+        edges = pl.DataFrame([as_row(context) for _, context in self.pairs()], schema=self.product.schema)
         return pl.concat(
             [
                 self.product.with_columns(pl.lit(False).alias(IS_EDGE_CASE)),
@@ -313,11 +313,14 @@ class Space:
     def _is_document(self, question: Question) -> bool:
         return str(question.details["type"]) not in _TYPES
 
-    def _stored(self, question: Question, values: list[Value]) -> list[Value]:
-        return [json.dumps(value) for value in values] if self._is_document(question) else values
 
-    def _row(self, context: Answers) -> Answers:
-        return {name: self._stored(self.questions[name], [value])[0] for name, value in context.items()}
+def as_row(context: Mapping[str, Value]) -> Answers:
+    """What a table holds of these answers: documents of computed values as text."""
+    return {name: _stored(value) for name, value in context.items()}
+
+
+def _stored(value: Value) -> Value:
+    return json.dumps(value) if isinstance(value, (dict, list)) else value
 
 
 class _MissingPairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -121,18 +121,18 @@ SAID: dict[str, dict[str, str | Said]] = {
 }
 
 
-def each(projects: Projects, path: str) -> Iterator[tuple[Answers, bytes]]:
+def each(projects: Projects, path: str) -> list[tuple[Answers, bytes]]:
     """Every distinct content of a file, with answers that lead to it."""
     reads, table = projects.column(path)
     exposure = projects.space.rows(reads, *{"exposure"}.difference(reads))  # of which many read only a computed value
     table = table.filter(pl.col(CONTENT).is_not_null()).join(exposure, on=reads, nulls_equal=True)
-    for row in table.unique(CONTENT, keep="first", maintain_order=True).iter_rows(named=True):
-        yield projects.space.context(row), projects.contents[row[CONTENT]]
+    rows = table.unique(CONTENT, keep="first", maintain_order=True).iter_rows(named=True)
+    return [(projects.space.context(row), projects.contents[row[CONTENT]]) for row in rows]
 
 
 @pytest.mark.parametrize("path", SAID)
 def test_names_and_numbers_read_back(projects: Projects, path: str) -> None:
-    contents = list(each(projects, path))
+    contents = each(projects, path)
     assert contents
     for answers, content in contents:
         for pointer, said in SAID[path].items():
@@ -187,7 +187,7 @@ def test_the_label_of_the_image_reads_back(projects: Projects) -> None:
         assert labels == [answers["service_name"]]
 
 
-def test_buckets_have_names_that_s3_accepts(projects: Projects) -> None:
+def test_buckets_have_valid_names(projects: Projects) -> None:
     names = {
         name
         for _, content in each(projects, "kubernetes/kops.yaml")

@@ -87,19 +87,19 @@ def compose_rule(*paths: str) -> Callable[[Callable[[Resolved], Iterator[Problem
 
 
 @tool_rule(COMMON, *BOTH, sets="sample")
-def compose_accepts_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
+def compose_reads_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """Docker Compose takes each file and warns of nothing."""
     results = [_compose_all(path, batch) for path in BOTH]
     for resolved in zip(*results, strict=True):
         yield [Problem(path, refused) for path, (_, refused) in zip(BOTH, resolved, strict=True) if refused]
 
 
-compose_accepts_the_files.rejects("an unknown key", PRODUCTION, add("services.app.restarts", "always"))
-compose_accepts_the_files.rejects(
+compose_reads_the_files.rejects("an unknown key", PRODUCTION, add("services.app.restarts", "always"))
+compose_reads_the_files.rejects(
     "a service that does not exist", PRODUCTION,
     add("services.app.depends_on.databas", {"condition": "service_healthy"}),
 )  # fmt: skip
-compose_accepts_the_files.rejects("a volume that is not declared", DEVELOPMENT, remove("volumes"))
+compose_reads_the_files.rejects("a volume that is not declared", DEVELOPMENT, remove("volumes"))
 
 
 @tool_rule(COMMON, PRODUCTION, sets="sample")
@@ -418,7 +418,7 @@ production_runs_images_within_limits.rejects("a service that is built", PRODUCTI
 
 
 @tool_rule(COMMON, PRODUCTION, TO_STACK, sets="sample")
-def swarm_accepts_the_stack(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
+def the_stack_is_valid_for_swarm(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """What `make swarm-deploy` hands to `docker stack deploy` is what that takes: an older form of the same file."""
     for files, (config, refused) in zip(batch, _compose_all(PRODUCTION, batch), strict=True):
         yield [] if refused else [Problem(TO_STACK, message) for message in _not_in_a_stack(_stack(files, config))]
@@ -458,4 +458,4 @@ for title, old, new in (
     ("migrations for which a deploy waits for ever", "mode: replicated-job", "mode: replicated"),
     ("CPUs as a number, which a stack does not take", "cpus", "cpu"),
 ):
-    swarm_accepts_the_stack.rejects(title, TO_STACK, replace(old, new))
+    the_stack_is_valid_for_swarm.rejects(title, TO_STACK, replace(old, new))

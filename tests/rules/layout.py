@@ -127,12 +127,15 @@ class _TypicalFileRule(FileRule):
 
     def run(self, projects: Projects) -> Iterator[Failure]:
         """What it finds in the files of typical answers."""
-        for failure in super().run(projects):
-            names = [name for name in failure.rows.columns if name]
-            table = projects.space.rows(names, IS_EDGE_CASE).filter(~pl.col(IS_EDGE_CASE))
-            rows = failure.rows.join(table, on=names, how="semi", nulls_equal=True) if names else failure.rows
-            if rows.height:
-                yield failure._replace(rows=rows)
+        failures = super().run(projects)
+        typical = (failure._replace(rows=_typical(projects, failure.rows)) for failure in failures)
+        return (failure for failure in typical if failure.rows.height)
+
+
+def _typical(projects: Projects, rows: pl.DataFrame) -> pl.DataFrame:
+    names = [name for name in rows.columns if name]
+    table = projects.space.rows(names, IS_EDGE_CASE).filter(~pl.col(IS_EDGE_CASE))
+    return rows.join(table, on=names, how="semi", nulls_equal=True) if names else rows
 
 
 def _look_at_typical(function: Callable[[str, bytes], Iterator[Problem]]) -> FileRule:

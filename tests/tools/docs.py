@@ -131,7 +131,7 @@ def proof(projects: Projects) -> str:
         ),
         ("distinct trees of manifests", *trees, "Kustomize, kubeconform, rules of Kubernetes"),
         ("distinct sets of Makefiles", *sets(*make.every_target_can_be_made.patterns), "make, shellcheck"),
-        ("distinct sets of Compose files", *sets(*compose.compose_accepts_the_files.patterns), "Docker Compose"),
+        ("distinct sets of Compose files", *sets(*compose.compose_reads_the_files.patterns), "Docker Compose"),
     ]
     lines = ["| what | how many | on each change | seen by |", "|---|---|---|---|"]
     lines += [

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
-from tests import toolchains
+from tests.toolchains import go_cache, run_go
 
 MODULES = Path(__file__).parent / "modules"
-ATTEMPTS = 3  # a download may fail
 
 PACKAGES = {
     "etcd": ("kubernetes", "go.etcd.io/etcd/server/v3"),
@@ -67,7 +63,7 @@ def find(names: Iterable[str], progress: Callable[[str], None] = print) -> dict[
     missing: dict[str, list[str]] = {}
     for name in names:
         module = PACKAGES[name][0]
-        folder = assets if use_assets and name in ("etcd", "kube-apiserver") else _cache(module)
+        folder = assets if use_assets and name in ("etcd", "kube-apiserver") else go_cache(MODULES / module)
         found[name] = folder / name
         if not found[name].exists():
             missing.setdefault(module, []).append(name)
@@ -82,11 +78,11 @@ def find(names: Iterable[str], progress: Callable[[str], None] = print) -> dict[
 
 def definitions() -> list[Path]:
     """The files of the custom resources that rendered manifests use."""
-    folder = _cache("crds", repr(DEFINITIONS))
+    folder = go_cache(MODULES / "crds", repr(DEFINITIONS))
     if not folder.exists():
         found: list[Path] = []
         for module, files in DEFINITIONS:
-            downloaded = json.loads(_go("crds", "mod", "download", "-json", module))
+            downloaded = json.loads(run_go(MODULES / "crds", "mod", "download", "-json", module))
             found += Path(downloaded["Dir"]).glob(files)
         with _part(folder) as part:
             for path in found:
@@ -105,10 +101,10 @@ def _build(module: str, names: Iterable[str]) -> None:
         linker += [f"-X=k8s.io/component-base/version.{key}={value}" for key, value in stamp.items()]
     compiler = ["-dwarf=0", *(["-N", "-l"] if module in UNOPTIMIZED else [])]
     flags = ("-trimpath", f"-ldflags={' '.join(linker)}", f"-gcflags=all={' '.join(compiler)}")
-    folder = _cache(module)
+    folder = go_cache(MODULES / module)
     packages = {name: PACKAGES[name][1] for name in names}
     with _part(folder) as part:
-        _go(module, "build", *flags, f"-o={part}/", *packages.values())
+        run_go(MODULES / module, "build", *flags, f"-o={part}/", *packages.values())
         folder.mkdir(exist_ok=True)
         for name, package in packages.items():
             # Go names a program after the last part of its package that is no version.
@@ -124,26 +120,6 @@ def _part(folder: Path) -> Iterator[Path]:
         yield part
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-@functools.cache
-def _cache(module: str, use: str = "") -> Path:
-    """Return the folder for what is made of a module as it is, in this use."""
-    contents = b"".join(path.read_bytes() for path in sorted((MODULES / module).rglob("*.*"))) + use.encode()
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "k8s-starter" / f"{module}-{sha256(contents).hexdigest()[:12]}"
-
-
-def _go(module: str, *arguments: str) -> str:
-    # Without C, programs are static: they run on every Debian, and in images that hold nothing else.
-    environment = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "PATH": toolchains.path()}
-    for _ in range(ATTEMPTS):
-        done = subprocess.run(
-            ["go", *arguments], cwd=MODULES / module, env=environment, capture_output=True, text=True, check=False
-        )
-        if done.returncode == 0:
-            return done.stdout
-    raise RuntimeError(f"go {' '.join(arguments)} failed in {MODULES / module}:\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def modules_are_locked(
 
 
 modules_are_locked.rejects(
-    "a module whose files have no hash", "go.mod", replace("jackc/pgx/v5 v5.", "jackc/pgx/v5 v9.")
+    "a module whose files have no hash", "go.sum", replace("jackc/pgx/v5 v5.12.0 h1", "jackc/pgx/v5 v5.12.0 h2")
 )
 modules_are_locked.rejects(
     "a module whose go.mod has no hash",
@@ -78,4 +78,7 @@ modules_are_locked.rejects(
 )
 modules_are_locked.rejects(
     "a tool that has no hash", "tools/go.mod", replace("gotest.tools/gotestsum v1.", "gotest.tools/gotestsum v9.")
+)
+modules_are_locked.rejects(
+    "a newer module than the lock has", "go.mod", replace("jackc/pgx/v5 v5.", "jackc/pgx/v5 v9.")
 )

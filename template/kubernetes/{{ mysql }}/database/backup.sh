@@ -23,9 +23,9 @@ tries=0
 until mysqladmin --defaults-file="$work/my.cnf" ping --silent > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
 
 # Not a pipeline, whose status would be that of gzip alone. Without GTIDs, which are the server's: they take rights over
-# all of it.
+# all of it. The part is there before the dump begins, and so is removed after it.
 mkfifo "$work/sql"
-gzip < "$work/sql" > "$backup.partial" &
+gzip > "$backup.partial" < "$work/sql" &
 mysqldump --defaults-file="$work/my.cnf" --single-transaction --set-gtid-purged=OFF --no-tablespaces \
   --routines --events --hex-blob --add-drop-database --databases "$DATABASE_NAME" > "$work/sql"
 wait $!
