@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tests.e2e.fuzz.readers import Tree, count, read
-from tests.harness import ANSWERS_FILE, Answers, Finding, Projects, load_all
+from tests.harness import ANSWERS_FILE, Answers, Finding, Projects
 from tests.harness.rules import rules_of
 from tests.harness.space import Question, Value
 from tests.harness.template import Source
@@ -152,7 +152,7 @@ class Fuzz:
         found: dict[Base, set[tuple[str, str, str]]] = {}
         for base in self.rows:
             if name in base.asked:
-                files = self.files(base.context, {name}, with_answers=False)
+                files = self.files(base.context, {name})
                 found[base] = {
                     (path, *lines)
                     for path, content in files.items()
@@ -171,9 +171,10 @@ class Fuzz:
     def plain(self, base: Base, name: str, kind: object) -> tuple[Any, Any]:
         """Two plain answers of the kind; one twice where there is no other."""
         values = plain(self.names.index(name), self.questions[name])
-        accepted = [value for value in values if kind_of(name, value) == kind and self.takes(base, name, value)]
-        assert accepted, f"{name} takes no answer that tests/e2e/fuzz/fuzz.py calls plain"
-        return accepted[0], accepted[1] if len(accepted) > 1 else accepted[0]
+        accepted = (value for value in values if kind_of(name, value) == kind and self.takes(base, name, value))
+        one = next(accepted, None)
+        assert one is not None, f"{name} takes no answer that tests/e2e/fuzz/fuzz.py calls plain"
+        return one, next(accepted, one)
 
     def beside(self, base: Base, drawn: Mapping[str, Any]) -> Plain:
         """Plain answers of the same kinds."""
@@ -212,23 +213,17 @@ class Fuzz:
         for path, content in files.items():
             known.check_places(path, before[path], beside[path])
             if found := findings(path, content) - findings(path, before[path]):
-                told = "; ".join(f"{finding} line {finding.where}" for finding in sorted(found))
-                raise ChangedError(f"{known.landing(before[path].decode(), drawn)!r} in {told}")
-            try:
-                tree = read(path, content)
-            except (ValueError, SyntaxError, yaml.YAMLError) as error:
                 landing = known.landing(before[path].decode(), drawn)
-                raise ChangedError(f"{landing!r} makes {path} unreadable: {error}") from error
-            known.compare(path, drawn, read(path, before[path]), read(path, beside[path]), tree)
+                told = (" at ".join(filter(None, (str(finding), finding.where))) for finding in sorted(found))
+                raise ChangedError(f"{landing!r}: {'; '.join(told)}")
+            known.compare(path, drawn, read(path, before[path]), read(path, beside[path]), read(path, content))
 
-    def files(
-        self, context: Mapping[str, Any], names: set[str] | None = None, *, with_answers: bool = True
-    ) -> dict[str, bytes]:
-        """The files that read any of these, or all."""
+    def files(self, context: Mapping[str, Any], names: set[str] | None = None) -> dict[str, bytes]:
+        """The files that read any of these, or all; that of the answers, where Copier has given them."""
         found = {}
         for source in self.projects.template.sources:
-            is_wanted = with_answers if source.is_answers_file else names is None or source.reads & names
-            if is_wanted and source.content is not None and (path := self.projects.path(source, context)):
+            reads = "_copier_answers" in context if source.is_answers_file else names is None or source.reads & names
+            if reads and source.content is not None and (path := self.projects.path(source, context)):
                 found[path] = self._body(source, context)
         return found
 
@@ -261,10 +256,13 @@ def findings(path: str, content: bytes) -> frozenset[Finding]:
     if path != ANSWERS_FILE:  # which nobody but Copier reads
         rules.append(syntax)
     found = [finding for rule in rules for finding in rule.check({path: content})]
-    if not found and path.startswith("kubernetes/") and path.endswith(".yaml"):
-        is_resource = any("metadata" in document for document in load_all(content))
-        errors = schema_errors(content) if is_resource else []
-        found = [Finding(path, error.pointer, "schema", error.message) for error in errors]
+    if not found:
+        try:
+            read(path, content)
+        except (ValueError, SyntaxError, yaml.YAMLError) as error:
+            found = [Finding(path, "", "reader", f"is unreadable: {error}")]
+    if not found and re.fullmatch(r"kubernetes/.*\.yaml", path) and b"\nmetadata:" in content:
+        found = [Finding(path, error.pointer, "schema", error.message) for error in schema_errors(content)]
     return frozenset(found)
 
 

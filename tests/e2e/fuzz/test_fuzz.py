@@ -144,7 +144,7 @@ Crowds = list[tuple[Base, dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def crowds(fuzz: Fuzz) -> Crowds:
-    """Answers to all open questions at once, any two of which meet here: drawn ones, then the longest of all."""
+    """Answers to all open questions at once, any two of which meet here: drawn or known ones, then the longest."""
     found: Crowds = []
     bases = fuzz.crowded()
 
@@ -153,10 +153,12 @@ def crowds(fuzz: Fuzz) -> Crowds:
     def draw(data: st.DataObject) -> None:
         base = data.draw(st.sampled_from(bases))
         answers = {name: fuzz.plain(base, name, kind_of(name, base.context[name]))[0] for name in base.asked}
-        drawn = {name: data.draw(values(fuzz.questions[name], base.context[name])) for name in base.asked}
-        for name, value in drawn.items():
-            with contextlib.suppress(RefusedError):
-                answers[name] = fuzz.ask(base, {**answers, name: value})[name]
+        for name in base.asked:
+            question, default = fuzz.questions[name], base.context[name]
+            for value in data.draw(values(question, default)), data.draw(st.sampled_from(seeds(question, default))):
+                with contextlib.suppress(RefusedError):
+                    answers[name] = fuzz.ask(base, {**answers, name: value})[name]
+                    break
         found.append((base, answers))
 
     draw()
@@ -175,9 +177,10 @@ def test_make_and_bash_read_every_answer_unchanged(fuzz: Fuzz, crowds: Crowds, t
         for (base, drawn), known in zip(crowds[::2], plain, strict=True)
         for answers in (known.one, known.other, drawn)
     ]
-    commands = iter(run_by_make_and_bash(projects, tmp_path))
+    commands = run_by_make_and_bash(projects, tmp_path)
+    trees = iter(commands)
     for known, (_, drawn) in zip(plain, crowds[::2], strict=True):
-        known.compare("Makefile", drawn, next(commands), next(commands), next(commands))
+        known.compare("Makefile", drawn, next(trees), next(trees), next(trees))
     landed = "".join(str(command) for command in commands)
     for name in ("service_name", "namespace", "image_repository", "cluster_domain", "port"):
         assert any(str(known.one[name]) in landed for known in plain if name in known.one), f"no command holds {name}"
