@@ -12,12 +12,17 @@ from tests.harness.plugin import counts
 from tests.options import space_of
 from tests.rules.references import REFERENCES
 from tests.rules.syntax import is_readable
+from tests.tools.release import known_names
 
 
 @pytest.fixture(scope="session")
 def space(template: Template) -> Space:
     """Every combination of answers."""
-    return space_of(template)
+    space = space_of(template)
+    if unknown := set(space.asked) - known_names():
+        # With it, every copy would be refused, for a reason that is not the fault.
+        pytest.exit(f"copier.yml has the new question {', '.join(unknown)}: run `make docs`.", returncode=2)
+    return space
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gc
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import TemplateSyntaxError
 
 from tests.harness.projects import Files, Projects, matches
 from tests.harness.report import report
@@ -35,8 +37,13 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of the working tree."""
-    return Template(copy_working_tree(tmp_path_factory.mktemp("template")))
+    """The template of the working tree; nothing can be tested of one that Jinja cannot read."""
+    template = Template(copy_working_tree(tmp_path_factory.mktemp("template")))
+    try:
+        template.sources  # noqa: B018
+    except (ValueError, NotImplementedError, TemplateSyntaxError) as error:
+        pytest.exit(f"The template cannot be read: {error}", returncode=2)
+    return template
 
 
 @pytest.fixture(scope="session")
@@ -68,44 +75,61 @@ def _holds(rule: Rule) -> Any:
 
 def _has_fault(rule: Rule, fault: Fault) -> Any:
     def has_fault(references: Mapping[str, Files]) -> None:
+        failed = ""
         try:
             fault.test(rules_of_subject(sys.modules[rule.module]), references)
         except AssertionError as error:
-            pytest.fail(f"{rule.name}: {fault.title}: {error}", pytrace=False)
+            failed = f"{rule.name}: the fault {fault.title!r}: {error}"
+        if failed:
+            pytest.fail(failed, pytrace=False)
 
     return has_fault
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the rules that read what a file of the template renders."""
+    """Choose a rule, the tests of a file or folder, or the rules that read what a file of the template renders."""
     if only := config.getoption("only"):
-        names = _rendered(only)
-        keep = [item for item in items if _reads(item, names, only)]
+        keep = _chosen(only, items)
         if not keep:
-            raise pytest.UsageError(f"{only} is no rule, no file of rules and no file of the template that rules read")
+            close = difflib.get_close_matches(only, {name for item in items for name in _names(item)}, 1)
+            raise pytest.UsageError(
+                "ONLY must be a rule, a file below tests/rules or a file below template/: "
+                f"{only} is none of them.{f' Did you mean {close[0]}?' if close else ''}"
+            )
         config.hook.pytest_deselected(items=[item for item in items if item not in keep])
         items[:] = keep
 
 
-def _rendered(path: str) -> tuple[str, ...]:
+def _chosen(only: str, items: list[pytest.Item]) -> list[pytest.Item]:
+    path = Path(only).resolve()
+    if not path.exists():
+        return [item for item in items if only in _names(item)]
+    if path.is_relative_to(ROOT / "template"):
+        rendered = _rendered(path.relative_to(ROOT / "template"))
+        # Faults test the rule, not the template.
+        return [item for item in items if item.name.endswith(" holds") and _reads(_rule(item), rendered)]
+    return [item for item in items if item.path.is_relative_to(path) and path != ROOT]
+
+
+def _rule(item: pytest.Item) -> Rule | None:
+    found = getattr(getattr(item.getparent(pytest.Module), "obj", None), item.name.split(" ")[0], None)
+    return found if isinstance(found, Rule) else None
+
+
+def _names(item: pytest.Item) -> set[str]:
+    rule = _rule(item)
+    return {item.name.split(" ")[0], rule.name} if rule else {item.name}
+
+
+def _rendered(path: Path) -> tuple[str, ...]:
     """Patterns of what a file of the template renders; of an expression in a name any text may come."""
-    parts = path.removeprefix("template/").removesuffix(".jinja").split("/")
-    texts = ["*" if "{{" in part else part for part in parts]
+    texts = ["*" if "{{" in part else part for part in str(path).removesuffix(".jinja").split("/")]
     return ("/".join(texts), "/".join(text for text in texts if text != "*"))
 
 
-def _reads(item: pytest.Item, names: tuple[str, ...], only: str) -> bool:
-    variable = item.name.split(" ")[0]
-    rule = getattr(getattr(item.getparent(pytest.Module), "obj", None), variable, None)
-    if only in (item.path.name, str(item.path.relative_to(ROOT)), variable, getattr(rule, "name", "")):
-        return True
-    # Faults test the rule, not the template.
-    return (
-        isinstance(rule, Rule)
-        and item.name.endswith(" holds")
-        and any(
-            matches(name, rule.patterns) or any(matches(pattern, names) for pattern in rule.patterns) for name in names
-        )
+def _reads(rule: Rule | None, names: tuple[str, ...]) -> bool:
+    return rule is not None and any(
+        matches(name, rule.patterns) or any(matches(pattern, names) for pattern in rule.patterns) for name in names
     )
 
 

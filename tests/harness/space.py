@@ -216,6 +216,10 @@ class Space:
         """Whether this is a wrong answer after those."""
         return not _is_accepted(self._ask(self.questions[name], context), value)
 
+    def closure(self, names: Iterable[str]) -> tuple[Question, ...]:
+        """The questions that decide the values of these names, in the order asked."""
+        return self._closure(frozenset(names))
+
     @functools.cache  # noqa: B019
     def _closure(self, names: frozenset[str]) -> tuple[Question, ...]:
         """The questions that decide the values of these names, in the order asked."""

@@ -148,7 +148,10 @@ class Template:
                 if path.with_suffix("").exists():
                     raise NotImplementedError(f"{relative} beside a file of the same name without {SUFFIX}")
                 texts.append(content.decode())
-            names = {name for text in texts for name in self._names(text)}
+            try:
+                names = {name for text in texts for name in self._names(text)}
+            except jinja2.TemplateSyntaxError as error:
+                raise ValueError(f"template/{relative}:{error.lineno}: {error.message}") from error
             unknown = names - self.questions.keys() - self.env.globals.keys() - {"_copier_answers", "_copier_conf"}
             if unknown:
                 raise ValueError(f"template/{relative} reads {', '.join(sorted(unknown))}, which no question answers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.harness import Answers
 
-_NAMES: Answers = {"project_name": "Shop", "service_name": "shop"}
+_NAMES: Answers = {"project_name": "Shop", "service_name": "shop", "port": 8080}
 
 REFERENCES: dict[str, Answers] = {
     "ingress": {

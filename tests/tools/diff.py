@@ -28,10 +28,11 @@ def projects_of(folder: Path) -> Projects:
 
 def unpack(commit: str, folder: Path) -> Path:
     """Write the template as a commit has it into a folder."""
-    archive = subprocess.run(
-        ["git", "archive", commit, "copier.yml", "extensions", "template"], cwd=ROOT, check=True, stdout=subprocess.PIPE
-    ).stdout
-    with tarfile.open(fileobj=BytesIO(archive)) as files:
+    command = ["git", "archive", commit, "copier.yml", "extensions", "template"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+    if done.returncode:
+        sys.exit(f"COMMIT must be a commit or tag of this clone, {commit} is neither: `git fetch --tags` brings tags.")
+    with tarfile.open(fileobj=BytesIO(done.stdout)) as files:
         files.extractall(folder, filter="data")
     return folder
 
@@ -60,24 +61,31 @@ def _text(files: Mapping[str, File], path: str) -> str:
 
 def changed_files(before: Projects, after: Projects) -> Iterator[tuple[str, pl.DataFrame]]:
     """Each path whose content changes, and the answers with which it does."""
+    asked = set(after.space.asked)
     for path in sorted(before.sources.keys() | after.sources.keys()):
-        columns = [_contents(projects, path) for projects in (before, after)]
-        reads = sorted({name for column in columns for name in column.reads} & after.space.questions.keys())
+        columns = [_contents(projects, path, asked) for projects in (before, after)]
+        reads = sorted({name for column in columns for name in column.reads})
         table = after.space.product.select(reads).unique() if reads else pl.DataFrame({"": [0]})
         for name, (known, contents) in zip(("old", "new"), columns, strict=True):
-            shared = [read for read in known if read in reads]
-            table = joined(table, Column(shared, contents.select(*(shared or [""]), pl.col(CONTENT).alias(name))))
+            table = joined(table, Column(known, contents.rename({CONTENT: name})))
         changed = table.filter(pl.col("old").ne_missing(pl.col("new")))
         if changed.height:
             yield path, changed.select(reads or [""])
 
 
-def _contents(projects: Projects, path: str) -> Column:
+def _contents(projects: Projects, path: str, known: set[str]) -> Column:
+    """The contents of a file by the questions that are known: each version has computed values of its own."""
     if path not in projects.sources or path.endswith("/"):
         return Column([], pl.DataFrame({"": [0], CONTENT: [None]}, schema={"": pl.Int32, CONTENT: pl.Binary}))
-    reads, table = projects.column(path)
-    contents = [None if number is None else projects.contents[number] for number in table[CONTENT].to_list()]
-    return Column(reads, table.with_columns(pl.Series(CONTENT, contents, dtype=pl.Binary)))
+    column = projects.column(path)
+    contents = [None if number is None else projects.contents[number] for number in column.table[CONTENT].to_list()]
+    by_content = Column(column.reads, column.table.with_columns(pl.Series(CONTENT, contents, dtype=pl.Binary)))
+    asked = sorted({question.name for question in projects.space.closure(column.reads)} & known)
+    if not asked:
+        return Column([], by_content.table.select(pl.lit(0).alias(""), CONTENT).head(1))
+    axes = sorted({*asked, *column.reads})
+    whole = joined(projects.space.product.select(axes).unique(), by_content)
+    return Column(asked, whole.select(*asked, CONTENT).unique(asked))
 
 
 def main(commit: str = "HEAD") -> None:
@@ -95,7 +103,11 @@ def main(commit: str = "HEAD") -> None:
             for changed in files.values()
         ]
         number = pl.concat(rows).n_unique() if rows else 0
-        print(f"{len(files)} files change, in {number:,} of {product.height:,} projects: {', '.join(files) or 'none'}")
+        if not files:
+            print("No rendered file changes.")
+        else:
+            count = "1 file changes" if len(files) == 1 else f"{len(files)} files change"
+            print(f"{count}, in {number:,} of {product.height:,} projects: {', '.join(files)}")
 
 
 if __name__ == "__main__":
