@@ -133,7 +133,7 @@ def proof(projects: Projects) -> str:
         ("distinct sets of Makefiles", *sets(*make.every_target_can_be_made.patterns), "make, shellcheck"),
         ("distinct sets of Compose files", *sets(*compose.compose_reads_the_files.patterns), "Docker Compose"),
     ]
-    lines = ["| what | how many | on each change | seen by |", "|---|---|---|---|"]
+    lines = ["| what | how many | on each change | checked by |", "|---|---|---|---|"]
     lines += [
         f"| {what} | {number:,} | {sampled if isinstance(sampled, str) else f'{sampled:,}'} | {by} |"
         for what, number, sampled, by in rows
