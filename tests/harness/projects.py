@@ -129,7 +129,8 @@ class Projects:
         table = self.space.rows(reads, *(name for name in self.space.table.columns if name not in reads))
         for group in grouped(zip(paths, columns, strict=True)):
             table = joined(table, group)
-        return paths, table.unique(paths, keep="first", maintain_order=True)
+        some = table.filter(pl.any_horizontal(pl.col(paths).is_not_null()))
+        return paths, some.unique(paths, keep="first", maintain_order=True)
 
     def distinct(self, *patterns: str, without: Iterable[str] = (), edge_cases: bool = True) -> list[Sample]:
         """Every distinct set of contents that files of these names have together."""
@@ -152,7 +153,7 @@ class Projects:
         found = []
         for row in table.iter_rows(named=True):
             files = {path: self.contents[row[path]] for path in paths if row[path] is not None}
-            if files and all(itertools.starmap(self.is_readable, files.items())):
+            if all(itertools.starmap(self.is_readable, files.items())):
                 found.append(Sample(self.space.context(row), files))
         return found
 
