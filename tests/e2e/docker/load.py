@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import socket
 import sys
 import threading
 import time
@@ -14,6 +15,17 @@ from typing import Any
 
 CLIENTS = 4
 PAUSE = 0.01  # seconds between two requests of a client: the load is bounded
+
+
+def wait_for_network(host: str, port: int) -> None:
+    """Wait until the service accepts connections of a new pod, which network policies admit a moment after its start."""
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
 
 
 def ask(host: str, port: int, path: str, client: int) -> None:
@@ -40,6 +52,7 @@ def ask(host: str, port: int, path: str, client: int) -> None:
 
 
 if __name__ == "__main__":
+    wait_for_network(sys.argv[1], int(sys.argv[2]))
     for client in range(CLIENTS):
         arguments = (sys.argv[1], int(sys.argv[2]), sys.argv[3], client)
         threading.Thread(target=ask, args=arguments).start()
