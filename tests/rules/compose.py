@@ -125,8 +125,15 @@ production_needs_a_tag.rejects(
 
 
 def _extended(content: bytes) -> dict[str, tuple[str | None, str | None]]:
-    extended = {name: service.get("extends", {}) for name, service in load(content)["services"].items()}
+    services = load(content)["services"].items()
+    extended = {
+        name: service.get("extends", {}) for name, service in services if "extends" in service or not _is_tool(service)
+    }
     return {name: (extends.get("file"), extends.get("service")) for name, extends in extended.items()}
+
+
+def _is_tool(service: Mapping[str, Any]) -> bool:
+    return service.get("profiles") == ["observability"]
 
 
 def _services(content: bytes) -> list[str]:
@@ -139,7 +146,7 @@ def services_extend_common(
     development: Mapping[str, tuple[str, str]],
     production: Mapping[str, tuple[str, str]],
 ) -> Iterator[Problem]:
-    """Every service takes from common.yml what development and production share, and all that is there is taken."""
+    """Every service but those of the profile observability extends one of common.yml, which has no other service."""
     for path, services in ((DEVELOPMENT, development), (PRODUCTION, production)):
         for name, (file, _) in services.items():
             if file != COMMON:

@@ -24,6 +24,7 @@ from tests.rules.kubernetes.workloads import settings_of
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 ANY_PORT = 0  # one that nothing else names
 DNS = "kube-system/kube-dns"
+TRACES = 4318  # OTLP over HTTP
 ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
 """Of somebody on the internet, in each private network, and where clouds give a machine its credentials."""
 
@@ -297,6 +298,7 @@ rejects(
     add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
     project="ingress",
 )
+rejects("traces to any address", POLICY, remove("spec.egress.1.to"))
 rejects("more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090}))
 rejects(
     "metrics that everybody reads",
@@ -511,6 +513,7 @@ def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]
     found = {Connection(caller, app, answers["port"], "TCP") for caller in _callers(env, answers)}
     found |= {Connection(caller, app, answers["metrics_port"], "TCP") for caller in _in_namespaces(env, "monitoring")}
     found |= {Connection(pod, DNS, 53, protocol) for pod in pods for protocol in ("TCP", "UDP")}
+    found |= {Connection(app, collector, TRACES, "TCP") for collector in _in_namespaces(env)}
     if answers["database"] != "none":
         port = DATABASES[answers["database"]].port
         hosted = answers["database_hosting"] == "external" and not _is_local(env)
