@@ -26,6 +26,7 @@ from tests.options import space_of
 from tests.rules.syntax import is_readable
 from tests.test_rules import rules
 from tests.toolchains import tool
+from tests.tools.bench_requests import requests
 from tests.tools.bench_services import services
 
 RUNS = 5
@@ -249,6 +250,7 @@ def memory_of(process: int) -> int:
 
 SECTIONS: dict[str, dict[str, Callable[[Path], Figures]]] = {
     "Rendering and proving": {"copy": one_copy, "combinations": combinations, "growth": growth, "proof": proof},
+    "The CPU of a request": {"requests": lambda scratch: requests(scratch, say)},
     "A service in containers": {"services": lambda scratch: services(scratch, say)},
 }
 MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {

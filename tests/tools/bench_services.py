@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
-from tests import toolchains
 from tests.e2e.apps.project import DATABASES, LANGUAGES
 from tests.e2e.apps.servers import MissingError, find
 from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
-from tests.e2e.docker.project import Client, Project, wait_for_answer
+from tests.e2e.docker.project import Client, Project
 from tests.e2e.docker.test_build import SOURCES
 from tests.harness import ROOT, Projects, Template
 from tests.harness.template import copy_working_tree
@@ -30,55 +28,6 @@ RUNS = 3
 SECONDS = 5
 CONNECTIONS = 16
 MEGABYTE = 1_000_000
-
-PYTHON = """
-import uvicorn
-from fastapi import FastAPI
-
-app = FastAPI()
-
-
-@app.get("/")
-async def hello() -> dict[str, str]:
-    return {"hello": "world"}
-
-
-uvicorn.run(app, host="0.0.0.0", port=8080, log_level="warning")
-"""
-
-TYPESCRIPT = """
-import Fastify from "fastify";
-
-const app = Fastify();
-
-app.get("/", async () => ({ hello: "world" }));
-
-await app.listen({ host: "0.0.0.0", port: 8080 });
-"""
-
-GO = """
-package main
-
-import (
-	"encoding/json"
-	"net/http"
-)
-
-func main() {
-	http.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]string{"hello": "world"})
-	})
-	panic(http.ListenAndServe(":8080", nil))
-}
-"""
-
-HELLO = {
-    "python": ["python", "-c", PYTHON],
-    "typescript": ["/nodejs/bin/node", "--input-type=module", "--eval", TYPESCRIPT],
-    "go": ["/hello"],
-}
-"""What runs the framework's smallest service of each language on port 8080, in the service's own image."""
 
 Say = Callable[[str], None]
 
@@ -137,11 +86,11 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def runs(project: Project, wrk: str) -> dict[str, str]:
-    """What the service takes to be ready, has in memory, and answers beside the framework's smallest service."""
+    """The time until the service is ready, its memory at rest, and its requests a second."""
     engine, name = project.engine, f"{project.language}, {project.database}"
     if project.database != "none":
         project.make("secret")
-    starts, ratios, roots, items = [], [], [], []
+    starts, roots, items = [], [], []
     with ExitStack() as stack:
         project.compose("up", "--wait", "--detach", tag="bench")
         stack.callback(project.compose, "down", "--volumes", tag="bench")
@@ -149,13 +98,10 @@ def runs(project: Project, wrk: str) -> dict[str, str]:
         address = f"http://{ip(engine, container)}:{project.port}"
         client = stack.enter_context(Client(address))
         memory = engine.docker("stats", "--no-stream", "--format={{.MemUsage}}", container).stdout.partition("MiB")[0]
-        hello = stack.enter_context(smallest(project))
         for path in ["/items"] * 20 if project.database != "none" else []:
             client.post(path, json={"name": "an item"}).raise_for_status()
         for _ in range(RUNS):
-            bare = requests(wrk, hello)
             roots.append(requests(wrk, f"{address}/"))
-            ratios.append(roots[-1] / bare)
             if project.database != "none":
                 items.append(requests(wrk, f"{address}/items"))
         for _ in range(RUNS):
@@ -165,7 +111,7 @@ def runs(project: Project, wrk: str) -> dict[str, str]:
     figures = {
         f"{name}: start to ready": f"{median(starts):.2f} s",
         f"{name}: memory at rest": f"{float(memory):.0f} MiB",
-        f"{name}: `GET /`": f"{median(roots):,.0f} a second, {100 * median(ratios):.0f} % of the bare framework's",
+        f"{name}: `GET /`": f"{median(roots):,.0f} a second",
     }
     if items:
         figures[f"{name}: `GET /items`, 20 of them"] = f"{median(items):,.0f} a second"
@@ -176,30 +122,6 @@ def ip(engine: Engine, container: str) -> str:
     """An address at which this machine reaches a container without a proxy between."""
     networks = engine.inspect(container)[0]["NetworkSettings"]["Networks"].values()
     return next(str(network["IPAddress"]) for network in networks)
-
-
-@contextmanager
-def smallest(project: Project) -> Iterator[str]:
-    """The framework's smallest service, in the image of the rendered one."""
-    engine, (program, *arguments) = project.engine, HELLO[project.language]
-    container = engine.docker("create", f"--entrypoint={program}", f"{project.image}:bench", *arguments).stdout.strip()
-    if project.language == "go":
-        engine.docker("cp", str(compiled(project.path.parent)), f"{container}:{program}")
-    engine.docker("start", container)
-    try:
-        address = f"http://{ip(engine, container)}:8080/"
-        wait_for_answer(address)
-        yield address
-    finally:
-        engine.docker("rm", "--force", container)
-
-
-def compiled(scratch: Path) -> Path:
-    """Go's smallest service, a static program."""
-    (scratch / "hello.go").write_text(GO)
-    environment = os.environ | {"PATH": toolchains.path(), "CGO_ENABLED": "0"}
-    subprocess.run(["go", "build", "-o", "hello", "hello.go"], cwd=scratch, env=environment, check=True)
-    return scratch / "hello"
 
 
 def requests(wrk: str, address: str) -> float:
