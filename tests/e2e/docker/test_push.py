@@ -28,9 +28,35 @@ def test_both_tags_have_the_digest_of_what_was_built(project: Project, engine: E
     assert project.make("digest").stdout.strip() == pushed
 
 
-def test_a_version_is_another_tag_of_what_was_pushed(project: Project, tag: str) -> None:
+def test_a_tag_is_pushed_once(project: Project, tag: str) -> None:
+    before = digest(project, tag)
+    project.make("image", TAG=tag, BUILD_FLAGS="--label=test.build=2")
+    printed = project.make("push", TAG=tag).stdout
+    assert "is not pushed again" in printed
+    assert digest(project, tag) == digest(project, "latest") == before
+
+
+def test_latest_does_not_move_back(project: Project, tag: str) -> None:
+    project.commit()
+    project.ci("publish")
+    newest = digest(project, "latest")
+    printed = project.make("push", TAG=tag).stdout
+    assert "does not move" in printed
+    assert digest(project, "latest") == newest != digest(project, tag)
+
+
+def test_a_dirty_tree_is_not_pushed(project: Project) -> None:
+    (project.path / "README.md").write_text("changed")
+    done = project.make("push", check=False)
+    project.git("checkout", "--quiet", "README.md")
+    assert done.returncode != 0
+    assert "Commit first" in done.stdout
+
+
+@pytest.mark.usefixtures("tag")
+def test_a_version_is_another_tag_of_what_was_pushed(project: Project) -> None:
     project.ci("release", **dict.fromkeys(("CIRCLE_TAG", "CI_COMMIT_TAG", "GITHUB_REF_NAME"), "v1.2.0"))
-    assert digest(project, "v1.2.0") == digest(project, tag)
+    assert digest(project, "v1.2.0") == digest(project, project.git("rev-parse", "HEAD"))
 
 
 @pytest.mark.databases("none")
