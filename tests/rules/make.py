@@ -45,6 +45,16 @@ def _called(content: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(r"\$\(MAKE\) ([a-z-]+)", content.decode())))
 
 
+@file_rule("Makefile")
+def targets_run_in_order(path: str, content: bytes) -> Iterator[Problem]:
+    """`make --jobs=4 image scan push` builds and scans before it pushes."""
+    if b"\n.NOTPARALLEL:\n" not in content:
+        yield Problem(path, "has no .NOTPARALLEL")
+
+
+targets_run_in_order.rejects("targets side by side", "Makefile", replace(".NOTPARALLEL:\n", ""))
+
+
 @file_rule(*MAKEFILES)
 def documented_targets_are_phony(path: str, content: bytes) -> Iterator[Problem]:
     """Each target that `make help` lists is declared phony: a file of its name would stop it from doing anything."""
@@ -153,9 +163,9 @@ every_target_can_be_made.rejects(
     "a prerequisite that nothing makes", "kubernetes.mk", replace("\nload: image", "\nload: images")
 )
 every_target_can_be_made.rejects(
-    "a variable that nothing sets", "Makefile", replace("--tag=$(IMAGE):latest", "--tag=$(IMAG):latest")
+    "a variable that nothing sets", "Makefile", replace("--tag=$(IMAGE):latest $(", "--tag=$(IMAG):latest $(")
 )
-every_target_can_be_made.rejects("blanks for a tab", "Makefile", replace("\tdocker push", "    docker push"))
+every_target_can_be_made.rejects("blanks for a tab", "Makefile", replace("\tscripts/check.sh", "    scripts/check.sh"))
 every_target_can_be_made.rejects(
     "a word that splits", "kubernetes.mk", replace("docker compose logs --follow", "docker compose logs $$(date)")
 )
