@@ -47,7 +47,7 @@ def lock(language: Language, database: str, project: Path, versions: dict[str, s
         vcs_ref="HEAD",
     )
     subprocess.run(
-        ["make", "lock", *ARGUMENTS.get(language.name, [])], cwd=project, env=clean_environment(), check=True
+        ["make", "upgrade", *ARGUMENTS.get(language.name, [])], cwd=project, env=clean_environment(), check=True
     )
     folder = REPOSITORY / "template" / f"{{{{ {language.name} }}}}"
     for kept in (folder, folder / DATABASE_FOLDERS.get(database, f"{{{{ {database} }}}}")):
