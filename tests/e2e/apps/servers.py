@@ -184,10 +184,6 @@ class Server:
                 with self.hanging():
                     yield {}
 
-    def reasons(self) -> set[str]:
-        """Return the reasons for which the server can refuse a service."""
-        return {*GENERAL_CAUSES, *self.causes}
-
     def assert_cause(self, reason: str, log: str) -> None:
         """Check that a log has the reason for which the server refused."""
         pattern = {**GENERAL_CAUSES, **self.causes}[reason]
