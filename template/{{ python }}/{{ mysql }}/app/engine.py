@@ -1,10 +1,10 @@
 """Connections to MySQL."""
 
+import re
 import ssl
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from asyncmy.constants import ER
 from sqlalchemy import URL, Dialect, TypeDecorator, event
 from sqlalchemy.dialects.mysql import DATETIME
 from sqlalchemy.engine import ExceptionContext
@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.settings import Settings, read_password
 
 MAX_AGE = 30 * 60
-READ_ONLY = {1290, 1792, 1836}
-ACCESS_DENIED, UNKNOWN_DATABASE = 1045, 1049
+# Codes of errors, at the start of their text.
+READ_ONLY = re.compile(r"\((1290|1792|1836),")
+PERMANENT = re.compile(r"\((1044|1045|1049|1698),|SSL|TLS")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -61,7 +62,7 @@ def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "handle_error")
     def leave_read_only_server(failure: ExceptionContext) -> None:
         """Replace every connection after a failover."""
-        if error_code(failure.original_exception) in READ_ONLY:
+        if READ_ONLY.match(str(failure.original_exception)):
             failure.is_disconnect = True
 
     return engine
@@ -76,3 +77,8 @@ def tls_context(mode: Literal["verify", "require", "disable"]) -> ssl.SSLContext
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def is_permanent(error: Exception) -> bool:
+    """Tell whether the server refuses every connection for a reason that does not pass."""
+    return bool(PERMANENT.search(str(error)))

@@ -8,7 +8,7 @@ from app.items.schemas import Item
 
 
 class Items:
-    """The items: a sorted set of JSON documents whose scores are the ids, so that one command does each thing."""
+    """The items: a sorted set of JSON documents whose scores are the ids, so that each method is one command."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -38,5 +38,5 @@ class Items:
     async def _range(self, first: int | str, last: int | str, limit: int) -> list[Item]:
         async with self.database.commands() as redis:
             found = await redis.zrange(self.key, first, last, byscore=True, offset=0, num=limit)
-            # The client's types think of scores, which were not asked for.
+            # The client's types assume scores, which are not requested.
             return [Item.model_validate_json(text) for text in cast("list[str]", found)]
