@@ -20,7 +20,7 @@ START_TIMEOUT = 60
 
 
 GENERAL_CAUSES = {
-    "address": "refused",
+    "address": "refused|connect call failed",
     "time": "timed? ?out|deadline exceeded|timeout",
     "encryption": "tls|ssl",
     "certificate": "certificate|x509",
