@@ -600,6 +600,7 @@ class Redis(Server):
 
     causes: ClassVar[Mapping[str, str]] = {
         "password": "WRONGPASS|invalid username-password|invalid password",
+        "encryption": "tls|ssl|timed? ?out|timeout",  # without TLS, Redis waits for the rest of the handshake
         "connections": "max number of clients reached",
     }
 
