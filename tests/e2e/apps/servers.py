@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -190,8 +190,8 @@ class Server:
         assert re.search(pattern, log.replace('\\"', '"'), re.IGNORECASE), f"no {pattern} in:\n{log[-4000:]}"
 
     def in_new_york(self) -> AbstractContextManager[None]:
-        """Use the time zone of New York in new sessions."""
-        raise NotImplementedError
+        """Use the time zone of New York in new sessions, where there is such a thing."""
+        return nullcontext()
 
     def session(self, name: str) -> Sequence[str]:
         """Return a client that runs what it reads in a database, and prints nothing but results."""
