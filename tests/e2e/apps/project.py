@@ -24,7 +24,7 @@ OLDEST_PYTHON = (3, 13)
 
 PROGRAMS: Mapping[str, Sequence[str]] = {
     "python": [".venv/bin/python", "-m", "app"],
-    "typescript": ["node", "dist/main.js"],
+    "typescript": ["node", "src/main.ts"],
     "go": ["bin/app"],
 }
 """What runs the program of each language, from the project's root and after `make build`."""
