@@ -1,11 +1,12 @@
 /** Connections to PostgreSQL, and the errors that mean that it is unavailable. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import tls from "node:tls";
 import createError from "@fastify/error";
 import type { FastifyBaseLogger } from "fastify";
 import pg from "pg";
 import { NAME, readPassword, type Settings } from "./settings.ts";
-import { isTlsError, tlsOptions } from "./tls.ts";
+import { isTlsError } from "./tls.ts";
 
 const TIMEOUT_MS = 5000;
 const PING_TIMEOUT_MS = 1000;
@@ -129,6 +130,23 @@ function clientConfig(settings: Settings): pg.ClientConfig {
     // Read for each new connection, because passwords are rotated.
     password: () => readPassword(settings.databasePasswordFile),
     application_name: NAME,
-    ssl: tlsOptions(settings) ?? false,
+    ssl: tlsOptions(settings),
   };
+}
+
+/** Returns how to check the server's certificate, or false without TLS. */
+function tlsOptions({ databaseTls, databaseHost }: Settings): tls.ConnectionOptions | false {
+  switch (databaseTls) {
+    case "disable":
+      return false;
+    case "require":
+      return { rejectUnauthorized: false };
+    case "verify":
+      return {
+        // Node.js trusts its own list, not the system's and SSL_CERT_FILE.
+        ca: tls.getCACertificates("system"),
+        // The driver passes no name if the host is an address, and Node.js compares with "localhost" then.
+        checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(databaseHost, certificate),
+      };
+  }
 }
