@@ -1,5 +1,7 @@
 /** Connections to Redis, and the errors that mean that it is unavailable. */
 
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
 import createError from "@fastify/error";
 import { createClient, ErrorReply, type RedisClientOptions, type RedisClientType } from "redis";
@@ -83,13 +85,19 @@ class Connection {
     destroy(this.#client);
   }
 
-  /** Limits the wait for a reply, which the driver does not. */
+  /** Limits the wait for a reply, which the driver does not, and ends it if the connection fails. */
   async #withTimeout<Value>(reply: Promise<Value>): Promise<Value> {
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(new TimeoutError(`no reply within ${this.#timeout} ms`)), this.#timeout);
-    });
-    return await Promise.race([reply, timeout]).finally(() => clearTimeout(timer));
+    const controller = new AbortController();
+    const { signal } = controller;
+    const failure = once(this.#client, "error", { signal }).then(([error]) => Promise.reject(error));
+    const timeout = sleep(this.#timeout, undefined, { signal }).then(() =>
+      Promise.reject(new TimeoutError("no reply")),
+    );
+    try {
+      return await Promise.race([reply, failure, timeout]);
+    } finally {
+      controller.abort();
+    }
   }
 
   #reconnect(): void {
@@ -106,6 +114,8 @@ class Connection {
       },
       socket: socketOptions(this.#settings),
     });
+    // Each running request listens for an error.
+    client.setMaxListeners(0);
     client.on("ready", () => {
       this.#error = undefined;
     });
