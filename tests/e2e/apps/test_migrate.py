@@ -89,7 +89,7 @@ def test_migrate_waits_for_60_seconds_at_most(project: Project, server: Server, 
     assert status == 1
     assert time.monotonic() - began > 55
     assert all(json.loads(line)["message"] for line in output.splitlines())
-    assert "refused" in output.splitlines()[-1].lower()
+    server.assert_cause("address", output.splitlines()[-1])
 
 
 @with_sql
