@@ -89,7 +89,7 @@ def test_password_file_must_be_readable_and_not_empty(
 
     empty = tmp_path / "empty"
     empty.touch()
-    assert "is a directory" in error_of(tmp_path).lower()
+    assert "directory" in error_of(tmp_path).lower()
     assert error_of(empty)
 
 
