@@ -17,6 +17,7 @@ class Language:
     lock: str  # the file that locks the dependencies of the service
     locks: Mapping[str, str]  # for each kind of lock, what matches the name and the version of a dependency
     images: Mapping[str, tuple[str, ...]]  # short names of the images, and what prints their version
+    ahead: str  # SQL that records a migration which the image does not have, in the table of the language's tool
 
 
 LANGUAGES = {
@@ -32,17 +33,19 @@ LANGUAGES = {
             lock="requirements.txt",
             locks={"requirements*.txt": r"^(\S+)==(\S+)"},
             images={"python": ("python", "--version")},
+            ahead="UPDATE alembic_version SET version_num = '9999'",
         ),
         Language(
             name="typescript",
-            program=("node", "dist/main.js"),
-            source="src/health.ts",
+            program=("node", "src/main.ts"),
+            source="src/plugins/health.ts",
             settings="src/settings.ts",
             manifest="package.json",
             requires='"node": ">={}"',
             lock="package-lock.json",
             locks={"package-lock.json": r'^    "(node_modules/\S+)": \{\n      "version": "(\S+)"'},
             images={"node": ("node", "--version"), "nodejs26-debian13": ("/nodejs/bin/node", "--version")},
+            ahead="INSERT INTO schema_version (version, name) VALUES (9999, 'ahead')",
         ),
         Language(
             name="go",
@@ -55,6 +58,7 @@ LANGUAGES = {
             # Those that are not direct may have another version in each variant, and go.sum follows from go.mod.
             locks={"go.mod": r"^\t(\S+) (v\S+)$", "go.sum": r"(?!)"},
             images={"golang": ("go", "version")},
+            ahead="INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, true)",
         ),
     )
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.apps.project import DATABASES, LANGUAGES
+from tests.databases import VARIANTS as DATABASES
 from tests.e2e.apps.servers import MissingError, find
 from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
@@ -22,6 +22,7 @@ from tests.e2e.docker.project import Client, Project
 from tests.e2e.docker.test_build import SOURCES
 from tests.harness import ROOT, Projects, Template
 from tests.harness.template import copy_working_tree
+from tests.languages import LANGUAGES
 from tests.options import space_of
 
 RUNS = 3

@@ -25,7 +25,7 @@ ARGUMENTS = {"python": ["INSTALLED=", f"BIN={Path(sys.executable).parent}"]}
 
 
 def main() -> None:
-    """Render each variant, run its own `make lock`, and keep what that wrote."""
+    """Render each variant, run its own `make upgrade`, and keep what that wrote."""
     warnings.simplefilter("ignore", DirtyLocalWarning)
     for language in LANGUAGES.values():
         versions: dict[str, str] = {}

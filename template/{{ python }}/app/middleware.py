@@ -1,4 +1,4 @@
-"""What happens to every request."""
+"""What every request has: an id, a body limit, a response, a metric and a log line."""
 
 import logging
 import re
@@ -6,15 +6,15 @@ import time
 from http import HTTPStatus
 from uuid import uuid4
 
-from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.dependencies import State
 from app.logs import request_id
 from app.metrics import REQUEST_DURATION
-from app.problems import Problem
+from app.problems import problem
+from app.validation import BODY_LIMIT, too_large
 
-BODY_LIMIT = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"}
 PROBES = {"/livez", "/readyz"}
@@ -23,10 +23,11 @@ logger = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    """Give each request an id, a limit, an answer whatever happens, a measurement and a line in the log."""
+    """Identify, limit, measure and log each request."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, state: State) -> None:
         self.app = app
+        self.state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,29 +38,31 @@ class RequestMiddleware:
         given = headers.get("X-Request-ID", "")
         identifier = given if REQUEST_ID.fullmatch(given) else str(uuid4())
         token = request_id.set(identifier)
-        # As GET, of whose answer the server sends no body.
+        # As GET; the server omits the body of the response.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         body_size = 0
         status = None
         start = time.perf_counter()
-        too_large = HTTPException(HTTPStatus.CONTENT_TOO_LARGE, "The body must have at most 64 KiB.")
 
         async def limited_receive() -> Message:
             nonlocal body_size
-            # Before a client that waits for it is told to continue.
+            # Before a client that expects it gets 100 Continue.
             if int(headers.get("Content-Length", 0)) > BODY_LIMIT:
-                raise too_large
+                raise too_large()
             message = await receive()
             body_size += len(message.get("body", b""))
             if body_size > BODY_LIMIT:
-                raise too_large
+                raise too_large()
             return message
 
         async def marked_send(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = identifier
+                response_headers = MutableHeaders(scope=message)
+                response_headers["X-Request-ID"] = identifier
+                if self.state.stopping:
+                    response_headers["Connection"] = "close"
             await send(message)
 
         try:
@@ -68,18 +71,19 @@ class RequestMiddleware:
             logger.exception("The request failed.")
             if status is not None:
                 raise
-            problem = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed to answer.")
-            await problem(scope, receive, marked_send)
+            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error.")
+            await response(scope, receive, marked_send)
         finally:
-            duration = time.perf_counter() - start
-            record(scope["method"], inner, status or HTTPStatus.INTERNAL_SERVER_ERROR, duration)
+            # The server notes why a connection ended before the response.
+            status = scope.get("state", {}).get("aborted") or status or HTTPStatus.INTERNAL_SERVER_ERROR
+            record(scope["method"], inner, status, time.perf_counter() - start)
             request_id.reset(token)
 
 
 def record(method: str, scope: Scope, status: int, duration: float) -> None:
     """Measure and log one request."""
     route = getattr(scope.get("route"), "path", "unmatched")
-    # A client may invent methods, and every new label value would stay in memory.
+    # Clients can invent methods, and every new label value would stay in memory.
     REQUEST_DURATION.labels(method if method in METHODS else "other", route, status).observe(duration)
 
     level = logging.INFO

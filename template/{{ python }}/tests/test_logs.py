@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
-from app.logs import configure_logging
+from app.logs import OncePerSecond, TextFormatter, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def test_a_line_is_an_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert line == {"level": "warning", "message": "Beware of the\ndog", "teeth": 42}
 
 
-def test_a_line_holds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info")
     try:
         raise ValueError("broken")
@@ -61,7 +61,18 @@ async def test_a_request_is_a_line(capsys: pytest.CaptureFixture[str], client: A
     }
 
 
-async def test_good_probes_are_debug(capsys: pytest.CaptureFixture[str], client: AsyncClient) -> None:
+async def test_probes_are_debug(capsys: pytest.CaptureFixture[str], client: AsyncClient) -> None:
     configure_logging("info")
     await client.get("/livez")
     assert lines(capsys) == []
+
+
+def test_text_has_the_fields_too() -> None:
+    record = logging.makeLogRecord({"levelname": "INFO", "msg": "Hello", "teeth": 42})
+    assert TextFormatter().format(record).endswith(" INFO    Hello teeth=42")
+
+
+def test_repeats_are_dropped_for_a_second() -> None:
+    limit = OncePerSecond()
+    records = [logging.makeLogRecord({"msg": f"Failed\n{number}", "created": 1e9 + number / 2}) for number in range(4)]
+    assert [limit.filter(record) for record in records] == [True, False, True, False]

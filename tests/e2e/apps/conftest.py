@@ -1,17 +1,20 @@
 """The rendered projects, each with a server of its database, made once and shared by all tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.e2e.apps.project import DATABASES, LANGUAGES, Project
+from tests.databases import VARIANTS
+from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.servers import SERVERS, Server
 from tests.e2e.requirements import skip_unless_available
 from tests.harness.plugin import notes
 from tests.harness.template import copy_working_tree
+from tests.languages import LANGUAGES
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "project" in metafunc.fixturenames:
         named = [metafunc.definition.get_closest_marker(name) for name in ("languages", "databases")]
         languages, databases = (
-            marker.args if marker else every for marker, every in zip(named, (LANGUAGES, DATABASES), strict=True)
+            marker.args if marker else every for marker, every in zip(named, (tuple(LANGUAGES), VARIANTS), strict=True)
         )
         # What compiles takes longest, and begins first.
         variants = [f"{language}-{database}" for language in reversed(languages) for database in databases]
@@ -40,7 +43,7 @@ class Variants(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        variants = (f"{language}-{database}" for language in LANGUAGES for database in DATABASES)
+        variants = (f"{language}-{database}" for language in LANGUAGES for database in VARIANTS)
         return next((variant for variant in variants if f"[{variant}" in test), file)
 
 
@@ -78,3 +81,53 @@ def server(project: Project) -> Iterator[Server | None]:
         notes.add(server.note)
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def environment(project: Project, server: Server | None) -> dict[str, str]:
+    """The settings of a service, with a migrated database if it has one."""
+    if server is None:
+        return {}
+    server.create_database("contract")
+    environment = server.environment("contract")
+    status, output, errors = project.run("migrate", environment=environment)
+    assert status == 0, output + errors
+    return environment
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(project: Project, environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Start services, which end with the test; none has logged the password."""
+    services: list[Service] = []
+
+    def start(**settings: str) -> Service:
+        service = Service(project, tmp_path / f"{len(services)}.log", **environment | settings)
+        services.append(service)
+        return service.__enter__()
+
+    yield start
+    for service in services:
+        service.__exit__()
+        if environment:
+            password = Path(environment["DATABASE_PASSWORD_FILE"]).read_text(encoding="utf-8").strip()
+            assert password[-20:] not in service.log.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def service(
+    project: Project, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A service that tests share when they leave it as it is."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    with Service(project, log, SERVICE_VERSION="1.2.3-test", LOG_LEVEL="debug", **environment) as service:
+        service.wait_until_ready()
+        yield service
+
+
+@pytest.fixture
+def client(service: Service) -> httpx.Client:
+    """A client of the shared service."""
+    return service.client

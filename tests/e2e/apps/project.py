@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -17,18 +17,9 @@ from tests import toolchains
 from tests.e2e.apps.servers import MissingError, free_port
 from tests.e2e.commands import TIMEOUT, wait_for
 from tests.e2e.locks import exclusive_lock
+from tests.languages import LANGUAGES
 
-LANGUAGES = ("python", "typescript", "go")
-DATABASES = ("postgres", "mysql", "redis", "none")
 OLDEST_PYTHON = (3, 13)
-
-PROGRAMS: Mapping[str, Sequence[str]] = {
-    "python": [".venv/bin/python", "-m", "app"],
-    "typescript": ["node", "dist/main.js"],
-    "go": ["bin/app"],
-}
-"""What runs the program of each language, from the project's root and after `make build`."""
-
 
 QUICK_BUILDS = {"GOFLAGS": "-gcflags=all=-dwarf=0"}
 """Leaves out what only a debugger reads: the linter alone takes minutes to compile."""
@@ -73,7 +64,7 @@ class Project:
     def start(self, *arguments: str, environment: Mapping[str, str], output: int | Any = subprocess.PIPE) -> "Program":
         """Start the program."""
         return Program(
-            [*PROGRAMS[self.language], *arguments],
+            [*LANGUAGES[self.language].program, *arguments],
             cwd=self.path,
             env=clean_environment() | dict(environment),
             stdout=output,
@@ -93,7 +84,17 @@ Program = subprocess.Popen[str]
 
 def clean_environment() -> dict[str, str]:
     """Return our environment without what would configure the program or its `make`, with every toolchain."""
-    ours = ("DATABASE_", "MAKE", "MFLAGS", "VIRTUAL_ENV", "PORT", "METRICS_PORT", "LOG_LEVEL", "SERVICE_VERSION")
+    ours = (
+        "DATABASE_",
+        "MAKE",
+        "MFLAGS",
+        "OTEL_",
+        "VIRTUAL_ENV",
+        "PORT",
+        "METRICS_PORT",
+        "LOG_LEVEL",
+        "SERVICE_VERSION",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"PATH": toolchains.path()}
 

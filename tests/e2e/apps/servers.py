@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import secrets
 import shutil
 import signal
@@ -9,13 +10,22 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import ClassVar, Self
 
 FOLDERS = [*os.get_exec_path(), "/usr/sbin", *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
 START_TIMEOUT = 60
+
+
+GENERAL_CAUSES = {
+    "address": "refused|connect call failed",
+    "time": "timed? ?out|deadline exceeded|timeout",
+    "encryption": "tls|ssl",
+    "certificate": "certificate|x509",
+}
+"""What every client says of a connection that fails; the rest is the server's own message."""
 
 
 class MissingError(Exception):
@@ -57,7 +67,13 @@ class Server:
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     freeze: ClassVar[str]
-    """What makes every change of the schema wait until the session ends."""
+    """SQL that makes every schema change wait until the session ends."""
+
+    restart_ids: ClassVar[str]
+    """SQL that gives the next item an ID."""
+
+    causes: ClassVar[Mapping[str, str]]
+    """How the server refuses a connection: for each reason, a pattern of its message."""
 
     note = ""
     """What a reader of the results should know of it."""
@@ -119,26 +135,122 @@ class Server:
         """Run one command of the database's language with all rights."""
         raise NotImplementedError
 
+    def query(self, name: str, command: str) -> str:
+        """Run one command in a database."""
+        raise NotImplementedError
+
     def create_database(self, name: str) -> None:
         """Create a database, where there is such a thing."""
+
+    def change_password(self, password: str) -> None:
+        """Change the user's password and the file that holds it."""
+        self.password = password
+        self.password_file.write_text(f"{password}\n", encoding="utf-8")
+
+    def end_sessions(self) -> None:
+        """Close every connection of the services."""
+        raise NotImplementedError
+
+    def read_only(self) -> AbstractContextManager[None]:
+        """Refuse every write, as a primary does after a failover, and keep the connections."""
+        raise NotImplementedError
+
+    def full(self, name: str) -> AbstractContextManager[dict[str, str]]:
+        """Refuse new connections to a database with these settings, because there are too many."""
+        raise NotImplementedError
+
+    @contextmanager
+    def refusing(self, reason: str, name: str) -> Iterator[dict[str, str]]:
+        """Refuse a service with these settings for a reason."""
+        wrong_password = self.folder / "wrong-password"
+        wrong_password.write_text("wrong", encoding="utf-8")
+        match reason:
+            case "password":
+                yield {"DATABASE_PASSWORD_FILE": str(wrong_password)}
+            case "database":
+                yield {"DATABASE_NAME": "missing"}
+            case "certificate":
+                yield {"DATABASE_TLS": "verify", **self.tls_address("127.0.0.1")}
+            case "encryption":
+                with self.without_encryption():
+                    yield {"DATABASE_TLS": "verify", **self.tls_address("localhost")}
+            case "connections":
+                with self.full(name) as settings:
+                    yield settings
+            case "address":
+                with self.stopped():
+                    yield {}
+            case "time":
+                with self.hanging():
+                    yield {}
+
+    def assert_cause(self, reason: str, log: str) -> None:
+        """Check that a log has the reason for which the server refused."""
+        pattern = {**GENERAL_CAUSES, **self.causes}[reason]
+        assert re.search(pattern, log.replace('\\"', '"'), re.IGNORECASE), f"no {pattern} in:\n{log[-4000:]}"
+
+    def in_new_york(self) -> AbstractContextManager[None]:
+        """Use the time zone of New York in new sessions, where there is such a thing."""
+        return nullcontext()
 
     def session(self, name: str) -> Sequence[str]:
         """Return a client that runs what it reads in a database, and prints nothing but results."""
         raise NotImplementedError
 
+    def frozen_schema(self, name: str) -> AbstractContextManager[Callable[[str], None]]:
+        """Block every schema change of a database."""
+        return self.held_session(name, self.freeze)
+
     @contextmanager
-    def frozen_schema(self, name: str) -> Iterator[None]:
-        """Let nobody change a database's schema meanwhile."""
+    def held_session(self, name: str, command: str) -> Iterator[Callable[[str], None]]:
+        """Keep a session open after a command; the function runs another command in it."""
         session = subprocess.Popen(
             self.session(name), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.surroundings()
         )
-        with session:
+
+        def execute(command: str) -> None:
             assert session.stdin is not None
             assert session.stdout is not None
-            session.stdin.write(f"{self.freeze};\nSELECT 'frozen';\n")
+            session.stdin.write(f"{command};\nSELECT 'done';\n")
             session.stdin.flush()
-            assert session.stdout.readline().strip() == "frozen"
+            while (line := session.stdout.readline()) and line.strip() != "done":
+                pass
+            assert line, f"{command} failed"
+
+        with session:
+            execute(command)
+            yield execute
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the server."""
+        self.stop()
+        try:
             yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Keep connections, but do not respond."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.resume()
+
+    @contextmanager
+    def without_encryption(self) -> Iterator[None]:
+        """Offer no TLS."""
+        self.stop()
+        self.tls = False
+        self.start()
+        try:
+            yield
+        finally:
+            self.stop()
+            self.tls = True
+            self.start()
 
     def environment(self, name: str) -> dict[str, str]:
         """Return the settings of a service that uses a database of this server."""
@@ -266,8 +378,71 @@ class Postgres(Server):
     def surroundings(self) -> dict[str, str]:
         return super().surroundings() | {"PGPASSWORD": self.password}
 
+    restart_ids = "ALTER TABLE items ALTER COLUMN id RESTART WITH {}"
+
+    causes: ClassVar[Mapping[str, str]] = {
+        "password": "password authentication failed",
+        "database": 'database "missing" does not exist',
+        "connections": "too many connections",
+    }
+
+    def query(self, name: str, command: str) -> str:
+        return self.run(*self.session(name), f"--command={command}")
+
     def execute(self, command: str) -> str:
-        return self.run(*self.session("postgres"), f"--command={command}")
+        return self.query("postgres", command)
+
+    def change_password(self, password: str) -> None:
+        quoted = password.replace("'", "''")
+        self.execute(f"SET standard_conforming_strings = on; ALTER ROLE app PASSWORD '{quoted}'")
+        super().change_password(password)
+
+    def end_sessions(self) -> None:
+        self.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        with self.setting("default_transaction_read_only", "on"):
+            yield
+
+    @contextmanager
+    def in_new_york(self) -> Iterator[None]:
+        with self.setting("timezone", "America/New_York"):
+            yield
+
+    @contextmanager
+    def setting(self, name: str, value: str) -> Iterator[None]:
+        """Change a setting, which open sessions follow."""
+        before = self.execute(f"SHOW {name}")
+        self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.reload(name, before)
+        try:
+            yield
+        finally:
+            before = self.execute(f"SHOW {name}")
+            self.execute(f"ALTER SYSTEM RESET {name}")
+            self.reload(name, before)
+
+    def reload(self, name: str, before: str) -> None:
+        """Read the settings again, and wait until one is no longer what it was."""
+        self.execute("SELECT pg_reload_conf()")
+        while self.execute(f"SHOW {name}") == before:
+            time.sleep(0.1)
+
+    @contextmanager
+    def full(self, name: str) -> Iterator[dict[str, str]]:
+        # Superusers, such as ours, ignore the limit of a database or a role.
+        quoted = self.password.replace("'", "''")
+        self.execute(f"CREATE ROLE guest LOGIN CONNECTION LIMIT 0 PASSWORD '{quoted}'")
+        self.execute(f'GRANT ALL ON DATABASE "{name}" TO guest')
+        try:
+            yield {"DATABASE_USER": "guest"}
+        finally:
+            self.execute(f'REVOKE ALL ON DATABASE "{name}" FROM guest')
+            self.execute("DROP ROLE guest")
 
     def answers(self) -> bool:
         try:
@@ -304,6 +479,9 @@ class MySQL(Server):
             self.run(*self.as_user(self.mysqld, "--no-defaults", "--initialize-insecure", f"--datadir={self.data}"))
             identified = f"WITH caching_sha2_password BY '{password}'"
         sql = f"CREATE USER IF NOT EXISTS app@'%' IDENTIFIED {identified};\nGRANT ALL ON *.* TO app@'%';\n"
+        if self.is_mariadb:
+            # Whoever has it writes to a server that is read-only.
+            sql += "REVOKE READ ONLY ADMIN ON *.* FROM app@'%';\n"
         (self.folder / "init.sql").write_text(sql, encoding="utf-8")
 
     def command(self) -> Sequence[str]:
@@ -332,8 +510,60 @@ class MySQL(Server):
         format_ = ["--unbuffered", "--batch", "--skip-column-names"]
         return [self.client, *options, f"--socket={self.folder}/socket", *format_, name]
 
+    restart_ids = "ALTER TABLE items AUTO_INCREMENT = {}"
+
+    causes: ClassVar[Mapping[str, str]] = {
+        "password": "Access denied",
+        "database": "Unknown database",
+        "connections": "Too many connections",
+    }
+
+    def query(self, name: str, command: str) -> str:
+        return self.run(*self.session(name), f"--execute={command}")
+
     def execute(self, command: str) -> str:
-        return self.run(*self.session("mysql"), f"--execute={command}")
+        return self.query("mysql", command)
+
+    def change_password(self, password: str) -> None:
+        quoted = password.replace("\\", "\\\\").replace("'", "''")
+        using = f"VIA caching_sha2_password USING PASSWORD('{quoted}')" if self.is_mariadb else f"BY '{quoted}'"
+        self.execute(f"ALTER USER app@'%' IDENTIFIED {using}")
+        super().change_password(password)
+
+    def end_sessions(self) -> None:
+        for session in self.execute("SELECT id FROM information_schema.processlist WHERE user = 'app'").split():
+            with suppress(CommandError):
+                self.execute(f"KILL {session}")
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        variable = "read_only" if self.is_mariadb else "super_read_only"
+        self.execute(f"SET GLOBAL {variable} = 1")
+        try:
+            yield
+        finally:
+            self.execute(f"SET GLOBAL {variable} = 0")
+
+    @contextmanager
+    def in_new_york(self) -> Iterator[None]:
+        self.execute("SET GLOBAL time_zone = '-05:00'")
+        try:
+            yield
+        finally:
+            self.execute("SET GLOBAL time_zone = DEFAULT")
+
+    @contextmanager
+    def full(self, name: str) -> Iterator[dict[str, str]]:
+        with ExitStack() as sessions:
+            execute = sessions.enter_context(self.held_session(name, "SET GLOBAL max_connections = 10"))
+            try:
+                # One more than the limit is for administrators, such as our user.
+                with suppress(AssertionError, BrokenPipeError):
+                    for _ in range(10):
+                        sessions.enter_context(self.held_session(name, "SELECT 1"))
+                yield {}
+            finally:
+                execute("SET GLOBAL max_connections = DEFAULT")
 
     def answers(self) -> bool:
         try:
@@ -370,8 +600,56 @@ class Redis(Server):
     def tls_address(self, host: str) -> dict[str, str]:
         return {"DATABASE_HOST": host, "DATABASE_PORT": str(self.tls_port if self.tls else self.port)}
 
+    causes: ClassVar[Mapping[str, str]] = {
+        "password": "WRONGPASS|invalid username-password|invalid password",
+        "encryption": "tls|ssl|timed? ?out|timeout",  # without TLS, Redis waits for the rest of the handshake
+        "connections": "max number of clients reached",
+    }
+
     def execute(self, command: str) -> str:
-        return self.run(self.client, "-p", str(self.port), *command.split(), REDISCLI_AUTH=self.password)
+        return self.send(*command.split())
+
+    def send(self, *words: str) -> str:
+        """Run one command, given as its words."""
+        return self.run(self.client, "-e", "-p", str(self.port), *words, REDISCLI_AUTH=self.password)
+
+    def change_password(self, password: str) -> None:
+        self.send("CONFIG", "SET", "requirepass", password)
+        super().change_password(password)
+        self.prepare()
+
+    def end_sessions(self) -> None:
+        self.execute("CLIENT KILL TYPE normal")
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        # A replica of a server that is not there serves what it has.
+        self.execute("REPLICAOF 127.0.0.1 1")
+        try:
+            yield
+        finally:
+            self.execute("REPLICAOF NO ONE")
+
+    @contextmanager
+    def full(self, name: str) -> Iterator[dict[str, str]]:  # noqa: ARG002
+        environment = self.surroundings() | {"REDISCLI_AUTH": self.password}
+        command = [self.client, "-p", str(self.port)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        ) as session:
+
+            def limit(clients: int) -> None:
+                assert session.stdin is not None
+                assert session.stdout is not None
+                session.stdin.write(f"CONFIG SET maxclients {clients}\n")
+                session.stdin.flush()
+                assert session.stdout.readline().strip() == "OK"
+
+            limit(1)
+            try:
+                yield {}
+            finally:
+                limit(10000)
 
     def answers(self) -> bool:
         try:
@@ -383,6 +661,52 @@ class Redis(Server):
         environment = super().environment(name)
         del environment["DATABASE_USER"]
         return environment
+
+
+class PgBouncer(Server):
+    """A transaction pooler in front of PostgreSQL, which keeps no prepared statement for its clients."""
+
+    user = "postgres"
+
+    def __init__(self, server: Server) -> None:
+        self.pgbouncer = find("pgbouncer", "pgbouncer")
+        self.psql = find("psql", "postgresql")
+        super().__init__()
+        self.server = server
+        self.password = server.password
+        self.password_file.write_text(f"{self.password}\n", encoding="utf-8")
+
+    def prepare(self) -> None:
+        password = self.password.replace('"', '""')
+        (self.folder / "users.txt").write_text(f'"app" "{password}"\n', encoding="utf-8")
+        (self.folder / "pgbouncer.ini").write_text(
+            f"""[databases]
+* = host=127.0.0.1 port={self.server.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {self.port}
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = {self.folder}/users.txt
+pool_mode = transaction
+max_prepared_statements = 0
+""",
+            encoding="utf-8",
+        )
+
+    def command(self) -> Sequence[str]:
+        return [self.pgbouncer, str(self.folder / "pgbouncer.ini")]
+
+    def surroundings(self) -> dict[str, str]:
+        return super().surroundings() | {"PGPASSWORD": self.password}
+
+    def answers(self) -> bool:
+        address = ["--host=127.0.0.1", f"--port={self.port}", "--username=app", "--dbname=postgres"]
+        try:
+            self.run(self.psql, *address, "--command=SELECT 1")
+        except CommandError:
+            return False
+        return True
 
 
 SERVERS: dict[str, type[Server]] = {"postgres": Postgres, "mysql": MySQL, "redis": Redis}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.e2e.apps.project import DATABASES, LANGUAGES
+from tests.databases import VARIANTS as DATABASES
 from tests.e2e.docker import images
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.node import Node, leftovers
@@ -20,6 +20,7 @@ from tests.e2e.locks import exclusive_lock, shared_lock
 from tests.e2e.requirements import skip_unless_available
 from tests.harness import Projects, Space, Template
 from tests.harness.plugin import notes
+from tests.languages import LANGUAGES
 
 VARIANTS = [f"{language}-{database}" for language in LANGUAGES for database in DATABASES]
 COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")

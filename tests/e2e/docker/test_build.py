@@ -49,16 +49,41 @@ def test_the_image_says_how_it_runs(project: Project, engine: Engine, image: str
 @pytest.mark.every_variant
 def test_no_file_of_the_image_belongs_to_its_user(engine: Engine, image: str, tmp_path: Path) -> None:
     """Whatever the user could change is lost with the container, and could be planted there."""
-    archive = tmp_path / "image.tar"
+    owned = [file.name for file in _files(engine, image, tmp_path) if 65532 in (file.uid, file.gid)]
+    assert [name for name in owned if name.strip("/") != "home/nonroot"] == []
+
+
+def test_file_modes_do_not_depend_on_the_umask(project: Project, engine: Engine, image: str, tmp_path: Path) -> None:
+    tracked = [project.path / name for name in project.git("ls-files").splitlines()]
+    tracked += {folder for file in tracked for folder in file.parents if folder.is_relative_to(project.path)}
+    modes = {path: path.stat().st_mode for path in tracked}
+    try:
+        for path, mode in modes.items():
+            path.chmod(mode & 0o700)
+        project.make("image", TAG="private")
+        files = _files(engine, f"{project.image}:private", tmp_path)
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+        engine.docker("rmi", f"{project.image}:private", check=False)
+        engine.docker("tag", image, f"{project.image}:latest")
+    readable = {file.name: file.mode & (0o005 if file.isdir() else 0o004) for file in _files(engine, image, tmp_path)}
+    found = {file.name: file.mode & (0o005 if file.isdir() else 0o004) for file in files}
+    assert {name for name in readable if found.get(name) != readable[name]} == set()
+
+
+def _files(engine: Engine, image: str, folder: Path) -> list[tarfile.TarInfo]:
+    """The files of an image."""
+    archive = folder / "image.tar"
     container = engine.docker("create", image).stdout.strip()
     try:
         engine.docker("export", f"--output={archive}", container)
     finally:
         engine.docker("rm", container)
     with tarfile.open(archive) as files:
-        owned = [file.name for file in files if 65532 in (file.uid, file.gid)]
+        found = files.getmembers()
     archive.unlink()
-    assert [name for name in owned if name.strip("/") != "home/nonroot"] == []
+    return found
 
 
 @pytest.mark.every_variant

@@ -1,12 +1,11 @@
 """The database: transactions for requests, and a ping for readiness."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase
@@ -17,57 +16,64 @@ from app.settings import Settings
 TIMEOUT = 5
 PING_TIMEOUT = 1
 
-logger = logging.getLogger(__name__)
-
 
 class DatabaseUnavailableError(Exception):
-    """The database does not answer."""
+    """The database is unavailable; the message is the cause."""
 
 
 class Base(DeclarativeBase):
-    """What all tables share."""
+    """The base of all tables."""
 
 
 class Database:
     """The connections of one process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._engine = create_engine(settings, pool_size=5, max_overflow=5)
-        self._sessions = async_sessionmaker(self._engine)
-        # A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-        self._ping_engine = create_engine(settings, pool_size=1, max_overflow=0)
-        self._ping: asyncio.Task[bool] | None = None
+        self.engine = create_engine(settings, pool_size=settings.database_pool_size)
+        self._sessions = async_sessionmaker(self.engine)
+        # Of its own, because a busy pool must not fail readiness.
+        self._ping_engine = create_engine(settings, pool_size=1)
+        self._ping: asyncio.Task[Exception | None] | None = None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a session that commits when the block ends, and gives up on a database that does not answer."""
+        """Open a session that commits when the block ends and gives up when the database does not answer."""
         try:
             async with asyncio.timeout(TIMEOUT), self._sessions.begin() as session:
                 yield session
         except (TimeoutError, InterfaceError, OperationalError, PoolTimeoutError) as error:
-            raise DatabaseUnavailableError from error
+            raise unavailable(error) from error
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise unavailable(error) from error
 
-    async def ping(self) -> bool:
-        """Tell whether the database answers within a second.
+    async def ping(self) -> None:
+        """Fail unless the database answers within a second.
 
-        A driver may take long to give up on a server that hangs. That is not waited for; until it has, the next ping
-        joins the one under way.
+        A driver can take long to give up on a server that hangs. Until then, later pings join the one in progress.
         """
         if self._ping is None or self._ping.done():
             self._ping = asyncio.create_task(self._select())
         done, _ = await asyncio.wait([self._ping], timeout=PING_TIMEOUT)
-        return bool(done) and self._ping.result()
+        error = self._ping.result() if done else TimeoutError("timed out")
+        if error:
+            raise unavailable(error) from error
 
-    async def _select(self) -> bool:
+    async def _select(self) -> Exception | None:
         try:
             async with asyncio.timeout(TIMEOUT), self._ping_engine.connect() as connection:
                 await connection.execute(select(1))
-        except (OSError, TimeoutError, SQLAlchemyError) as error:
-            logger.warning("The database does not answer: %r", error)
-            return False
-        return True
+        except (OSError, SQLAlchemyError) as error:
+            return error
+        return None
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._ping_engine.dispose()
-        await self._engine.dispose()
+        await self.engine.dispose()
+
+
+def unavailable(error: Exception) -> DatabaseUnavailableError:
+    """Name the cause: the driver's error, without what SQLAlchemy adds."""
+    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+    return DatabaseUnavailableError(str(cause) or "timed out")

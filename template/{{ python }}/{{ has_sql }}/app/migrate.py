@@ -6,8 +6,11 @@ import time
 
 from alembic import command
 from alembic.config import Config
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 
-from app.database import Database
+from app.database import Database, DatabaseUnavailableError
+from app.engine import is_permanent
 from app.settings import Settings
 
 WAIT = 60
@@ -16,25 +19,35 @@ logger = logging.getLogger(__name__)
 
 
 def migrate(settings: Settings) -> int:
-    """Apply what is missing of migrations/ as soon as the database answers."""
-    if not asyncio.run(wait_for_database(settings)):
-        logger.error("The database did not answer in %d seconds.", WAIT)
-        return 1
+    """Apply new migrations as soon as the database answers."""
     try:
+        asyncio.run(wait_for_database(settings))
         command.upgrade(Config(toml_file="pyproject.toml"), "head")
-    except Exception:
+    except DatabaseUnavailableError as error:
+        logger.error("The database is unavailable.", extra={"error": str(error)})  # noqa: TRY400
+        return 1
+    except Exception as error:
+        if isinstance(error, CommandError) and isinstance(error.__cause__, ResolutionError):
+            logger.warning("The schema is ahead of this version.", extra={"error": str(error)})
+            return 0
         logger.exception("The migration failed.")
         return 1
+    logger.info("The schema is up to date.")
     return 0
 
 
-async def wait_for_database(settings: Settings) -> bool:
-    """Tell whether the database answers before it is too late."""
+async def wait_for_database(settings: Settings) -> None:
+    """Wait until the database answers, unless it never will."""
     database = Database(settings)
     deadline = time.monotonic() + WAIT
-    while time.monotonic() < deadline:
-        if await database.ping():
+    while True:
+        try:
+            await database.ping()
+        except DatabaseUnavailableError as error:
+            if is_permanent(error) or time.monotonic() > deadline:
+                raise
+            logger.warning("Waiting for the database.", extra={"error": str(error)})
+            await asyncio.sleep(1)
+        else:
             await database.close()
-            return True
-        await asyncio.sleep(1)
-    return False
+            return

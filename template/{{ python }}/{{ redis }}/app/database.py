@@ -1,22 +1,33 @@
 """The database: commands for requests, and a ping for readiness."""
 
 import asyncio
-import logging
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import (
+    BusyLoadingError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.settings import Settings
+from app.settings import Settings, read_password
 
 TIMEOUT = 5
 PING_TIMEOUT = 1
+MAX_AGE = 30 * 60
 
 TLS: dict[str, dict[str, Any]] = {
     "verify": {"connection_class": SSLConnection},
@@ -24,11 +35,37 @@ TLS: dict[str, dict[str, Any]] = {
     "disable": {"connection_class": Connection},
 }
 
-logger = logging.getLogger(__name__)
-
 
 class DatabaseUnavailableError(Exception):
-    """The database does not answer."""
+    """The database is unavailable; the message is the cause."""
+
+
+class PasswordFile(CredentialProvider):
+    """Reads the password for each connection, because it can be rotated."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.file = settings.database_password_file
+
+    def get_credentials(self) -> tuple[str]:
+        try:
+            return (read_password(self.file),)
+        except OSError as error:
+            raise RedisConnectionError(*error.args) from error
+
+    async def get_credentials_async(self) -> tuple[str]:
+        return self.get_credentials()
+
+
+class Pool(BlockingConnectionPool):
+    """A pool that replaces old connections."""
+
+    opened: ClassVar[WeakKeyDictionary[AbstractConnection, float]] = WeakKeyDictionary()
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        if time.monotonic() - self.opened.get(connection, -math.inf) > MAX_AGE:
+            await connection.disconnect()
+            self.opened[connection] = time.monotonic()
+        await super().ensure_connection(connection)
 
 
 class Database:
@@ -36,43 +73,49 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.prefix = settings.database_name
-        self._redis = connect(settings, max_connections=10)
-        # A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-        self._ping_redis = connect(settings, max_connections=1)
+        self.client = connect(settings, max_connections=settings.database_pool_size)
+        # Of its own, because a busy pool must not fail readiness.
+        self._ping_client = connect(settings, max_connections=1)
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Redis]:
-        """Lend a client, and give up on a database that does not answer."""
+        """Lend a client, and give up when the database does not answer."""
         try:
             async with asyncio.timeout(TIMEOUT):
-                yield self._redis
-        except (TimeoutError, RedisConnectionError, RedisTimeoutError) as error:
-            raise DatabaseUnavailableError from error
+                yield self.client
+        except (BusyLoadingError, MasterDownError, ReadOnlyError) as error:
+            # After a failover, connections still lead to the old primary.
+            await self.client.connection_pool.disconnect(inuse_connections=False)
+            raise unavailable(error) from error
+        except (TimeoutError, OutOfMemoryError, RedisConnectionError, RedisTimeoutError) as error:
+            raise unavailable(error) from error
 
-    async def ping(self) -> bool:
-        """Tell whether the database answers within a second."""
+    async def ping(self) -> None:
+        """Fail unless the database answers within a second."""
         try:
             async with asyncio.timeout(PING_TIMEOUT):
-                await self._ping_redis.ping()
-        except (OSError, TimeoutError, RedisError) as error:
-            logger.warning("The database does not answer: %r", error)
-            return False
-        return True
+                await self._ping_client.ping()
+        except (OSError, RedisError) as error:
+            raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._ping_redis.aclose()
-        await self._redis.aclose()
+        await self._ping_client.aclose()
+        await self.client.aclose()
+
+
+def unavailable(error: Exception) -> DatabaseUnavailableError:
+    """Name the cause."""
+    return DatabaseUnavailableError(str(error) or "timed out")
 
 
 def connect(settings: Settings, *, max_connections: int) -> Redis:
-    """Set up a pool of connections; none is opened before it is needed."""
-    pool = BlockingConnectionPool(
+    """Create a pool, which opens connections when they are needed."""
+    pool = Pool(
         max_connections=max_connections,
         timeout=TIMEOUT,
         host=settings.database_host,
         port=settings.database_port,
-        password=settings.database_password.get_secret_value(),
+        credential_provider=PasswordFile(settings),
         decode_responses=True,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,

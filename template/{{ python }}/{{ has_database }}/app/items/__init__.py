@@ -1,4 +1,4 @@
-"""The example domain: replace it with your own."""
+"""The example resource."""
 
 from app.items.router import router
 

@@ -31,7 +31,7 @@ async def test_a_created_item_can_be_fetched(client: AsyncClient) -> None:
     assert fetched.json() == item
 
 
-async def test_a_deleted_item_is_gone(client: AsyncClient) -> None:
+async def test_a_deleted_item_is_not_found(client: AsyncClient) -> None:
     item = await create(client)
     response = await client.delete(f"/items/{item['id']}")
     assert response.status_code == 204
@@ -40,13 +40,13 @@ async def test_a_deleted_item_is_gone(client: AsyncClient) -> None:
     assert (await client.delete(f"/items/{item['id']}")).status_code == 404
 
 
-async def test_ids_are_not_used_again(client: AsyncClient) -> None:
+async def test_ids_are_not_reused(client: AsyncClient) -> None:
     first = await create(client)
     await client.delete(f"/items/{first['id']}")
     assert (await create(client))["id"] > first["id"]
 
 
-async def test_items_come_in_pages(client: AsyncClient) -> None:
+async def test_items_are_listed_in_pages(client: AsyncClient) -> None:
     items = [await create(client, f"Item {number}") for number in range(5)]
     ids = [item["id"] for item in items]
 
@@ -73,19 +73,22 @@ async def test_a_page_has_20_items_by_default(client: AsyncClient) -> None:
         ("limit=0", "query.limit"),
         ("limit=101", "query.limit"),
         ("limit=ten", "query.limit"),
+        ("limit=5.0", "query.limit"),
+        ("limit=%205", "query.limit"),
         ("after=first", "query.after"),
+        ("after=1_0", "query.after"),
         ("after=0", "query.after"),
         (f"after={2**63}", "query.after"),
     ],
 )
-async def test_a_bad_page_is_refused(client: AsyncClient, query: str, location: str) -> None:
+async def test_an_invalid_query_is_refused(client: AsyncClient, query: str, location: str) -> None:
     response = await client.get(f"/items?{query}")
     assert response.status_code == 422
     assert [error["location"] for error in response.json()["errors"]] == [location]
 
 
-@pytest.mark.parametrize("item_id", ["0", "-1", "first", "1.5", str(2**63 - 1), str(2**63)])
-async def test_what_is_no_id_is_not_found(client: AsyncClient, item_id: str) -> None:
+@pytest.mark.parametrize("item_id", ["0", "-1", "+1", " 1", "1_0", "01", "1.0", "first", str(2**63 - 1), str(2**63)])
+async def test_an_invalid_id_is_not_found(client: AsyncClient, item_id: str) -> None:
     assert (await client.get(f"/items/{item_id}")).status_code == 404
     assert (await client.delete(f"/items/{item_id}")).status_code == 404
 
@@ -95,7 +98,6 @@ async def test_what_is_no_id_is_not_found(client: AsyncClient, item_id: str) -> 
     [
         ({}, "body.name"),
         ({"name": ""}, "body.name"),
-        ({"name": " \t\n\u2003"}, "body.name"),
         ({"name": "x" * 201}, "body.name"),
         ({"name": "a\0b"}, "body.name"),
         ({"name": 1}, "body.name"),
@@ -104,7 +106,7 @@ async def test_what_is_no_id_is_not_found(client: AsyncClient, item_id: str) -> 
         ([], "body"),
     ],
 )
-async def test_a_bad_item_is_refused(client: AsyncClient, body: object, location: str) -> None:
+async def test_an_invalid_item_is_refused(client: AsyncClient, body: object, location: str) -> None:
     response = await client.post("/items", json=body)
     assert response.status_code == 422
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -118,7 +120,17 @@ async def test_a_name_has_up_to_200_characters(client: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff", b"[" * 60_000, b"1" * 60_000], ids=["empty", "cut", "binary", "deep", "long"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[" * 60_000,
+        b"1" * 60_000,
+        b'\xef\xbb\xbf{"name": "x"}',
+        '{"name": "x"}'.encode("utf-16-le"),
+    ],
+    ids=["empty", "cut", "binary", "deep", "long", "byte order mark", "UTF-16"],
 )
 async def test_a_body_that_is_not_json_is_refused(client: AsyncClient, body: bytes) -> None:
     response = await client.post("/items", content=body, headers=JSON)
@@ -133,7 +145,7 @@ async def test_other_media_types_are_refused(client: AsyncClient, content_type: 
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_body_may_have_64_kib(client: AsyncClient) -> None:
+async def test_a_body_has_at_most_64_kib(client: AsyncClient) -> None:
     body = b'{"name": "x"}'.ljust(64 * 1024)
     assert (await client.post("/items", content=body, headers=JSON)).status_code == 201
     response = await client.post("/items", content=body + b" ", headers=JSON)
@@ -149,6 +161,6 @@ async def test_a_body_of_unknown_length_has_the_same_limit(client: AsyncClient) 
     assert (await client.post("/items", content=chunks(), headers=JSON)).status_code == 413
 
 
-async def test_the_methods_of_a_path_are_all_allowed(client: AsyncClient) -> None:
+async def test_all_methods_of_a_path_are_allowed(client: AsyncClient) -> None:
     assert (await client.put("/items")).headers["Allow"] == "GET, HEAD, POST"
     assert (await client.put("/items/1")).headers["Allow"] == "DELETE, GET, HEAD"

@@ -16,7 +16,7 @@ class Items:
         self.database = database
 
     async def create(self, name: str) -> Item:
-        """Store a new item and return it with its id."""
+        """Store an item and return it."""
         async with self.database.transaction() as session:
             row = ItemRow(name=name, created_at=datetime.now(UTC))
             session.add(row)
@@ -24,19 +24,19 @@ class Items:
             return Item.model_validate(row)
 
     async def page(self, after: int, limit: int) -> list[Item]:
-        """Return the first items with a greater id."""
+        """Return the first items after an id."""
         async with self.database.transaction() as session:
             query = select(ItemRow).where(ItemRow.id > after).order_by(ItemRow.id).limit(limit)
             return [Item.model_validate(row) for row in await session.scalars(query)]
 
     async def get(self, item_id: int) -> Item | None:
-        """Return the item with this id, if any."""
+        """Return an item, if it exists."""
         async with self.database.transaction() as session:
             row = await session.get(ItemRow, item_id)
             return Item.model_validate(row) if row else None
 
     async def delete(self, item_id: int) -> bool:
-        """Delete the item with this id and tell whether there was one."""
+        """Delete an item and tell whether it existed."""
         async with self.database.transaction() as session:
             connection = await session.connection()
             result = await connection.execute(delete(ItemRow).where(ItemRow.id == item_id))

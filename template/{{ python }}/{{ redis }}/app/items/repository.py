@@ -8,35 +8,35 @@ from app.items.schemas import Item
 
 
 class Items:
-    """The items: a sorted set of JSON documents whose scores are the ids, so that one command does each thing."""
+    """The items: a sorted set of JSON documents whose scores are the ids, so that each method is one command."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.key = f"{database.prefix}:items"
 
     async def create(self, name: str) -> Item:
-        """Store a new item and return it with its id."""
+        """Store an item and return it."""
         async with self.database.commands() as redis:
             item = Item(id=await redis.incr(f"{self.key}:last-id"), name=name, created_at=datetime.now(UTC))
             await redis.zadd(self.key, {item.model_dump_json(): item.id})
             return item
 
     async def page(self, after: int, limit: int) -> list[Item]:
-        """Return the first items with a greater id."""
+        """Return the first items after an id."""
         return await self._range(f"({after}", "+inf", limit)
 
     async def get(self, item_id: int) -> Item | None:
-        """Return the item with this id, if any."""
+        """Return an item, if it exists."""
         items = await self._range(item_id, item_id, 1)
         return items[0] if items else None
 
     async def delete(self, item_id: int) -> bool:
-        """Delete the item with this id and tell whether there was one."""
+        """Delete an item and tell whether it existed."""
         async with self.database.commands() as redis:
             return await redis.zremrangebyscore(self.key, item_id, item_id) == 1
 
     async def _range(self, first: int | str, last: int | str, limit: int) -> list[Item]:
         async with self.database.commands() as redis:
             found = await redis.zrange(self.key, first, last, byscore=True, offset=0, num=limit)
-            # The client's types think of scores, which were not asked for.
+            # The client's types assume scores, which are not requested.
             return [Item.model_validate_json(text) for text in cast("list[str]", found)]

@@ -1,0 +1,83 @@
+"""The service as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Service:
+    """A running service. Its log goes to a file."""
+
+    def __init__(self, log: Path, **environment: str) -> None:
+        self.log = log
+        self.environment = environment
+
+    def __enter__(self) -> Self:
+        self.port, self.metrics_port = free_port(), free_port()
+        ports = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port)}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app", "serve"],
+                env=os.environ | self.environment | ports,
+                stdout=log,
+                stderr=log,
+            )
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
+        deadline = time.monotonic() + 30
+        while not self.is_alive():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+
+    def is_alive(self) -> bool:
+        try:
+            return self.client.get("/livez").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=30)
+
+    def terminate(self) -> None:
+        """Send SIGTERM and wait until the listening socket is closed."""
+        self.process.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                self.connect().close()
+            except ConnectionRefusedError:
+                return
+            except ConnectionResetError:
+                pass
+            time.sleep(0.05)
+
+    def wait(self) -> int:
+        return self.process.wait(timeout=30)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Return what the server sends until it closes the connection."""
+    return b"".join(iter(lambda: connection.recv(4096), b""))

@@ -1,0 +1,124 @@
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app import server
+from app.dependencies import State
+from tests.service import Service, free_port, read_all
+
+GET = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with Service(tmp_path / "log", LOG_LEVEL="debug", SERVICE_VERSION="1.2.3") as service:
+        yield service
+
+
+def test_readiness_and_metrics_are_served(service: Service) -> None:
+    assert service.client.get("/readyz").status_code == 200
+    metrics = httpx.get(f"http://127.0.0.1:{service.metrics_port}/metrics", trust_env=False).text
+    assert 'service_info{version="1.2.3"} 1.0' in metrics
+    assert 'http_request_duration_seconds_count{method="GET",route="/readyz",status="200"} 1.0' in metrics
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_service(service: Service, number: signal.Signals) -> None:
+    service.process.send_signal(number)
+    assert service.wait() == 0
+
+
+def test_kept_alive_connection_is_served_after_the_signal(service: Service) -> None:
+    connection = HTTPConnection("127.0.0.1", service.port)
+    header = None
+    for number in range(1000):
+        connection.request("GET", "/livez")
+        response = connection.getresponse()
+        assert response.read() == b'{"status":"ok"}'
+        if header := response.getheader("Connection"):
+            break
+        if number == 0:
+            service.process.send_signal(signal.SIGTERM)
+    assert header == "close"
+    assert service.wait() == 0
+
+
+def test_idle_connection_is_closed_two_seconds_after_the_signal(service: Service) -> None:
+    with service.connect() as connection:
+        service.terminate()
+        start = time.monotonic()
+        assert read_all(connection) == b""
+        assert 1 < time.monotonic() - start < 10
+    assert service.wait() == 0
+
+
+def test_second_signal_exits_1(service: Service) -> None:
+    with service.connect():
+        service.terminate()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.wait() == 1
+
+
+class TestArrival:
+    @pytest.fixture
+    async def port(self, monkeypatch: pytest.MonkeyPatch, app: FastAPI, state: State) -> AsyncIterator[int]:
+        monkeypatch.setattr(server, "ARRIVAL_TIMEOUT", 0.5)
+        monkeypatch.setattr(server, "IDLE_TIMEOUT", 0)
+
+        @app.post("/length")
+        async def length(body: dict[str, str]) -> int:
+            return len(body)
+
+        port = free_port()
+        running = server.Server(app, port, state)
+        task = asyncio.create_task(running.serve())
+        while not running.started:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        yield port
+        running.should_exit = True
+        await task
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"GET / HTTP/1.1\r\nHost:",
+            b"POST /length HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{",
+        ],
+        ids=["nothing", "half a header", "half a body"],
+    )
+    async def test_late_request_gets_408(self, port: int, sent: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        response = await asyncio.wait_for(reader.read(), timeout=5)
+        assert response.startswith(b"HTTP/1.1 408")
+        writer.close()
+
+    async def test_slowly_arriving_request_has_the_same_deadline(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET)
+        await reader.readuntil(b"}")
+        start = time.monotonic()
+        response = asyncio.create_task(reader.read())
+        writer.write(b"GET / HTTP/1.1\r\n")
+        while not response.done():
+            writer.write(b"A: b\r\n")
+            await asyncio.wait([response], timeout=0.1)
+        assert (await response).startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - start < 5
+        writer.close()
+
+    async def test_idle_connection_stays_open(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(GET)
+            assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(1)
+        writer.close()

@@ -1,0 +1,112 @@
+"""Migrations: one at a time, whoever starts them, and never by the service."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.apps.client import assert_problem, create
+from tests.e2e.apps.conftest import Start
+from tests.e2e.apps.markers import with_mysql, with_postgres, with_sql, without_sql
+from tests.e2e.apps.project import Project
+from tests.e2e.apps.servers import PgBouncer, Server
+from tests.languages import LANGUAGES
+
+
+@with_sql
+def test_any_number_can_migrate_at_once(
+    start: Start, project: Project, server: Server, environment: dict[str, str]
+) -> None:
+    began = time.monotonic()
+    assert project.run("migrate", environment=environment)[0] == 0
+    alone = time.monotonic() - began
+
+    server.create_database("crowd")
+    migrate_while_frozen(project, server, server.environment("crowd"), 6 * alone)
+    service = start(DATABASE_NAME="crowd")
+    assert service.client.get("/items").json() == {"items": [], "next": None}
+    create(service.client)
+    assert project.run("migrate", environment=server.environment("crowd"))[0] == 0
+    assert len(service.client.get("/items").json()["items"]) == 1
+
+
+@with_postgres
+def test_any_number_can_migrate_through_a_transaction_pooler(project: Project, server: Server) -> None:
+    server.create_database("pooled_crowd")
+    with PgBouncer(server) as pooler:
+        migrate_while_frozen(project, server, pooler.environment("pooled_crowd"), 10)
+        assert project.run("migrate", environment=pooler.environment("pooled_crowd"))[0] == 0
+    assert server.query("pooled_crowd", "SELECT count(*) FROM items").strip() == "0"
+
+
+def migrate_while_frozen(project: Project, server: Server, environment: dict[str, str], seconds: float) -> None:
+    """Start five migrations, which can change nothing for some seconds; all have to succeed."""
+    with ThreadPoolExecutor(5) as pool:
+        # Until each that takes no lock has read the schema and tries to change it.
+        with server.frozen_schema(environment["DATABASE_NAME"]):
+            migrations = [pool.submit(project.run, "migrate", environment=environment) for _ in range(5)]
+            time.sleep(seconds)
+        results = [migration.result() for migration in migrations]
+    assert [status for status, _, _ in results] == [0] * 5, results
+
+
+@with_sql
+def test_schema_ahead_of_the_image_is_a_success_with_a_warning(project: Project, server: Server) -> None:
+    server.create_database("ahead")
+    environment = server.environment("ahead")
+    assert project.run("migrate", environment=environment)[0] == 0
+    server.query("ahead", LANGUAGES[project.language].ahead)
+    status, output, errors = project.run("migrate", environment=environment)
+    assert (status, errors) == (0, ""), output
+    assert "warning" in {json.loads(line)["level"] for line in output.splitlines()}
+
+
+@with_sql
+def test_serve_never_migrates(start: Start, server: Server) -> None:
+    server.create_database("untouched")
+    service = start(DATABASE_NAME="untouched")
+    service.wait_until_ready()
+    assert_problem(service.client.get("/items"), 500)
+
+
+@with_sql
+def test_migrate_waits_for_the_database(project: Project, server: Server, environment: dict[str, str]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with server.stopped():
+            migration = pool.submit(project.run, "migrate", environment=environment)
+            time.sleep(4)
+            assert not migration.done()
+        status, output, errors = migration.result()
+    assert status == 0, output + errors
+
+
+@with_mysql
+def test_migrate_waits_for_60_seconds_at_most(project: Project, server: Server, environment: dict[str, str]) -> None:
+    with server.stopped():
+        began = time.monotonic()
+        status, output, _ = project.run("migrate", environment=environment)
+    assert status == 1
+    assert time.monotonic() - began > 55
+    assert all(json.loads(line)["message"] for line in output.splitlines())
+    server.assert_cause("address", output.splitlines()[-1])
+
+
+@with_sql
+@pytest.mark.parametrize("reason", ["password", "database", "encryption"])
+def test_migrate_fails_at_once_when_the_server_refuses(
+    project: Project, server: Server, environment: dict[str, str], reason: str
+) -> None:
+    with server.refusing(reason, "contract") as settings:
+        began = time.monotonic()
+        status, output, _ = project.run("migrate", environment=environment | settings)
+        assert time.monotonic() - began < 30
+    assert status == 1
+    server.assert_cause(reason, output)
+
+
+@without_sql
+def test_there_is_nothing_to_migrate(project: Project, environment: dict[str, str]) -> None:
+    status, output, errors = project.run("migrate", environment=environment)
+    assert (status, errors) == (0, "")
+    assert "nothing" in json.loads(output)["message"].lower()
