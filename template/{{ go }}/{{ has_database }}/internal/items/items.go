@@ -24,14 +24,14 @@ type newItem struct {
 }
 
 // Validate implements request.Validator.
-func (n *newItem) Validate() []problem.Field {
+func (n *newItem) Validate() (fields []problem.Field) {
 	if length := utf8.RuneCountInString(n.Name); length < 1 || length > maxNameLength {
-		return []problem.Field{{Location: "body.name", Detail: "Must be 1 to 200 characters."}}
+		fields = append(fields, problem.Field{Location: "body.name", Detail: "Must be 1 to 200 characters."})
 	}
 	if strings.ContainsRune(n.Name, 0) {
-		return []problem.Field{{Location: "body.name", Detail: "Must not contain NUL."}}
+		fields = append(fields, problem.Field{Location: "body.name", Detail: "Must not contain NUL."})
 	}
-	return nil
+	return fields
 }
 
 // page is the body of GET /items. Next is the cursor of the next page, if there is one.
