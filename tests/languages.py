@@ -37,8 +37,8 @@ LANGUAGES = {
         ),
         Language(
             name="typescript",
-            program=("node", "dist/main.js"),
-            source="src/health.ts",
+            program=("node", "src/main.ts"),
+            source="src/plugins/health.ts",
             settings="src/settings.ts",
             manifest="package.json",
             requires='"node": ">={}"',

@@ -1,18 +1,19 @@
-/** The probe of the container. */
+/** The health check of the container. */
 
-import { get } from "node:http";
-import { DEFAULT_PORT } from "./service.ts";
+import { DEFAULT_PORT } from "./settings.ts";
 
-const TIMEOUT = 2000;
+const TIMEOUT_MS = 2000;
 
-/** Returns 0 when the service in this container is ready. */
-export function healthcheck(): Promise<number> {
-  return new Promise((resolve) => {
-    const port = process.env["PORT"] || DEFAULT_PORT;
-    const request = get({ host: "127.0.0.1", port, path: "/readyz", timeout: TIMEOUT }, (response) => {
-      resolve(response.statusCode === 200 ? 0 : 1);
-    });
-    request.on("timeout", () => resolve(1));
-    request.on("error", () => resolve(1));
-  });
+/** Returns 0 if the service in this container is ready. */
+export async function healthcheck(): Promise<number> {
+  const port = process.env["PORT"] || DEFAULT_PORT;
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    process.stdout.write(`${response.status} ${await response.text()}\n`);
+    return response.ok ? 0 : 1;
+  } catch (error) {
+    const { message, cause } = error as Error;
+    process.stdout.write(`${message}${cause instanceof Error ? `: ${cause.message}` : ""}\n`);
+    return 1;
+  }
 }

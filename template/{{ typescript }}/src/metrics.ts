@@ -1,27 +1,25 @@
 /** Metrics for Prometheus, on a port of their own. */
 
-import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import { collectDefaultMetrics, Histogram, register } from "prom-client";
-
-collectDefaultMetrics();
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
+import { collectDefaultMetrics, Gauge, Histogram, register } from "prom-client";
 
 export const requestDuration = new Histogram({
   name: "http_request_duration_seconds",
-  help: "How long requests took.",
+  help: "Duration of HTTP requests.",
   labelNames: ["method", "route", "status"],
 });
 
-/** Returns the server of the metrics, which listens on all interfaces. */
-export async function serveMetrics(port: number): Promise<Server> {
-  const server = createServer(async (request, response) => {
-    if (request.url !== "/metrics") {
-      response.writeHead(404).end();
-      return;
-    }
-    response.setHeader("Content-Type", register.contentType);
-    response.end(await register.metrics());
+const serviceInfo = new Gauge({ name: "service_info", help: "Version of the service.", labelNames: ["version"] });
+
+collectDefaultMetrics();
+
+/** Builds the application of the metrics port. */
+export function createMetricsApp(version: string, logger: FastifyBaseLogger): FastifyInstance {
+  serviceInfo.set({ version }, 1);
+  const app: FastifyInstance = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
   });
-  await once(server.listen(port), "listening");
-  return server;
+  app.get("/metrics", async (_request, reply) => reply.type(register.contentType).send(await register.metrics()));
+  return app;
 }

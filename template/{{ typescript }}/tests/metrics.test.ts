@@ -1,45 +1,35 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { requestDuration, serveMetrics } from "../src/metrics.ts";
-import { createService } from "./support.ts";
+import { type TestContext, test } from "node:test";
+import { pino } from "pino";
+import { Gauge, register } from "prom-client";
+import { createMetricsApp } from "../src/metrics.ts";
 
-async function count(method: string, route: string, status: number): Promise<number> {
-  const { values } = await requestDuration.get();
-  const found = values.find(
-    ({ metricName, labels }) =>
-      metricName === "http_request_duration_seconds_count" &&
-      labels.method === method &&
-      labels.route === route &&
-      labels.status === status,
-  );
-  return found?.value ?? 0;
+function createApp(context: TestContext) {
+  const app = createMetricsApp("1.2.3", pino({ level: "silent" }));
+  context.after(() => app.close());
+  return app;
 }
 
-test("requests are measured by method, route and status", async (context) => {
-  const { app } = createService(context);
-  await app.inject("/livez");
-  assert.equal(await count("GET", "/livez", 200), 1);
+test("metrics include the requests, the version and the runtime", async (context) => {
+  const response = await createApp(context).inject("/metrics?format=text");
+  assert.equal(response.statusCode, 200);
+  assert.match(String(response.headers["content-type"]), /^text\/plain/);
+  assert.match(response.body, /^# TYPE http_request_duration_seconds histogram$/m);
+  assert.match(response.body, /^service_info\{version="1.2.3"\} 1$/m);
+  assert.match(response.body, /^nodejs_eventloop_lag_seconds /m);
 });
 
-test("clients cannot add routes", async (context) => {
-  const { app } = createService(context);
-  await app.inject("/one");
-  await app.inject("/two");
-  assert.equal(await count("GET", "unmatched", 404), 2);
+test("another path of the metrics port returns 404", async (context) => {
+  assert.equal((await createApp(context).inject("/")).statusCode, 404);
 });
 
-test("clients cannot add methods", async (context) => {
-  const { app } = createService(context);
-  await app.inject({ method: "PROPFIND" as "GET", url: "/livez" });
-  assert.equal(await count("other", "/livez", 405), 1);
-});
-
-test("metrics are served at their path alone", async (context) => {
-  const server = await serveMetrics(0);
-  context.after(() => server.close());
-  const address = server.address();
-  assert.ok(address !== null && typeof address === "object");
-  const metrics = await fetch(`http://127.0.0.1:${address.port}/metrics`);
-  assert.match(await metrics.text(), /^# TYPE http_request_duration_seconds histogram$/m);
-  assert.equal((await fetch(`http://127.0.0.1:${address.port}/`)).status, 404);
+test("a metric that fails returns 500", async (context) => {
+  const app = createApp(context);
+  const collect = () => {
+    throw new Error("broken");
+  };
+  new Gauge({ name: "broken", help: "Broken.", collect });
+  assert.equal((await app.inject("/metrics")).statusCode, 500);
+  register.removeSingleMetric("broken");
+  assert.equal((await app.inject("/metrics")).statusCode, 200);
 });

@@ -1,143 +1,207 @@
-/** The database: queries for requests, and a ping for readiness. */
+/** Connections to MySQL, and the errors that mean that it is unavailable. */
 
 import net from "node:net";
 import tls from "node:tls";
+import createError from "@fastify/error";
 import mysql from "mysql2/promise";
-import type { Logger } from "pino";
-import type { Settings } from "./settings.ts";
+import { readPassword, type Settings } from "./settings.ts";
+import { isTlsError } from "./tls.ts";
 
-const TIMEOUT = 5000;
-const PING_TIMEOUT = 1000;
-// Errors of a statement that blame the server or its state, not the statement:
+const TIMEOUT_MS = 5000;
+const PING_TIMEOUT_MS = 1000;
+const MAX_LIFETIME_MS = 30 * 60_000;
+const LOCK_TIMEOUT_SECONDS = 3600;
+// Errors of a statement that concern the server or its state, not the statement:
 // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+const READ_ONLY = new Set([
+  "ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION",
+  "ER_OPTION_PREVENTS_STATEMENT",
+  "ER_READ_ONLY_MODE",
+]);
 const UNAVAILABLE = new Set([
+  ...READ_ONLY,
   "ER_LOCK_DEADLOCK",
   "ER_LOCK_WAIT_TIMEOUT",
-  "ER_OPTION_PREVENTS_STATEMENT",
   "ER_QUERY_INTERRUPTED",
   "ER_QUERY_TIMEOUT",
   "ER_SERVER_SHUTDOWN",
 ]);
+const REFUSED = new Set(["ER_ACCESS_DENIED_ERROR", "ER_BAD_DB_ERROR", "ER_DBACCESS_DENIED_ERROR"]);
 
-/** The database does not answer. */
-export class DatabaseUnavailableError extends Error {
-  constructor(cause: unknown) {
-    super("The database does not answer.", { cause });
-  }
-}
+export const DatabaseUnavailableError = createError("DATABASE_UNAVAILABLE", "The database is unavailable.", 503);
 
-/** The connections of one process. */
 export class Database {
-  readonly #logger: Logger;
-  readonly #pool: mysql.Pool;
-  readonly #pings: mysql.Pool;
-  #ping: Promise<boolean> | undefined;
+  readonly #settings: Settings;
+  readonly #renewal: NodeJS.Timeout;
+  #pools: { requests: mysql.Pool; pings: mysql.Pool };
 
-  constructor(settings: Settings, logger: Logger) {
-    this.#logger = logger;
-    this.#pool = mysql.createPool({ ...connection(settings), connectionLimit: 10 });
-    // A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-    this.#pings = mysql.createPool({ ...connection(settings), connectionLimit: 1 });
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#pools = this.#createPools();
+    // The driver has no limit for the age of a connection.
+    this.#renewal = setInterval(() => this.#reconnect(), MAX_LIFETIME_MS).unref();
   }
 
-  /** Runs a statement, and gives up on a database that does not answer. */
-  query<Result extends mysql.QueryResult>(sql: string, values: unknown[]): Promise<Result> {
-    return run<Result>(this.#pool, sql, values, TIMEOUT);
-  }
-
-  /** Tells whether the database answers within a second; whoever asks meanwhile gets the same answer. */
-  ping(): Promise<boolean> {
-    this.#ping ??= this.#select().finally(() => {
-      this.#ping = undefined;
-    });
-    return this.#ping;
-  }
-
-  /** Closes every connection. */
-  async close(): Promise<void> {
-    await Promise.all([this.#pings.end(), this.#pool.end()]);
-  }
-
-  async #select(): Promise<boolean> {
+  /** Runs a statement. */
+  async query<Result extends mysql.QueryResult>(sql: string, values: unknown[]): Promise<Result> {
+    const pools = this.#pools;
     try {
-      await run(this.#pings, "SELECT 1", [], PING_TIMEOUT);
-      return true;
+      return await run<Result>(pools.requests, sql, values, TIMEOUT_MS);
     } catch (error) {
-      this.#logger.warn({ reason: String((error as Error).cause) }, "The database does not answer.");
-      return false;
+      if (READ_ONLY.has(codeOf((error as Error).cause)) && pools === this.#pools) {
+        // After a failover every connection leads to the old primary.
+        this.#reconnect();
+      }
+      throw error;
     }
   }
+
+  /** Throws if the database does not answer within a second. */
+  async ping(): Promise<void> {
+    await run(this.#pools.pings, "SELECT 1", [], PING_TIMEOUT_MS);
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#renewal);
+    await Promise.all([this.#pools.pings.end(), this.#pools.requests.end()]);
+  }
+
+  #reconnect(): void {
+    const { requests, pings } = this.#pools;
+    this.#pools = this.#createPools();
+    requests.end();
+    pings.end();
+  }
+
+  #createPools() {
+    return {
+      requests: createPool(this.#settings, this.#settings.databasePoolSize),
+      // A busy pool must not fail readiness.
+      pings: createPool(this.#settings, 1),
+    };
+  }
 }
 
-/** What the migrations run in: statements that take as long as they need. */
-export interface Session {
-  query(sql: string): Promise<{ rows: mysql.RowDataPacket[] }>;
-  end(): Promise<void>;
+function createPool(settings: Settings, connectionLimit: number): mysql.Pool {
+  const pool = mysql.createPool({ ...connectionOptions(settings), connectionLimit });
+  // Read for each new connection, because passwords are rotated; the driver takes no function.
+  const { connectionConfig } = pool.pool.config as unknown as { connectionConfig: object };
+  Object.defineProperty(connectionConfig, "password", { get: () => passwordOf(settings) });
+  return pool;
 }
 
-/** Opens a connection for the migrations. */
-export async function openSession(settings: Settings): Promise<Session> {
-  const session = await mysql.createConnection({ ...connection(settings), multipleStatements: true });
-  return {
-    query: async (sql) => {
-      const [rows] = await session.query<mysql.RowDataPacket[]>(sql);
-      return { rows };
-    },
-    end: () => session.end(),
-  };
-}
-
-/** Runs a statement on a connection of the pool, which closes it when its state is not known. */
+/** Runs a statement on a connection of the pool, which closes it if its state is unknown. */
 async function run<Result extends mysql.QueryResult>(
   pool: mysql.Pool,
   sql: string,
   values: unknown[],
   timeout: number,
 ): Promise<Result> {
-  const lent = await inTime(pool.getConnection(), timeout, (late) => late.release()).catch((error: unknown) => {
-    throw new DatabaseUnavailableError(error);
+  const connection = await withTimeout(pool.getConnection(), timeout, (late) => late.release()).catch((cause) => {
+    throw new DatabaseUnavailableError({ cause });
   });
   try {
-    const [result] = await lent.query<Result>({ sql, values, timeout });
-    lent.release();
+    const [result] = await connection.query<Result>({ sql, values, timeout });
+    connection.release();
     return result;
   } catch (error) {
-    const { sqlState, code = "" } = error as { sqlState?: string; code?: string };
-    if (sqlState !== undefined && !UNAVAILABLE.has(code)) {
-      lent.release();
-      throw error;
+    if (isUnavailable(error)) {
+      connection.destroy();
+      throw new DatabaseUnavailableError({ cause: error });
     }
-    lent.destroy();
-    throw new DatabaseUnavailableError(error);
+    connection.release();
+    throw error;
   }
 }
 
-/** Returns what comes within so many milliseconds; what comes later is given to `tooLate`. */
-function inTime<Value>(promise: Promise<Value>, timeout: number, tooLate: (value: Value) => void): Promise<Value> {
+/** Limits the wait for a connection, which the driver does not; what comes later goes to `discard`. */
+function withTimeout<Value>(promise: Promise<Value>, timeout: number, discard: (value: Value) => void): Promise<Value> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(new Error(`nothing within ${timeout} ms`));
-      promise.then(tooLate, () => {});
+      reject(new Error(`no connection within ${timeout} ms`));
+      promise.then(discard, () => {});
     }, timeout);
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
-function connection(settings: Settings): mysql.ConnectionOptions {
+/** A connection whose statements have no time limit. */
+export interface Session {
+  query(sql: string): Promise<{ rows: mysql.RowDataPacket[] }>;
+  end(): Promise<void>;
+}
+
+export async function connect(settings: Settings): Promise<Session> {
+  const password = readPassword(settings.databasePasswordFile);
+  const connection = await mysql.createConnection({
+    ...connectionOptions(settings),
+    password,
+    multipleStatements: true,
+  });
+  return {
+    query: async (sql) => {
+      const [rows] = await connection.query<mysql.RowDataPacket[]>(sql);
+      return { rows };
+    },
+    end: () => connection.end(),
+  };
+}
+
+/** Runs the work on a connection of its own, in one process at a time. */
+export async function withMigrationLock(settings: Settings, work: (session: Session) => Promise<void>): Promise<void> {
+  const session = await connect(settings);
+  try {
+    // The names of locks belong to the whole server and have at most 64 characters.
+    const name = "SHA2(CONCAT('migrations of ', DATABASE()), 256)";
+    const { rows } = await session.query(`SELECT GET_LOCK(${name}, ${LOCK_TIMEOUT_SECONDS}) AS locked`);
+    if (rows[0]?.["locked"] !== 1) {
+      throw new Error("The lock of the migrations was not released in time.");
+    }
+    await work(session);
+  } finally {
+    await session.end();
+  }
+}
+
+/** Returns whether the server refuses connections for good: wrong password, missing database, TLS. */
+export function isRefused(error: unknown): boolean {
+  return REFUSED.has(codeOf(error)) || isTlsError(error as Error);
+}
+
+function isUnavailable(error: unknown): boolean {
+  // An error without a state is the connection's; a TypeError is a fault of the caller.
+  return "sqlState" in (error as Error) ? UNAVAILABLE.has(codeOf(error)) : !(error instanceof TypeError);
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException | undefined)?.code ?? "";
+}
+
+/** Returns the password, or none if the file is unreadable, which the server then refuses. */
+function passwordOf({ databasePasswordFile }: Settings): string | undefined {
+  try {
+    return readPassword(databasePasswordFile);
+  } catch {
+    return undefined;
+  }
+}
+
+function connectionOptions(settings: Settings): mysql.ConnectionOptions {
   return {
     host: settings.databaseHost,
     port: settings.databasePort,
     database: settings.databaseName,
     user: settings.databaseUser,
-    password: settings.databasePassword.reveal(),
     charset: "utf8mb4",
     timezone: "Z",
-    connectTimeout: TIMEOUT,
+    supportBigNumbers: true,
+    bigNumberStrings: true,
+    connectTimeout: TIMEOUT_MS,
     ...tlsOptions(settings),
   };
 }
 
-/** Returns how to check the server's certificate, or nothing to go without encryption. */
+/** Returns how to check the server's certificate, or nothing without TLS. */
 function tlsOptions({ databaseTls, databaseHost: host, databasePort: port }: Settings): mysql.ConnectionOptions {
   switch (databaseTls) {
     case "disable":
@@ -146,8 +210,9 @@ function tlsOptions({ databaseTls, databaseHost: host, databasePort: port }: Set
       return { ssl: { rejectUnauthorized: false } };
     case "verify":
       return {
+        // Node.js trusts its own list, not the system's and SSL_CERT_FILE.
         ssl: { ca: tls.getCACertificates("system").join("\n"), verifyIdentity: true },
-        // The driver does not tell an address, and Node would compare with "localhost" if its socket did not either.
+        // The driver passes no name if the host is an address, and Node.js compares with "localhost" then.
         stream: () => Object.assign(net.connect({ host, port, noDelay: true, keepAlive: true }), { _host: host }),
       };
   }

@@ -1,115 +1,141 @@
-/** The database: commands for requests, and a ping for readiness. */
+/** Connections to Redis, and the errors that mean that it is unavailable. */
 
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
-import type { Logger } from "pino";
+import createError from "@fastify/error";
 import { createClient, ErrorReply, type RedisClientOptions, type RedisClientType } from "redis";
-import type { Settings } from "./settings.ts";
+import { readPassword, type Settings } from "./settings.ts";
 
 type SocketOptions = NonNullable<RedisClientOptions["socket"]>;
 
-const TIMEOUT = 5000;
-const PING_TIMEOUT = 1000;
+const TIMEOUT_MS = 5000;
+const PING_TIMEOUT_MS = 1000;
+const MAX_LIFETIME_MS = 30 * 60_000;
+// Errors of a command that concern the server or the connection, not the command.
+const UNAVAILABLE = /^(NOAUTH|WRONGPASS|LOADING|MASTERDOWN|READONLY)/;
 
-/** The database does not answer. */
-export class DatabaseUnavailableError extends Error {
-  constructor(cause: unknown) {
-    super("The database does not answer.", { cause });
-  }
-}
+export const DatabaseUnavailableError = createError("DATABASE_UNAVAILABLE", "The database is unavailable.", 503);
 
-/** The connections of one process. */
 export class Database {
   readonly prefix: string;
   readonly #commands: Connection;
   readonly #pings: Connection;
-  readonly #logger: Logger;
 
-  constructor(settings: Settings, logger: Logger) {
+  constructor(settings: Settings) {
     this.prefix = settings.databaseName;
-    this.#logger = logger;
-    this.#commands = new Connection(settings, TIMEOUT);
-    // Requests that wait are no reason to be sent no others, so the ping has a connection of its own.
-    this.#pings = new Connection(settings, PING_TIMEOUT);
+    this.#commands = new Connection(settings, TIMEOUT_MS);
+    // Slow commands must not fail readiness.
+    this.#pings = new Connection(settings, PING_TIMEOUT_MS);
   }
 
-  /** Runs commands, and gives up on a database that does not answer. */
-  async run<Value>(work: (redis: RedisClientType) => Promise<Value>): Promise<Value> {
-    try {
-      return await this.#commands.run(work);
-    } catch (error) {
-      if (error instanceof ErrorReply && !/^(NOAUTH|WRONGPASS|LOADING|MASTERDOWN|READONLY)/.test(error.message)) {
-        throw error;
-      }
-      throw new DatabaseUnavailableError(error);
-    }
+  /** Runs commands. */
+  run<Value>(work: (redis: RedisClientType) => Promise<Value>): Promise<Value> {
+    return this.#commands.run(work);
   }
 
-  /** Tells whether the database answers within a second. */
-  async ping(): Promise<boolean> {
-    try {
-      await this.#pings.run((redis) => redis.ping());
-      return true;
-    } catch (error) {
-      this.#logger.warn({ reason: String(error) }, "The database does not answer.");
-      return false;
-    }
+  /** Throws if the database does not answer within a second. */
+  async ping(): Promise<void> {
+    await this.#pings.run((redis) => redis.ping());
   }
 
-  /** Closes every connection. */
   close(): void {
     this.#pings.close();
     this.#commands.close();
   }
 }
 
-/** A connection that is made anew when it breaks, or when it does not answer within so many milliseconds. */
+class TimeoutError extends Error {}
+
+/** A connection, which is replaced if it does not answer in time or leads to an old primary. */
 class Connection {
   readonly #settings: Settings;
   readonly #timeout: number;
+  readonly #renewal: NodeJS.Timeout;
   #client: RedisClientType;
+  #error: Error | undefined;
 
   constructor(settings: Settings, timeout: number) {
     this.#settings = settings;
     this.#timeout = timeout;
     this.#client = this.#connect();
+    this.#renewal = setInterval(() => this.#reconnect(), MAX_LIFETIME_MS).unref();
   }
 
   async run<Value>(work: (redis: RedisClientType) => Promise<Value>): Promise<Value> {
     const client = this.#client;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        reject(new Error(`no answer within ${this.#timeout} ms`));
-        if (this.#client === client) {
-          this.close();
-          this.#client = this.#connect();
-        }
-      }, this.#timeout);
-    });
     try {
-      return await Promise.race([work(client), late]);
-    } finally {
-      clearTimeout(timer);
+      if (this.#error) {
+        throw this.#error;
+      }
+      return await this.#withTimeout(work(client));
+    } catch (error) {
+      if (!isUnavailable(error)) {
+        throw error;
+      }
+      if (client === this.#client && (error instanceof ErrorReply || error instanceof TimeoutError)) {
+        this.#reconnect();
+      }
+      throw new DatabaseUnavailableError({ cause: error });
     }
   }
 
   close(): void {
-    const client = this.#client;
-    client.destroy();
-    // One that is being made is not there yet to be destroyed.
-    client.on("connect", () => client.destroy());
+    clearInterval(this.#renewal);
+    destroy(this.#client);
+  }
+
+  /** Limits the wait for a reply, which the driver does not, and ends it if the connection fails. */
+  async #withTimeout<Value>(reply: Promise<Value>): Promise<Value> {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const failure = once(this.#client, "error", { signal }).then(([error]) => Promise.reject(error));
+    const timeout = sleep(this.#timeout, undefined, { signal }).then(() =>
+      Promise.reject(new TimeoutError("no reply")),
+    );
+    try {
+      return await Promise.race([reply, failure, timeout]);
+    } finally {
+      controller.abort();
+    }
+  }
+
+  #reconnect(): void {
+    destroy(this.#client);
+    this.#client = this.#connect();
   }
 
   #connect(): RedisClientType {
     const client: RedisClientType = createClient({
-      password: this.#settings.databasePassword.reveal(),
+      credentialsProvider: {
+        type: "async-credentials-provider",
+        // Read for each new connection, because passwords are rotated.
+        credentials: async () => ({ password: readPassword(this.#settings.databasePasswordFile) }),
+      },
       socket: socketOptions(this.#settings),
     });
-    // Whoever waits for a command is told of what happens to it; the client itself tries on.
-    client.on("error", () => {});
+    // Each running request listens for an error.
+    client.setMaxListeners(0);
+    client.on("ready", () => {
+      this.#error = undefined;
+    });
+    // The client itself connects again; requests fail with the error until then.
+    client.on("error", (error) => {
+      this.#error = error;
+    });
     client.connect().catch(() => {});
     return client;
   }
+}
+
+function destroy(client: RedisClientType): void {
+  client.destroy();
+  // A connection that is being made does not exist yet.
+  client.on("connect", () => client.destroy());
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof ErrorReply ? UNAVAILABLE.test(error.message) : !(error instanceof TypeError);
 }
 
 function socketOptions({ databaseHost: host, databasePort: port, databaseTls }: Settings): SocketOptions {
@@ -120,6 +146,7 @@ function socketOptions({ databaseHost: host, databasePort: port, databaseTls }: 
     case "require":
       return { host, port, reconnectStrategy, tls: true, rejectUnauthorized: false };
     case "verify":
+      // Node.js trusts its own list, not the system's and SSL_CERT_FILE.
       return { host, port, reconnectStrategy, tls: true, ca: tls.getCACertificates("system") };
   }
 }

@@ -1,73 +1,78 @@
-/** The items API. */
+/** Routes of the items API. */
 
-import type { FastifyPluginCallbackJsonSchemaToTs } from "@fastify/type-provider-json-schema-to-ts";
-import type { onRequestHookHandler } from "fastify";
-import type { Database } from "../database.ts";
-import { Problem, Problems } from "../problems.ts";
+import createError from "@fastify/error";
+import { problemResponses } from "../plugins/problems.ts";
+import type { RoutesPlugin } from "../schemas.ts";
 import { Items } from "./repository.ts";
-import { Id, Item, NewItem, Page } from "./schemas.ts";
+import { DEFAULT_LIMIT, ItemSchema, NewItemSchema, PageQuerySchema, PageSchema, ParamsSchema } from "./schemas.ts";
 
-const DEFAULT_LIMIT = 20;
-
+const NoContentSchema = { type: "null", description: "Deleted" } as const;
 const tags = ["items"];
-const NoContent = { type: "null", description: "No content" } as const;
-const Params = { type: "object", properties: { id: Id }, required: ["id"] } as const;
-const Query = {
-  type: "object",
-  properties: { after: Id, limit: { type: "integer", minimum: 1, maximum: 100, default: DEFAULT_LIMIT } },
-} as const;
-
-/** A plug-in whose handlers get what `compileIntegers` makes of integers of 64 bits. */
-type Plugin = FastifyPluginCallbackJsonSchemaToTs<{
-  Options: { database: Database };
-  ValidatorSchemaOptions: { deserialize: [{ pattern: { type: "integer"; format: "int64" }; output: bigint }] };
-}>;
-
-/** Refuses a body that does not call itself JSON. */
-const requireJson: onRequestHookHandler = ({ headers }, _reply, done) => {
-  const mediaType = headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
-  done(mediaType === "application/json" ? undefined : new Problem(415, "The body must be application/json."));
+const parameters = { id: "$response.body#/id" };
+const links = {
+  201: { get: { operationId: "getItem", parameters }, delete: { operationId: "deleteItem", parameters } },
 };
 
-const noSuchItem = () => new Problem(404, "There is no such item.");
+const ItemNotFoundError = createError("ITEM_NOT_FOUND", "The item does not exist.", 404);
 
-export const items: Plugin = (app, { database }, done) => {
-  const items = new Items(database);
+export const items: RoutesPlugin = (app, _options, done) => {
+  const items = new Items(app.database);
 
-  app.post(
-    "",
-    { onRequest: requireJson, schema: { tags, body: NewItem, response: { 201: Item, ...Problems } } },
-    async (request, reply) => {
-      const item = await items.create(request.body.name);
-      return reply.code(201).header("location", `/items/${item.id}`).send(item);
-    },
-  );
+  const create = {
+    tags,
+    operationId: "createItem",
+    summary: "Create an item",
+    body: NewItemSchema,
+    response: { 201: ItemSchema, ...problemResponses(413, 415, 422, 503) },
+    links,
+  };
+  app.post("", { schema: create }, async (request, reply) => {
+    const item = await items.create(request.body.name);
+    return reply.code(201).header("location", `/items/${item.id}`).send(item);
+  });
 
-  app.get("", { schema: { tags, querystring: Query, response: { 200: Page, ...Problems } } }, async (request) => {
-    const { after = 0n, limit = DEFAULT_LIMIT } = request.query;
-    const found = await items.page(after, limit + 1);
+  const list = {
+    tags,
+    operationId: "listItems",
+    summary: "List items in the order of their IDs",
+    querystring: PageQuerySchema,
+    response: { 200: PageSchema, ...problemResponses(422, 503) },
+  };
+  app.get("", { schema: list }, async (request) => {
+    const { after = 0, limit = DEFAULT_LIMIT } = request.query;
+    const found = await items.list(after, limit + 1);
     const page = found.slice(0, limit);
     return { items: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null };
   });
 
-  app.get("/:id", { schema: { tags, params: Params, response: { 200: Item, ...Problems } } }, async (request) => {
+  const get = {
+    tags,
+    operationId: "getItem",
+    summary: "Get an item",
+    params: ParamsSchema,
+    response: { 200: ItemSchema, ...problemResponses(404, 503) },
+  };
+  app.get("/:id", { schema: get }, async (request) => {
     const item = await items.get(request.params.id);
     if (!item) {
-      throw noSuchItem();
+      throw new ItemNotFoundError();
     }
     return item;
   });
 
-  app.delete(
-    "/:id",
-    { schema: { tags, params: Params, response: { 204: NoContent, ...Problems } } },
-    async (request, reply) => {
-      if (!(await items.delete(request.params.id))) {
-        throw noSuchItem();
-      }
-      return reply.code(204).send(null);
-    },
-  );
+  const remove = {
+    tags,
+    operationId: "deleteItem",
+    summary: "Delete an item",
+    params: ParamsSchema,
+    response: { 204: NoContentSchema, ...problemResponses(404, 503) },
+  };
+  app.delete("/:id", { schema: remove }, async (request, reply) => {
+    if (!(await items.delete(request.params.id))) {
+      throw new ItemNotFoundError();
+    }
+    return reply.code(204).send(null);
+  });
 
   done();
 };

@@ -1,33 +1,37 @@
-/** Items as the API shows them. */
+/** Schemas of the items API. */
 
 import type { FromSchema } from "json-schema-to-ts";
+import { IdSchema, type IdTypes } from "../schemas.ts";
 
-// Something other than white space; and no NUL, which not every database can store.
-const NAME_PATTERN = "^[^\\x00]*[^\\x00\\p{White_Space}][^\\x00]*$";
+export const DEFAULT_LIMIT = 20;
 
-/** A positive integer of 64 bits. */
-export const Id = { type: "integer", format: "int64", minimum: 1 } as const;
+export const ParamsSchema = { type: "object", properties: { id: IdSchema }, required: ["id"] } as const;
 
-/** What a client gives. */
-export const NewItem = {
+export const PageQuerySchema = {
   type: "object",
-  properties: { name: { type: "string", minLength: 1, maxLength: 200, pattern: NAME_PATTERN } },
+  properties: {
+    after: { ...IdSchema, description: "Cursor: only items with a greater ID" },
+    limit: { type: "integer", minimum: 1, maximum: 100, default: DEFAULT_LIMIT },
+  },
+} as const;
+
+export const NewItemSchema = {
+  type: "object",
+  properties: { name: { type: "string", minLength: 1, maxLength: 200, pattern: "^[^\\u0000]*$" } },
   required: ["name"],
   additionalProperties: false,
 } as const;
 
-/** What it gets. */
-export const Item = {
+export const ItemSchema = {
   type: "object",
-  properties: { id: { type: "integer" }, name: { type: "string" }, created_at: { type: "string" } },
+  properties: { id: IdSchema, name: { type: "string" }, created_at: { type: "string", format: "date-time" } },
   required: ["id", "name", "created_at"],
 } as const;
 
-export type Item = FromSchema<typeof Item>;
+export type Item = FromSchema<typeof ItemSchema, IdTypes>;
 
-/** Some items, and the id to ask on after: null at the end. */
-export const Page = {
+export const PageSchema = {
   type: "object",
-  properties: { items: { type: "array", items: Item }, next: { type: ["integer", "null"] } },
+  properties: { items: { type: "array", items: ItemSchema }, next: { ...IdSchema, nullable: true } },
   required: ["items", "next"],
 } as const;

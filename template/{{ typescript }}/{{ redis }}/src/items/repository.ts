@@ -3,7 +3,7 @@
 import type { Database } from "../database.ts";
 import type { Item } from "./schemas.ts";
 
-/** The items: a sorted set of JSON documents whose scores are the ids, so that one command does each thing. */
+/** The items: a sorted set of JSON documents whose scores are the IDs, so that each operation is one command. */
 export class Items {
   readonly #database: Database;
   readonly #key: string;
@@ -13,7 +13,6 @@ export class Items {
     this.#key = `${database.prefix}:items`;
   }
 
-  /** Stores a new item and returns it with its id. */
   create(name: string): Promise<Item> {
     return this.#database.run(async (redis) => {
       const id = await redis.incr(`${this.#key}:last-id`);
@@ -23,19 +22,18 @@ export class Items {
     });
   }
 
-  /** Returns the first items with a greater id. */
-  page(after: bigint, limit: number): Promise<Item[]> {
+  /** Returns the first items with a greater ID. */
+  list(after: number | bigint, limit: number): Promise<Item[]> {
     return this.#range(`(${after}`, "+inf", limit);
   }
 
-  /** Returns the item with this id, if any. */
-  async get(id: bigint): Promise<Item | undefined> {
+  async get(id: number | bigint): Promise<Item | undefined> {
     const [item] = await this.#range(String(id), String(id), 1);
     return item;
   }
 
-  /** Deletes the item with this id and tells whether there was one. */
-  async delete(id: bigint): Promise<boolean> {
+  /** Returns whether the item existed. */
+  async delete(id: number | bigint): Promise<boolean> {
     const score = String(id);
     return (await this.#database.run((redis) => redis.zRemRangeByScore(this.#key, score, score))) === 1;
   }

@@ -1,0 +1,91 @@
+/** The server: start and graceful shutdown. */
+
+import { once } from "node:events";
+import net from "node:net";
+import closeWithGrace from "close-with-grace";
+import type { FastifyInstance } from "fastify";
+import fp from "fastify-plugin";
+import type { Logger } from "pino";
+import { createApp } from "./app.ts";
+import { createMetricsApp } from "./metrics.ts";
+import type { Settings } from "./settings.ts";
+import type { Tracing } from "./tracing.ts";
+
+const IDLE_TIMEOUT_MS = 2000;
+const DRAIN_TIMEOUT_MS = 20_000;
+// For a database that never closes its connections.
+const STOP_TIMEOUT_MS = 27_000;
+const ERROR_INTERVAL_MS = 1000;
+
+/** Serves until SIGTERM or SIGINT; a second signal exits at once. */
+export async function serve(settings: Settings, logger: Logger, tracing?: Tracing): Promise<void> {
+  const app = createApp(settings, logger);
+  const metrics = createMetricsApp(settings.serviceVersion, logger);
+  if (tracing) {
+    app.register(tracing.plugin);
+  }
+  app.register(drain);
+
+  // An uncaught error closes the application too, and then exits with 1.
+  closeWithGrace({ delay: STOP_TIMEOUT_MS, logger }, async ({ err }) => {
+    if (err) {
+      logger.fatal({ err }, "Stopping after an uncaught error.");
+    } else {
+      logger.info("Stopping.");
+    }
+    await app.close();
+    await tracing?.shutdown();
+  });
+
+  await listen(metrics, settings.metricsPort);
+  await listen(app, settings.port);
+  logger.info({ port: settings.port, metrics_port: settings.metricsPort }, "Listening.");
+}
+
+/** Listens on all interfaces; Fastify's own method fails for `::` on a machine without IPv6. */
+async function listen(app: FastifyInstance, port: number): Promise<void> {
+  await app.ready();
+  await once(app.server.listen(port), "listening");
+
+  // Such as too many open files, which every new connection reports.
+  let lastError = Number.NEGATIVE_INFINITY;
+  app.server.on("error", (err) => {
+    if (performance.now() - lastError > ERROR_INTERVAL_MS) {
+      lastError = performance.now();
+      app.log.error({ err }, "Accepting a connection failed.");
+    }
+  });
+}
+
+/** Lets running requests and kept-alive connections finish before the application closes. */
+const drain = fp((app, _options, done) => {
+  const { server } = app;
+  const sockets = new Set<net.Socket>();
+  server.on("connection", (socket: net.Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+
+  app.addHook("preClose", async () => {
+    if (!server.listening) {
+      return;
+    }
+    const closed = once(server, "close");
+    // Only stops to listen: http.Server.close() also ends idle connections, with requests that are on their way.
+    net.Server.prototype.close.call(server);
+    const sweep = setInterval(() => {
+      server.closeIdleConnections();
+      // Node.js does not count a connection without any request as idle.
+      for (const socket of sockets) {
+        if (socket.bytesRead === 0) {
+          socket.destroy();
+        }
+      }
+    }, IDLE_TIMEOUT_MS);
+    const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS);
+    await closed;
+    clearInterval(sweep);
+    clearTimeout(deadline);
+  });
+  done();
+});
