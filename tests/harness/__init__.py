@@ -11,9 +11,11 @@ from tests.harness.rules import (
     Finding,
     Problem,
     Rule,
+    accepts,
     agreement,
     failures_of,
     file_rule,
+    rejects,
     rule,
     tool_rule,
 )
@@ -22,6 +24,6 @@ from tests.harness.template import ANSWERS_FILE, ROOT, Template
 
 __all__ = [
     "ANSWERS_FILE", "ROOT", "Answers", "At", "Fact", "Failure", "File", "Files", "Finding", "Problem", "Projects",
-    "Rule", "Sample", "Space", "Template", "add", "agreement", "change", "delete", "failures_of", "file_rule", "load",
-    "load_all", "remove", "replace", "rule", "tool_rule", "write",
+    "Rule", "Sample", "Space", "Template", "accepts", "add", "agreement", "change", "delete", "failures_of",
+    "file_rule", "load", "load_all", "rejects", "remove", "replace", "rule", "tool_rule", "write",
 ]  # fmt: skip

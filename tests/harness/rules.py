@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import polars as pl
 
@@ -156,35 +156,14 @@ class Rule:
         """Whether it reads any of these files."""
         return any(matches(path, self.patterns) for path in paths)
 
-    def rejects(
-        self,
-        title: str,
-        path: str,
-        edit: Edit,
-        *more: Any,
-        also: Iterable[Rule] = (),
-        project: str | None = None,
-        message: str = "",
-    ) -> None:
-        """Have tests see that this rule finds a fault, and of its subject only some others do.
+    def rejects(self, *fault: Any, **options: Any) -> None:
+        """Have tests see that this rule, which has no place for decorators, finds a fault: see `rejects` below."""
+        rejects(*fault, **options)(self)
 
-        Args:
-            title: the fault, as a noun: "a mount without a volume".
-            path: the file that is changed.
-            edit: how: see `documents`.
-            more: further paths, each with an edit.
-            also: other rules of the subject that find it.
-            project: the reference project that is changed.
-            message: a part of what is found, where a tool has many reasons to find something.
-        """
-        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
-        rules = frozenset({self.name, *(rule.name for rule in also)})
-        self.faults.append(Fault(title, edits, rules, project, message))
-
-    def accepts(self, title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> None:
-        """Have tests see that no rule of the subject minds something that only looks wrong."""
-        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
-        self.faults.append(Fault(title, edits, frozenset(), project))
+    def has(self, fault: Fault) -> Self:
+        """Add a fault."""
+        self.faults.insert(0, fault)  # as decorators run from below
+        return self
 
     def findings(self, problems: Iterable[Problem]) -> list[Finding]:
         """Its problems, with its name."""
@@ -307,7 +286,38 @@ class ToolRule(Rule):
                 yield self.findings(problems)
 
 
+R = TypeVar("R", bound=Rule)
 Sets = Literal["each", "sample", "distinct"]
+
+
+def rejects(
+    title: str,
+    path: str,
+    edit: Edit,
+    *more: Any,
+    also: str = "",
+    project: str | None = None,
+    message: str = "",
+) -> Callable[[R], R]:
+    """Have tests see that the rule below finds a fault, and of its subject only some others do.
+
+    Args:
+        title: the fault, as a noun: "a mount without a volume".
+        path: the file that is changed.
+        edit: how: see `documents`.
+        more: further paths, each with an edit.
+        also: the names of other rules of the subject that find it, with blanks between.
+        project: the reference project that is changed.
+        message: a part of what is found, where a tool has many reasons to find something.
+    """
+    edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+    return lambda rule: rule.has(Fault(title, edits, frozenset({rule.name, *also.split()}), project, message))
+
+
+def accepts(title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> Callable[[R], R]:
+    """Have tests see that no rule of the subject minds something that only looks wrong."""
+    edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+    return lambda rule: rule.has(Fault(title, edits, frozenset(), project))
 
 
 def rule(**facts: Fact) -> Callable[[Callable[..., Iterator[Problem]]], FactRule]:

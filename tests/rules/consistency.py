@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, remove, replace, rule
+from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, rejects, remove, replace, rule
 from tests.languages import LANGUAGES
 from tests.rules.dockerfile import stages
 from tests.rules.extract import AllMatching, Mapped, Matching, settings, the_same, variable
@@ -100,6 +100,10 @@ image.rejects("another image in production", "prod.yml", change("services.app.im
 image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.initContainers.0.image", "shops:1"))
 
 
+@rejects(
+    "another image that is attested", ".github/workflows/service.yml",
+    replace("subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
+)  # fmt: skip
 @rule(
     image=Fact("Makefile", variable("IMAGE")),
     attested=Fact(".github/workflows/service.yml", AllMatching("^ +subject-name: (.*)$")),
@@ -111,10 +115,6 @@ def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] |
             yield Problem(".github/workflows/service.yml", f"attests {name}, but {image} is pushed", name)
 
 
-the_image_that_is_pushed_is_attested.rejects(
-    "another image that is attested", ".github/workflows/service.yml",
-    replace("subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
-)  # fmt: skip
 image.rejects(
     "another image in the Makefile", "Makefile",
     replace("IMAGE := docker.io/acme/shop", "IMAGE := docker.io/acme/shops"),
@@ -180,6 +180,13 @@ def _of_database(content: bytes) -> tuple[str, ...]:
 _READ = AllMatching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")
 
 
+@rejects(
+    "an app that does not read a setting", "app/settings.py", replace("    database_user: ", "    database_users: ")
+)
+@rejects(
+    "a setting that only Kubernetes has", CONFIG, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"),
+    also="names_of_settings_is_the_same_everywhere",
+)  # fmt: skip
 @rule(
     configured=Fact(CONFIG, _of_database),
     **{name: Fact(language.settings, _READ) for name, language in LANGUAGES.items()},
@@ -191,15 +198,6 @@ def the_app_reads_what_is_set_of_its_database(configured: tuple[str, ...], **rea
     path = next((LANGUAGES[language].settings for language, names in read.items() if names), CONFIG)
     for name in sorted(found.symmetric_difference(configured)):
         yield Problem(path, f"reads {name}, which nothing sets" if name in found else f"does not read {name}", name)
-
-
-the_app_reads_what_is_set_of_its_database.rejects(
-    "an app that does not read a setting", "app/settings.py", replace("    database_user: ", "    database_users: ")
-)
-the_app_reads_what_is_set_of_its_database.rejects(
-    "a setting that only Kubernetes has", CONFIG,
-    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"), also=[settings_of_containers],
-)  # fmt: skip
 
 
 def _unescaped(words: list[Any]) -> list[str]:
@@ -238,6 +236,20 @@ def _in_compose(service: dict[str, Any]) -> dict[str, Any]:
 _SERVICE = "services.database"
 
 
+@rejects("another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998))
+@rejects("another command of the database", STATEFULSET, add(f"{APP}.command", ["postgres"]), project="ingress")
+@rejects("another version of the database", STATEFULSET, change(f"{APP}.image", "docker.io/library/postgres:17-trixie"))
+@rejects("another health check of the database", STATEFULSET, change(f"{APP}.readinessProbe.exec.command.0", "true"))
+@rejects("another name of the database", STATEFULSET, change(f"{APP}.env.[name=POSTGRES_DB].value", "apps"))
+@rejects("another limit of the database", STATEFULSET, change(f"{APP}.resources.limits.memory", "1Gi"))
+@rejects(
+    'another place of the data', STATEFULSET,
+    change(f'{APP}.volumeMounts.[name=data].mountPath', '/var/lib/postgresql/data'),
+)  # fmt: skip
+@rejects(
+    'another temporary folder of the database', STATEFULSET,
+    change(f'{APP}.volumeMounts.[name=postgresql].mountPath', '/run/postgresql'),
+)  # fmt: skip
 @rule(
     kubernetes=Fact(STATEFULSET, _in_kubernetes),
     common=Fact("common.yml", Mapped(_SERVICE, _in_compose)),
@@ -257,22 +269,6 @@ def compose_and_kubernetes_run_the_same_database(
                     path, f"the {what} of the database is {value}, but {kubernetes[what]} in Kubernetes", _SERVICE
                 )
 
-
-for _title, _pointer, _value in (
-    ("another version of the database", "image", "docker.io/library/postgres:17-trixie"),
-    ("another health check of the database", "readinessProbe.exec.command.0", "true"),
-    ("another name of the database", "env.[name=POSTGRES_DB].value", "apps"),
-    ("another limit of the database", "resources.limits.memory", "1Gi"),
-    ("another place of the data", "volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data"),
-    ("another temporary folder of the database", "volumeMounts.[name=postgresql].mountPath", "/run/postgresql"),
-):
-    compose_and_kubernetes_run_the_same_database.rejects(_title, STATEFULSET, change(f"{APP}.{_pointer}", _value))
-compose_and_kubernetes_run_the_same_database.rejects(
-    "another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998)
-)
-compose_and_kubernetes_run_the_same_database.rejects(
-    "another command of the database", STATEFULSET, add(f"{APP}.command", ["postgres"]), project="ingress"
-)
 
 _PASSWORD = Matching("^DATABASE_PASSWORD_FILE=(.*)$")
 
@@ -309,6 +305,13 @@ def _folders_of_secrets(content: bytes) -> dict[str, list[str]]:
     return {name: [mount.folder for mount in mounts if mount.container == name] for name in names}
 
 
+@rejects(
+    "the password at another place", DEPLOYMENT, change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets")
+)
+@rejects(
+    "the password at another place of the database", STATEFULSET,
+    change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets"),
+)  # fmt: skip
 @rule(
     path=Fact(CONFIG, _PASSWORD),
     app=Fact(DEPLOYMENT, _folders_of_secrets),
@@ -324,16 +327,7 @@ def the_password_is_mounted_where_the_setting_says(path: str | None, **mounts: d
                 )
 
 
-the_password_is_mounted_where_the_setting_says.rejects(
-    "the password at another place", DEPLOYMENT,
-    change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets"),
-)  # fmt: skip
-the_password_is_mounted_where_the_setting_says.rejects(
-    "the password at another place of the database", STATEFULSET,
-    change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets"),
-)  # fmt: skip
-
-
+@rejects("a Secret that could be written to", DEPLOYMENT, remove(f"{APP}.volumeMounts.[name=database].readOnly"))
 @file_rule(DEPLOYMENT, STATEFULSET)
 def secrets_are_mounted_read_only(path: str, content: bytes) -> Problems:
     """No container can write to a Secret's folder."""
@@ -342,14 +336,18 @@ def secrets_are_mounted_read_only(path: str, content: bytes) -> Problems:
             yield Problem(path, f"{mount.container} could write to the Secret", f"mountPath: {mount.folder}")
 
 
-secrets_are_mounted_read_only.rejects(
-    "a Secret that could be written to", DEPLOYMENT, remove(f"{APP}.volumeMounts.[name=database].readOnly")
-)
-
 ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
 _WATCHED = ("horizontalpodautoscaler", "persistentvolumeclaim", "cronjob")
 
 
+@rejects(
+    'an alert on a horizontalpodautoscaler that is not there', ALERTS,
+    replace("deployment='", "horizontalpodautoscaler='"),
+)  # fmt: skip
+@rejects(
+    "an alert on a persistentvolumeclaim that is not there", ALERTS, replace("deployment='", "persistentvolumeclaim='")
+)
+@rejects("an alert on a cronjob that is not there", ALERTS, replace("deployment='", "cronjob='"))
 @rule(
     watched=Fact(ALERTS, AllMatching(rf"({'|'.join(_WATCHED)})='")),
     autoscaler=Fact("kubernetes/base/horizontalpodautoscaler.yaml"),
@@ -368,19 +366,11 @@ def alerts_watch_what_production_has(watched: Any, autoscaler: bool, database: b
             )
 
 
-for _kind in _WATCHED:
-    alerts_watch_what_production_has.rejects(
-        f"an alert on a {_kind} that is not there", ALERTS, replace("deployment='", f"{_kind}='")
-    )
-
-
+@rejects(
+    "tests that run in the image of production", "docker-compose.yml", change("services.test.build.target", "source")
+)
 @file_rule("docker-compose.yml")
 def tests_run_in_the_stage_for_tests(path: str, content: bytes) -> Problems:
     """The compose service test, which CI runs, builds the stage test of the Dockerfile."""
     if At("services.test.build.target")(content) != "test":
         yield Problem(path, "has no service test that builds the stage test", "services.test.build")
-
-
-tests_run_in_the_stage_for_tests.rejects(
-    "tests that run in the image of production", "docker-compose.yml", change("services.test.build.target", "source")
-)

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.harness import Failure, Files, Finding, Problem, Projects, Rule, Template, file_rule, replace, write
+from tests.harness import (
+    Failure,
+    Files,
+    Finding,
+    Problem,
+    Projects,
+    Rule,
+    Template,
+    accepts,
+    file_rule,
+    rejects,
+    replace,
+    write,
+)
 from tests.harness.rules import rows_with
 from tests.rules.ignore_patterns import docker_ignored, git_ignored
 from tests.rules.presence import Need, need_rule, rows_where
@@ -13,18 +26,14 @@ from tests.rules.presence import Need, need_rule, rows_where
 DOCKERIGNORE = ".dockerignore"
 
 
+@rejects("a folder without a file", "docs/", write(""))
+@rejects("a folder that holds only a folder", "docs/", write(""), "docs/images/", write(""))
+@accepts("a folder whose files are in a folder of it", "docs/", write(""), "docs/a/b.md", write("b\n"))
 @need_rule("*/")
 def folders_hold_files(path: str, _: bytes) -> Iterator[Need]:
     """No folder is empty: git would not keep it."""
     if path != "./":
         yield Need(f"^{re.escape(path)}", Problem(path, "is an empty folder"))
-
-
-folders_hold_files.rejects("a folder without a file", "docs/", write(""))
-folders_hold_files.rejects("a folder that holds only a folder", "docs/", write(""), "docs/images/", write(""))
-folders_hold_files.accepts(
-    "a folder whose files are in a folder of it", "docs/", write(""), "docs/a/b.md", write("b\n")
-)
 
 
 class _IgnoredFiles(Rule):
@@ -62,16 +71,14 @@ def test_nothing_that_git_ignores_is_skipped_on_update(template: Template) -> No
     assert not template.settings.get("skip_if_exists")
 
 
+@rejects("an image with everything in it", DOCKERIGNORE, replace("*\n", ""))
+@rejects("an image with .env", DOCKERIGNORE, replace("*\n", "*\n!.env\n"))
+@rejects("an image with .git", DOCKERIGNORE, replace("*\n", "*\n!.git\n"))
+@rejects("an image with secrets", DOCKERIGNORE, replace("*\n", "*\n!secrets\n"))
+@rejects("an image with .copier-answers.yml", DOCKERIGNORE, replace("*\n", "*\n!.copier-answers.yml\n"))
 @file_rule(DOCKERIGNORE)
 def private_files_stay_out_of_the_image(path: str, content: bytes) -> Iterator[Problem]:
     """Docker ignores passwords, the answers and the history: whoever pulls an image can read its files."""
     for private in (".env", ".git/config", "secrets/database-password", ".copier-answers.yml"):
         if not docker_ignored(content, private):
             yield Problem(path, f"lets {private} into the image")
-
-
-private_files_stay_out_of_the_image.rejects("an image with everything in it", DOCKERIGNORE, replace("*\n", ""))
-for _path in (".env", ".git", "secrets", ".copier-answers.yml"):
-    private_files_stay_out_of_the_image.rejects(
-        f"an image with {_path}", DOCKERIGNORE, replace("*\n", f"*\n!{_path}\n")
-    )

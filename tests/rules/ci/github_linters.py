@@ -9,12 +9,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Files, Problem, Projects, file_rule, replace, tool_rule
+from tests.harness import Files, Problem, Projects, file_rule, rejects, replace, tool_rule
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS
 from tests.rules.tables import table
 from tests.toolchains import tool
 
 
+@rejects("another commit of an action", SERVICE, replace("actions/checkout@3d", "actions/checkout@4d"))
+@rejects("a comment of another version", RELEASE, replace("# v7.0.1", "# v7.0.0"))
+@rejects(
+    "an action at a tag", UPDATES, replace("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
+    also="actionlint_finds_nothing zizmor_finds_nothing",
+)  # fmt: skip
 @file_rule(WORKFLOWS)
 def actions_are_pinned_to_a_commit(path: str, content: bytes) -> Iterator[Problem]:
     """Every action is at the commit of the table of versions, with its version beside it."""
@@ -25,12 +31,6 @@ def actions_are_pinned_to_a_commit(path: str, content: bytes) -> Iterator[Proble
             yield Problem(path, f"{used} is no action of the table with its commit and version", used)
 
 
-actions_are_pinned_to_a_commit.rejects(
-    "another commit of an action", SERVICE, replace("actions/checkout@3d", "actions/checkout@4d")
-)
-actions_are_pinned_to_a_commit.rejects("a comment of another version", RELEASE, replace("# v7.0.1", "# v7.0.0"))
-
-
 def test_every_pinned_action_is_used(projects: Projects) -> None:
     """The table of versions has no action that nothing uses."""
     texts = [projects.contents[number].decode() for _, number in projects.each(WORKFLOWS)]
@@ -38,6 +38,26 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
     assert used == table("versions", "github")["actions"].keys()
 
 
+@rejects(
+    "a step that does not exist", SERVICE, replace("steps.image.outputs", "steps.images.outputs"),
+    message="undefined-property",
+)  # fmt: skip
+@rejects(
+    "an input that the action does not have", SERVICE, replace("if-no-files-found:", "if-no-file-found:"),
+    message="unknown-action-input",
+)  # fmt: skip
+@rejects(
+    "a job that does not exist", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs"
+)
+@rejects("words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086")
+@rejects(
+    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
+    also="zizmor_finds_nothing", message="template-injection",
+)  # fmt: skip
+@rejects(
+    "a pull request of a fork with secrets", SERVICE, replace("on:\n", "on:\n pull_request_target:\n"),
+    also="zizmor_finds_nothing", message="dangerous-triggers",
+)  # fmt: skip
 @tool_rule(WORKFLOWS, sets="each")
 def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to jactionlint, and their scripts to shellcheck within it."""
@@ -48,22 +68,10 @@ def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[
     return _problems(batch, found)
 
 
-actionlint_finds_nothing.rejects(
-    "a step that does not exist", SERVICE, replace("steps.image.outputs", "steps.images.outputs"),
-    message="undefined-property",
+@rejects(
+    "a permission without its reason", RELEASE, replace("packages: write # pushes the tag", "packages: write"),
+    message="undocumented-permissions",
 )  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "an input that the action does not have", SERVICE, replace("if-no-files-found:", "if-no-file-found:"),
-    message="unknown-action-input",
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a job that does not exist", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs"
-)
-actionlint_finds_nothing.rejects(
-    "words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086"
-)
-
-
 @tool_rule(WORKFLOWS, sets="each")
 def zizmor_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to zizmor's pedantic persona."""
@@ -75,24 +83,6 @@ def zizmor_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iter
         line = place["concrete"]["location"]["start_point"]["row"] + 1
         found.setdefault(place["symbolic"]["key"]["Local"]["verbatim_path"], []).append((message, line))
     return _problems(batch, found)
-
-
-actions_are_pinned_to_a_commit.rejects(
-    "an action at a tag", UPDATES, replace("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
-    also=[actionlint_finds_nothing, zizmor_finds_nothing],
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
-    also=[zizmor_finds_nothing], message="template-injection",
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a pull request of a fork with secrets", SERVICE, replace("on:\n", "on:\n pull_request_target:\n"),
-    also=[zizmor_finds_nothing], message="dangerous-triggers",
-)  # fmt: skip
-zizmor_finds_nothing.rejects(
-    "a permission without its reason", RELEASE, replace("packages: write # pushes the tag", "packages: write"),
-    message="undocumented-permissions",
-)  # fmt: skip
 
 
 def _run(name: str, codes: tuple[int, ...], *options: str, batch: Sequence[Files], scratch: Path) -> Any:
