@@ -8,7 +8,6 @@ from tests.harness.projects import File, Files, Projects, Sample
 from tests.harness.rules import (
     Fact,
     Failure,
-    Finding,
     Problem,
     Rule,
     accepts,
@@ -23,7 +22,7 @@ from tests.harness.space import Answers, Space
 from tests.harness.template import ANSWERS_FILE, ROOT, Template
 
 __all__ = [
-    "ANSWERS_FILE", "ROOT", "Answers", "At", "Fact", "Failure", "File", "Files", "Finding", "Problem", "Projects",
+    "ANSWERS_FILE", "ROOT", "Answers", "At", "Fact", "Failure", "File", "Files", "Problem", "Projects",
     "Rule", "Sample", "Space", "Template", "accepts", "add", "agreement", "change", "delete", "failures_of",
     "file_rule", "load", "load_all", "rejects", "remove", "replace", "rule", "tool_rule", "write",
 ]  # fmt: skip

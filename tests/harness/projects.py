@@ -63,7 +63,6 @@ class Projects:
         self.contents: list[bytes] = []
         self._numbers: dict[bytes, int] = {}
         self.exhaustive = False  # whether tools see every distinct set of files, not a sample
-        self.facts: dict[Any, Any] = {}  # what rules have extracted
         self.counts: dict[str, str] = {}  # printed at the end
         self.sources: dict[str, list[Source]] = {}
         for source in template.sources:

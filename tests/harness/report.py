@@ -23,7 +23,7 @@ def report(projects: Projects, rule: Rule, failures: Iterable[Failure]) -> str:
     """The failures of a rule; empty if there are none."""
     by_path: dict[str, list[Failure]] = {}
     for failure in failures:
-        by_path.setdefault(failure.finding.path, []).append(failure)
+        by_path.setdefault(failure.problem.path, []).append(failure)
     if not by_path:
         return ""
     told = [_of_path(projects, rule, path, found) for path, found in list(by_path.items())[:SHOWN]]
@@ -45,7 +45,7 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
     typical = [pl.col(IS_EDGE_CASE)] if IS_EDGE_CASE in everything.columns else []
     least = failing.sort(*typical, changed, maintain_order=True).row(0, named=True)
     here = {
-        one.finding.message: one.finding
+        one.problem.message: one.problem
         for one in failures
         if _among(pl.DataFrame([least], schema=everything.schema), [one]).height
     }
@@ -55,10 +55,10 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
     if sampled is not None:
         answers = _fewest(projects, rule, path, answers)
     places: dict[str, list[str]] = {}  # one problem each: environments have the same
-    for finding in here.values():
-        rendered, template = _places(projects, rule, path, finding.where, answers)
+    for problem in here.values():
+        rendered, template = _places(projects, rule, path, problem.where, answers)
         places.setdefault(
-            rendered, [f"  {rendered}: {finding.message}", *([f"    template  {template}"] * bool(template))]
+            rendered, [f"  {rendered}: {problem.message}", *([f"    template  {template}"] * bool(template))]
         )
     lines = [line for place in list(places.values())[:PROBLEMS] for line in place]
     lines.append(f"    in        {_condition(projects, everything, failing, is_sample=sampled is not None)}")
@@ -141,7 +141,7 @@ def _fewest(projects: Projects, rule: Rule, path: str, answers: Answers) -> Answ
             files = {name: file.content for name, file in projects.render(fewer).items()}
         except ValueError:  # an answer that is allowed only together with the one that was left out
             continue
-        if any(finding.path == path for finding in rule.check(files)):
+        if any(problem.path == path for problem in rule.check(files)):
             answers = fewer
     return answers
 

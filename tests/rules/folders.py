@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from tests.harness import (
     Failure,
     Files,
-    Finding,
     Problem,
     Projects,
     Rule,
@@ -37,24 +36,20 @@ def folders_hold_files(path: str, _: bytes) -> Iterator[Need]:
 
 
 class _IgnoredFiles(Rule):
-    def check(self, files: Files) -> list[Finding]:
-        return self._findings(files[".gitignore"], list(files))
+    def check(self, files: Files) -> list[Problem]:
+        return list(self.function(files[".gitignore"], list(files)))
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        paths = [path for path in projects.sources if path[-1] != "/"]
         for path, number in projects.each(".gitignore"):
-            for finding in self._findings(projects.contents[number], paths):
+            for problem in self.function(projects.contents[number], list(projects.sources)):
                 rows = rows_with(projects, path, number)
-                rows = rows_where(projects, rows, projects.presence(finding.path), 1)
-                yield from [Failure(finding, rows)] if rows.height else ()
-
-    def _findings(self, patterns: bytes, paths: list[str]) -> list[Finding]:
-        return self.findings(self.function(patterns, [path for path in paths if path[-1] != "/"]))
+                rows = rows_where(projects, rows, projects.presence(problem.path), 1)
+                yield from [Failure(problem, rows)] if rows.height else ()
 
 
 def _no_file_is_ignored(patterns: bytes, paths: list[str]) -> Iterator[Problem]:
     """Git ignores no file of the template: `copier update` would overwrite it, and nobody would see that."""
-    for path in git_ignored(patterns, paths):
+    for path in git_ignored(patterns, [path for path in paths if path[-1] != "/"]):
         yield Problem(path, "is ignored by git, so `copier update` overwrites it silently")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import polars as pl
@@ -118,10 +119,6 @@ def _typical(projects: Projects, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(table, on=names, how="semi", nulls_equal=True) if names else rows
 
 
-def _look_at_typical(function: Callable[[str, bytes], Iterator[Problem]]) -> FileRule:
-    return _TypicalFileRule(function, ["*"], unreadable=False)
-
-
 @rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
 @rejects("a block", "README.md", replace("## Run", "{% if x %}"))
 @rejects(
@@ -132,7 +129,7 @@ def _look_at_typical(function: Callable[[str, bytes], Iterator[Problem]]) -> Fil
     "an expression of GitHub outside its workflows", "Makefile",
     replace("# The commit, marked", "# The ${{ github.sha }}, marked"),
 )  # fmt: skip
-@_look_at_typical
+@functools.partial(_TypicalFileRule, patterns=["*"])
 def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Problem]:
     """With typical answers, no expression, block or file name of the template is in a project."""
     text = content.decode()

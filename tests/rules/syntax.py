@@ -141,8 +141,11 @@ def _read_sql(text: str) -> None:
 )  # fmt: skip
 @rejects("SQL that does not parse", MIGRATION, replace("CREATE TABLE", "CREATED TABLE"))
 @rejects("SQL that changes no schema", MIGRATION, replace("CREATE TABLE", "SELECT 1; CREATE TABLE"))
-@file_rule(*FORMATS, unreadable=True)
+@file_rule(*FORMATS)
 def syntax(path: str, content: bytes) -> Iterator[Problem]:
     """Every file can be read by what reads its format, and YAML means the same to every reader."""
     if problem := _problem(PurePosixPath(path).suffix or PurePosixPath(path).name, content):
         yield Problem(path, problem[1], problem[0])
+
+
+syntax.is_for_unreadable = True
