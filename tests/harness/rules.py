@@ -90,13 +90,9 @@ class Fault(NamedTuple):
         """
         broken = dict(files)
         for path, edit in self.edits:
-            content = edit(path, broken.get(path))
-            if content is None:
-                del broken[path]
-            elif content == broken.get(path):
+            broken[path] = edit(path, broken.get(path))
+            if broken[path] == files.get(path):
                 raise NotFoundError(f"{path} is not changed")
-            else:
-                broken[path] = content
         return broken
 
     def test(self, rules: Iterable[Rule], references: Mapping[str, Files]) -> None:
