@@ -18,7 +18,7 @@ PAUSE = 0.01  # seconds between two requests of a client: the load is bounded
 
 
 def wait_for_network(host: str, port: int) -> None:
-    """Wait until the service accepts connections of a new pod, which network policies admit a moment after its start."""
+    """Wait until the service accepts connections; network policies admit a new pod a moment after it starts."""
     while True:
         try:
             socket.create_connection((host, port), timeout=5).close()
