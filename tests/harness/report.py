@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -36,9 +35,7 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
     everything = projects.space.table if sampled is None else sampled
     failing = _among(everything, failures)
     changed = pl.sum_horizontal(
-        (pl.col(name).cast(pl.String) != str(value) if not isinstance(value, bool) else pl.col(name) != value).cast(
-            pl.Int32
-        )
+        pl.col(name).cast(pl.String) != _text(value)
         for name, value in _defaults(projects).items()
         if name in everything.columns and name in projects.space.asked
     )
@@ -96,26 +93,24 @@ def _condition(projects: Projects, everything: pl.DataFrame, failing: pl.DataFra
     asked = [name for name in projects.space.asked if name in everything.columns]
     cube = {name: sorted(failing[name].unique().to_list(), key=str) for name in asked}
     cube = {name: values for name, values in cube.items() if len(values) < everything[name].n_unique()}
-    inside = everything.filter(
-        functools.reduce(
-            operator.and_, (pl.col(name).is_in(values) for name, values in cube.items()), pl.lit(value=True)
-        )
-    )
-    cube = {name: values for name, values in cube.items() if _narrows(everything, inside, cube, name)}
-    which = "exactly those" if inside.height == failing.height else "all among those"
+    inside = _inside(everything, cube)
+    # Without those that follow from others that are named.
+    cube = {
+        one: cube[one] for one in cube if inside < _inside(everything, {name: cube[name] for name in {*cube} - {one}})
+    }
+    which = "exactly those" if inside == failing.height else "all among those"
     of = "sampled projects" if is_sample else "projects"
     said = " and ".join(
         f"{name} = {' or '.join(_text(value) or 'nothing' for value in values)}" for name, values in cube.items()
     )
     return f"{failing.height:,} of {everything.height:,} {of}" + (
-        f", {which} with {said}" if cube else ", with any answers" if inside.height == failing.height else ""
+        f", {which} with {said}" if cube else ", with any answers" if inside == failing.height else ""
     )
 
 
-def _narrows(everything: pl.DataFrame, inside: pl.DataFrame, cube: Mapping[str, list[Any]], name: str) -> bool:
-    """Whether an answer does not follow from the others that are named."""
-    others = [pl.col(other).is_in(values) for other, values in cube.items() if other != name]
-    return everything.filter(functools.reduce(operator.and_, others, pl.lit(value=True))).height > inside.height
+def _inside(everything: pl.DataFrame, cube: Mapping[str, list[Any]]) -> int:
+    """How many projects have some of these values for each name."""
+    return everything.filter(pl.lit(value=True), *(pl.col(name).is_in(cube[name]) for name in cube)).height
 
 
 def _places(projects: Projects, rule: Rule, path: str, where: str, answers: Answers) -> tuple[str, str]:

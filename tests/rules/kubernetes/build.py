@@ -18,13 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import jinja2
-
 from tests import toolchains
 from tests.harness.documents import load
 from tests.harness.projects import Files
-from tests.harness.template import ROOT
 from tests.rules.kubernetes import published_schemas
+from tests.rules.tables import table
 
 FILE = "kustomization.yaml"
 BUILDER = Path(__file__).parent / "builder"
@@ -205,9 +203,8 @@ class Builder:
 @functools.cache
 def _builder() -> Builder:
     """The program of this process, for the oldest and the newest version of Kubernetes that is supported."""
-    tables = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "extensions"), autoescape=False)  # noqa: S701
-    versions: Any = tables.get_template("versions.jinja").module
-    builder = Builder([versions.kubernetes["oldest"], versions.kubernetes["newest"]])
+    versions = table("versions", "kubernetes")
+    builder = Builder([versions["oldest"], versions["newest"]])
     atexit.register(builder.close)
     return builder
 
