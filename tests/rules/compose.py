@@ -93,10 +93,7 @@ def _judge(
 
 
 @rejects("an unknown key", PRODUCTION, add("services.app.restarts", "always"))
-@rejects(
-    "a service that does not exist", PRODUCTION,
-    add("services.app.depends_on.databas", {"condition": "service_healthy"}),
-)  # fmt: skip
+@rejects("a missing service", PRODUCTION, add("services.app.depends_on.databas", {"condition": "service_healthy"}))
 @rejects("a volume that is not declared", DEVELOPMENT, remove("volumes"))
 @tool_rule(COMMON, *BOTH, sets="sample")
 def compose_reads_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
@@ -267,7 +264,7 @@ def git_ignores_secrets(
 
 @rejects("a password in the file", COMMON, add("services.app.environment.DATABASE_PASSWORD", "app"))
 @rejects(
-    "a password file that is not mounted", COMMON,
+    "an unmounted password file", COMMON,
     change("services.app.environment.DATABASE_PASSWORD_FILE", "/run/secrets/password"),
 )  # fmt: skip
 @compose_rule(*BOTH)
@@ -286,10 +283,7 @@ def passwords_come_from_mounted_secrets(file: Resolved) -> Iterator[Problem]:
 @rejects("a database that does not exist", COMMON, change("services.app.environment.DATABASE_HOST", "databas"))
 @rejects("a database on another network", PRODUCTION, remove("services.app.networks.1"))
 @rejects("a service that does not wait for its database", DEVELOPMENT, remove("services.test.depends_on"))
-@rejects(
-    "a container with network_mode", DEVELOPMENT, add("services.app.network_mode", "host"),
-    also="containers_are_hardened",
-)  # fmt: skip
+@rejects("the host's network", DEVELOPMENT, add("services.app.network_mode", "host"), also="containers_are_hardened")
 @compose_rule(*BOTH)
 def services_reach_their_database(file: Resolved) -> Iterator[Problem]:
     """A service that names a database shares a network with it, and starts after it."""
@@ -319,7 +313,7 @@ def declared_resources_are_used(file: Resolved) -> Iterator[Problem]:
 
 @rejects("a port open to the network", DEVELOPMENT, change("services.app.ports.0", "8080:8080"))
 @rejects(
-    "a service that is not built from the source", DEVELOPMENT, remove("services.app.build"), DEVELOPMENT,
+    "an image instead of a build", DEVELOPMENT, remove("services.app.build"), DEVELOPMENT,
     add("services.app.image", "x:1"),
 )  # fmt: skip
 @compose_rule(DEVELOPMENT)

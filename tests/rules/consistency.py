@@ -180,9 +180,7 @@ def _of_database(content: bytes) -> tuple[str, ...]:
 _READ = AllMatching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")
 
 
-@rejects(
-    "an app that does not read a setting", "app/settings.py", replace("    database_user: ", "    database_users: ")
-)
+@rejects("an unread setting", "app/settings.py", replace("    database_user: ", "    database_users: "))
 @rejects(
     "a setting that only Kubernetes has", CONFIG, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"),
     also="names_of_settings_is_the_same_everywhere",
@@ -243,11 +241,10 @@ _SERVICE = "services.database"
 @rejects("another name of the database", STATEFULSET, change(f"{APP}.env.[name=POSTGRES_DB].value", "apps"))
 @rejects("another limit of the database", STATEFULSET, change(f"{APP}.resources.limits.memory", "1Gi"))
 @rejects(
-    'another place of the data', STATEFULSET,
-    change(f'{APP}.volumeMounts.[name=data].mountPath', '/var/lib/postgresql/data'),
-)  # fmt: skip
+    "another data folder", STATEFULSET, change(f"{APP}.volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data")
+)
 @rejects(
-    'another temporary folder of the database', STATEFULSET,
+    "another temporary folder", STATEFULSET,
     change(f'{APP}.volumeMounts.[name=postgresql].mountPath', '/run/postgresql'),
 )  # fmt: skip
 @rule(
@@ -306,12 +303,13 @@ def _folders_of_secrets(content: bytes) -> dict[str, list[str]]:
 
 
 @rejects(
-    "the password at another place", DEPLOYMENT, change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets")
+    "another folder of the password",
+    DEPLOYMENT,
+    change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets"),
 )
 @rejects(
-    "the password at another place of the database", STATEFULSET,
-    change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets"),
-)  # fmt: skip
+    "the database's other folder", STATEFULSET, change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets")
+)
 @rule(
     path=Fact(CONFIG, _PASSWORD),
     app=Fact(DEPLOYMENT, _folders_of_secrets),
@@ -340,14 +338,9 @@ ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
 _WATCHED = ("horizontalpodautoscaler", "persistentvolumeclaim", "cronjob")
 
 
-@rejects(
-    'an alert on a horizontalpodautoscaler that is not there', ALERTS,
-    replace("deployment='", "horizontalpodautoscaler='"),
-)  # fmt: skip
-@rejects(
-    "an alert on a persistentvolumeclaim that is not there", ALERTS, replace("deployment='", "persistentvolumeclaim='")
-)
-@rejects("an alert on a cronjob that is not there", ALERTS, replace("deployment='", "cronjob='"))
+@rejects("an alert on no autoscaler", ALERTS, replace("deployment='", "horizontalpodautoscaler='"))
+@rejects("an alert on no volume", ALERTS, replace("deployment='", "persistentvolumeclaim='"))
+@rejects("an alert on no backup", ALERTS, replace("deployment='", "cronjob='"))
 @rule(
     watched=Fact(ALERTS, AllMatching(rf"({'|'.join(_WATCHED)})='")),
     autoscaler=Fact("kubernetes/base/horizontalpodautoscaler.yaml"),
@@ -366,9 +359,7 @@ def alerts_watch_what_production_has(watched: Any, autoscaler: bool, database: b
             )
 
 
-@rejects(
-    "tests that run in the image of production", "docker-compose.yml", change("services.test.build.target", "source")
-)
+@rejects("tests in the production image", "docker-compose.yml", change("services.test.build.target", "source"))
 @file_rule("docker-compose.yml")
 def tests_run_in_the_stage_for_tests(path: str, content: bytes) -> Problems:
     """The compose service test, which CI runs, builds the stage test of the Dockerfile."""

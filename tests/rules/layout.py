@@ -122,13 +122,11 @@ def _typical(projects: Projects, rows: pl.DataFrame) -> pl.DataFrame:
 @rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
 @rejects("a block", "README.md", replace("## Run", "{% if x %}"))
 @rejects(
-    "what is no expression of GitHub", ".github/workflows/service.yml",
-    replace("# A push replaces", "# A {{ push }} replaces"),
-)  # fmt: skip
+    "no expression of GitHub", ".github/workflows/service.yml", replace("# A push replaces", "# A {{ push }} replaces")
+)
 @rejects(
-    "an expression of GitHub outside its workflows", "Makefile",
-    replace("# The commit, marked", "# The ${{ github.sha }}, marked"),
-)  # fmt: skip
+    "GitHub's expression elsewhere", "Makefile", replace("# The commit, marked", "# The ${{ github.sha }}, marked")
+)
 @functools.partial(_TypicalFileRule, patterns=["*"])
 def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Problem]:
     """With typical answers, no expression, block or file name of the template is in a project."""

@@ -51,7 +51,7 @@ def _unknown(made: Mapping[str, Names], makefile: Names, included: Mapping[str, 
                 yield Problem(path, f"there is no `make {target}`", f"make {target}")
 
 
-@rejects("a target that the README wants and nobody has", README, replace("make lint", "make lints"))
+@rejects("a missing target of the README", README, replace("make lint", "make lints"))
 @rule(texts=Fact("*README.md", _made_by_readers), **TARGETS)
 def readmes_name_targets_that_exist(
     texts: Mapping[str, Names], makefile: Names, included: Mapping[str, Names]
@@ -60,13 +60,9 @@ def readmes_name_targets_that_exist(
     yield from _unknown(texts, makefile, included)
 
 
-@rejects(
-    "a target that CircleCI wants and nobody has", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"})
-)
-@rejects("a target that GitLab wants and nobody has", GITLAB, add("check.script", "make check everything"))
-@rejects(
-    "a target that a workflow wants and nobody has", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)")
-)
+@rejects("a missing target of CircleCI", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"}))
+@rejects("a missing target of GitLab", GITLAB, add("check.script", "make check everything"))
+@rejects("a missing target of GitHub", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)"))
 @rejects("CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply "))
 @rule(**pipeline_facts(_made_by_jobs), **TARGETS)
 def ci_makes_targets_that_exist(makefile: Names, included: Mapping[str, Names], **made: Any) -> Problems:
@@ -81,9 +77,8 @@ _IN_ENVIRONMENT = AllMatching(r"\$\$\{?([A-Z][A-Z0-9_]+)")
 @rejects("a credential of CI that the README leaves out", CIRCLECI, replace('"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'))
 @rejects("a credential that no variable of GitLab holds", GITLAB, replace("$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN"))
 @rejects(
-    "a secret of a workflow that the README leaves out", SERVICE_WORKFLOW,
-    replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"),
-)  # fmt: skip
+    "an unexplained secret of a workflow", SERVICE_WORKFLOW, replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME")
+)
 @rule(
     makefile=Fact("Makefile", _IN_ENVIRONMENT),
     included=Fact("*.mk", _IN_ENVIRONMENT),
@@ -101,13 +96,10 @@ def variables_are_explained(
             yield Problem(path, f"reads {name}, which the README does not explain", name)
 
 
+@rejects("another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com"))
 @rejects(
-    "a login to another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com")
+    "a pull secret of another registry", "kubernetes.mk", replace("https://index.docker.io/v1/", "registry.example.com")
 )
-@rejects(
-    "a Secret for pulling from another registry", "kubernetes.mk",
-    replace("https://index.docker.io/v1/", "registry.example.com"),
-)  # fmt: skip
 @rule(
     image=Fact("Makefile", variable("IMAGE")),
     login=Fact("Makefile", AllMatching(r"docker login .*--password-stdin *(.*)$")),
@@ -142,10 +134,10 @@ def _read_by(target: str) -> Any:
 
 
 @rejects(
-    "a login without a password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
+    "a login without password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
 )
 @rejects(
-    "a Secret for pulling by an account without a name", SERVICE_WORKFLOW,
+    "a pull secret without a user", SERVICE_WORKFLOW,
     replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
 )  # fmt: skip
 @rule(
@@ -170,9 +162,7 @@ def _secrets(content: bytes) -> Names:
     return tuple(volume["secret"]["secretName"] for volume in volumes if "secret" in volume)
 
 
-@rejects(
-    "another Secret than make creates", "kubernetes.mk", replace("generic $(SERVICE)-database", "generic $(SERVICE)-db")
-)
+@rejects("another Secret", "kubernetes.mk", replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"))
 @rule(
     path=Fact("kubernetes/base/config.env", Matching("^DATABASE_PASSWORD_FILE=(.*)$")),
     service=SERVICE,
@@ -194,10 +184,7 @@ def make_creates_the_secret_of_the_password(
             )
 
 
-@rejects(
-    "another Secret for pulling than make creates", "kubernetes.mk",
-    replace("generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
-)  # fmt: skip
+@rejects("another pull secret", "kubernetes.mk", replace("generic $(SERVICE)-registry", "generic $(SERVICE)-docker"))
 @rule(
     service=SERVICE,
     pulled=Fact(

@@ -85,10 +85,7 @@ def _lines_with_images(content: bytes) -> tuple[str, ...] | None:
 
 
 @rejects("compose files that are not looked into", PATH, replace("common|prod", "prod"))
-@rejects(
-    "manifests that are not looked into", PATH,
-    change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]),
-)  # fmt: skip
+@rejects("manifests left out", PATH, change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]))
 @rejects("the image of a tool in a file that is not looked into", PATH, replace("scripts/.+", "scripts/c.+"))
 @rule(
     config=Fact(PATH, load),

@@ -111,11 +111,10 @@ def _read_sql(text: str) -> None:
         raise ValueError(f"{others[0]} changes no schema")
 
 
-@rejects("a key that stands twice", "common.yml", replace("services:", "services: {}\nservices:"))
+@rejects("a duplicate key", "common.yml", replace("services:", "services: {}\nservices:"))
 @rejects(
-    "a key of a service that stands twice", "docker-compose.yml",
-    replace("    build: .\n", "    build: .\n    build: .\n"),
-)  # fmt: skip
+    "a duplicate key of a service", "docker-compose.yml", replace("    build: .\n", "    build: .\n    build: .\n")
+)
 @rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
 @rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
 @rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
@@ -128,17 +127,9 @@ def _read_sql(text: str) -> None:
 @rejects("a comment among settings", CONFIG, replace("LOG_LEVEL=info", "# LOG_LEVEL=info"))
 @rejects("TOML that does not parse", "pyproject.toml", replace("[project]", "[project"))
 @rejects("settings of editors that do not parse", ".editorconfig", replace("[*]", "[*"))
-@rejects(
-    "settings of npm that stand twice", ".npmrc",
-    replace("engine-strict=true", "engine-strict=true\nengine-strict=true"),
-)  # fmt: skip
-@rejects(
-    "a template of migrations that is no Python", "migrations/script.py.mako", replace("def upgrade()", "def upgrade(")
-)
-@rejects(
-    "an expression that is no Python", "migrations/script.py.mako",
-    replace("${repr(up_revision)}", "${repr(up_revision}"),
-)  # fmt: skip
+@rejects("duplicate settings of npm", ".npmrc", replace("engine-strict=true", "engine-strict=true\nengine-strict=true"))
+@rejects("an invalid template of migrations", "migrations/script.py.mako", replace("def upgrade()", "def upgrade("))
+@rejects("an invalid expression", "migrations/script.py.mako", replace("${repr(up_revision)}", "${repr(up_revision}"))
 @rejects("SQL that does not parse", MIGRATION, replace("CREATE TABLE", "CREATED TABLE"))
 @rejects("SQL that changes no schema", MIGRATION, replace("CREATE TABLE", "SELECT 1; CREATE TABLE"))
 @file_rule(*FORMATS)

@@ -55,14 +55,10 @@ def every_key_is_known(config: Configuration) -> Problems:
 @rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
 @rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
 @rejects(
-    "a step that does not exist under a condition", PATH,
-    add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
-)  # fmt: skip
+    "a missing step under a condition", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}})
+)
 @rejects("a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}}))
-@rejects(
-    "a command that does not exist", PATH, change("jobs.deploy.steps.1", "conect"),
-    also="everything_that_is_declared_is_used",
-)  # fmt: skip
+@rejects("a missing command", PATH, change("jobs.deploy.steps.1", "conect"), also="everything_that_is_declared_is_used")
 @_rule()
 def every_step_exists(config: Configuration) -> Problems:
     """Every step is built in or a command of the configuration, and no list of steps is empty."""
@@ -82,18 +78,14 @@ def every_executor_exists(config: Configuration) -> Problems:
             yield f"jobs.{name}.executor", f"there is no executor {executor}"
 
 
+@rejects("an undeclared parameter of the job", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"}))
 @rejects(
-    "a parameter that the job does not declare", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"})
-)
-@rejects(
-    "a parameter that the command does not declare", PATH,
+    "an undeclared parameter of a command", PATH,
     add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
 )  # fmt: skip
+@rejects("an unread parameter", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"}))
 @rejects(
-    "a parameter that nothing reads", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"})
-)
-@rejects(
-    "a parameter of the pipeline that is not declared", PATH,
+    "an undeclared parameter of the pipeline", PATH,
     add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
 )  # fmt: skip
 @_rule()
@@ -113,15 +105,12 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
 
 
 @rejects(
-    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"), PATH,
-    add(f"{_STAGING}.environmnt", "staging"),
-)  # fmt: skip
+    "a misspelt parameter", PATH, remove(f"{_STAGING}.environment"), PATH, add(f"{_STAGING}.environmnt", "staging")
+)
 @rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
 @rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
 @rejects("a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin"))
-@rejects(
-    "a parameter that the command does not have", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}})
-)
+@rejects("an unknown parameter of a command", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}}))
 @_rule()
 def arguments_fit_the_parameters(config: Configuration) -> Problems:
     """Commands and jobs are given a value for each parameter without a default, and no others than they take."""

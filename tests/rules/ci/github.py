@@ -136,10 +136,7 @@ def checkouts_leave_no_token(workflow: Workflow) -> Problems:
                 yield f"jobs.{name}.steps.{index}.with", "leaves the job's token in the working directory"
 
 
-@rejects(
-    "a run of main that the next one cancels", SERVICE,
-    change("concurrency.group", "${{ github.workflow }}-${{ github.ref }}"),
-)  # fmt: skip
+@rejects("a canceled run of main", SERVICE, change("concurrency.group", "${{ github.workflow }}-${{ github.ref }}"))
 @rejects("runs that a push has replaced", SERVICE, change("concurrency.cancel-in-progress", value=False))
 @_rule()
 def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
@@ -153,14 +150,10 @@ def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
 
 @rejects("two pushes at once", SERVICE, remove("jobs.publish.concurrency"))
 @rejects("tests that wait for each other", SERVICE, add("jobs.lint.concurrency", {"group": "lint"}))
+@rejects("a canceled deployment", SERVICE, change("jobs.deploy-production.concurrency.cancel-in-progress", value=True))
 @rejects(
-    "a deployment that the next one cancels", SERVICE,
-    change("jobs.deploy-production.concurrency.cancel-in-progress", value=True),
-)  # fmt: skip
-@rejects(
-    "two deployments to one environment at once", SERVICE,
-    change("jobs.deploy-staging.concurrency.group", "staging-${{ github.sha }}"),
-)  # fmt: skip
+    "concurrent deployments", SERVICE, change("jobs.deploy-staging.concurrency.group", "staging-${{ github.sha }}")
+)
 @rejects("a push that waits for deployments", SERVICE, change("jobs.publish.concurrency.group", "staging"))
 @_rule()
 def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:

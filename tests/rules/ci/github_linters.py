@@ -39,16 +39,12 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
 
 
 @rejects(
-    "a step that does not exist", SERVICE, replace("steps.image.outputs", "steps.images.outputs"),
-    message="undefined-property",
-)  # fmt: skip
-@rejects(
-    "an input that the action does not have", SERVICE, replace("if-no-files-found:", "if-no-file-found:"),
-    message="unknown-action-input",
-)  # fmt: skip
-@rejects(
-    "a job that does not exist", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs"
+    "a missing step", SERVICE, replace("steps.image.outputs", "steps.images.outputs"), message="undefined-property"
 )
+@rejects(
+    "an unknown input", SERVICE, replace("if-no-files-found:", "if-no-file-found:"), message="unknown-action-input"
+)
+@rejects("a missing job", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs")
 @rejects("words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086")
 @rejects(
     "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),

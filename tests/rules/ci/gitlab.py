@@ -88,9 +88,8 @@ def every_job_fits_the_schema(config: Configuration) -> Problems:
 
 
 @rejects(
-    "a condition without its end", PATH,
-    change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&'),
-)  # fmt: skip
+    "an unfinished condition", PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&')
+)
 @rejects("a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG"))
 @rejects("an operator that does not exist", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG ~ /v/"))
 @rejects("a pattern that is none", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^(v\d+\.\d+\.\d+$/"))
@@ -212,10 +211,7 @@ def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
 
 
 @rejects("deployments that overlap", PATH, remove("deploy-production.resource_group"))
-@rejects(
-    "deployments that wait for those of the other environment", PATH,
-    change("deploy-production.resource_group", "staging"),
-)  # fmt: skip
+@rejects("a resource group of another environment", PATH, change("deploy-production.resource_group", "staging"))
 @rejects("pushes that overlap", PATH, remove("publish.resource_group"))
 @_rule()
 def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
@@ -230,9 +226,8 @@ def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
 
 @rejects("a name without quotes", PATH, change("renovate.script", ["renovate $CI_PROJECT_PATH"]), message="SC2086")
 @rejects(
-    "words without quotes before the script", PATH, add("'.registry'.before_script", "make login $(date)"),
-    message="SC2046",
-)  # fmt: skip
+    "unquoted words before the script", PATH, add("'.registry'.before_script", "make login $(date)"), message="SC2046"
+)
 @tool_rule(PATH, sets="each")
 def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """What a job hands to its shell is clean to shellcheck."""

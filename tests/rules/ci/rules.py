@@ -32,6 +32,9 @@ _TESTS = ("ci-lint", "ci-test", "check")
 # Of CircleCI's configuration.
 _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
+# Rules that find a fault too.
+_DEPLOYED, _NEEDED = "main_is_deployed_to_staging_then_production", "credentials_are_those_that_jobs_need"
+_CHANGES = "changes_get_no_credential"
 
 
 _FACTS = pipeline_facts(jobs_of_pipeline)
@@ -70,7 +73,7 @@ class _Jobs(dict[str, Job]):
 
 @rejects("a push of what was not scanned", CIRCLECI, change("jobs.publish.steps.4.run", "make image push"))
 @rejects(
-    "a push before the scan", CIRCLECI,
+    "a push before its scan", CIRCLECI,
     change("jobs.publish.steps", ["checkout", "login", {"run": "make image push scan"}]),
 )  # fmt: skip
 @rejects("a build that is not scanned", CIRCLECI, change("jobs.build.steps.1.run", "make image"))
@@ -81,19 +84,19 @@ class _Jobs(dict[str, Job]):
 @rejects("a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]}))
 @rejects(
     "a build of main that pushes nothing", SERVICE, change("on", {"pull_request": None, "workflow_dispatch": None}),
-    also="main_is_deployed_to_staging_then_production",
+    also=_DEPLOYED,
 )  # fmt: skip
 @rejects(
     "CircleCI that never pushes", CIRCLECI, change("jobs.publish.steps", ["checkout", {"run": "make image scan"}]),
-    also="main_is_deployed_to_staging_then_production credentials_are_those_that_jobs_need",
+    also=f"{_DEPLOYED} {_NEEDED}",
 )  # fmt: skip
 @rejects(
     "a push from every branch", CIRCLECI, change(f"{_JOBS}.4.publish.filters", {"branches": {"ignore": "x"}}),
-    also="main_is_deployed_to_staging_then_production changes_get_no_credential",
+    also=f"{_DEPLOYED} {_CHANGES}",
 )  # fmt: skip
 @rejects(
     "a push from pull requests", SERVICE, change("jobs.publish.if", "github.event_name == 'pull_request'"),
-    also="main_is_deployed_to_staging_then_production changes_get_no_credential",
+    also=f"{_DEPLOYED} {_CHANGES}",
 )  # fmt: skip
 @rule(**_FACTS)
 def builds_scan_before_they_push(**ci: Any) -> Iterator[Problem]:
@@ -136,17 +139,10 @@ def builds_wait_for_tests(**ci: Any) -> Iterator[Problem]:
 @rejects("an environment that nobody protects", SERVICE, change("jobs.deploy-production.environment", "prod"))
 @rejects(
     "CircleCI that never deploys", CIRCLECI,
-    change("jobs.deploy.steps.3.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"),
-    also="credentials_are_those_that_jobs_need",
+    change("jobs.deploy.steps.3.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"), also=_NEEDED,
 )  # fmt: skip
-@rejects(
-    "a deployment that does not wait for the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]),
-    also="changes_get_no_credential",
-)  # fmt: skip
-@rejects(
-    "staging that does not wait for the push", SERVICE, change("jobs.deploy-staging.needs", "test"),
-    also="changes_get_no_credential",
-)  # fmt: skip
+@rejects("a deployment before the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]), also=_CHANGES)
+@rejects("staging before the push", SERVICE, change("jobs.deploy-staging.needs", "test"), also=_CHANGES)
 @rule(**_FACTS)
 def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
     """Only main is deployed: to staging what was pushed, and to production what staging has."""
@@ -186,15 +182,9 @@ def only_production_needs_approval(**ci: Any) -> Iterator[Problem]:
 
 
 @rejects("updates with each tag", UPDATES, change("on", {"push": {"tags": ["v*"]}}))
-@rejects(
-    "updates that nothing proposes", CIRCLECI, change("workflows.template.when.equal.0", "webhook"),
-    also="changes_get_no_credential",
-)  # fmt: skip
-@rejects(
-    "updates that every push proposes", GITLAB, change("'.update'.rules.0.if", "$CI_PIPELINE_SOURCE"),
-    also="changes_get_no_credential",
-)  # fmt: skip
-@rejects("proposals on every push", UPDATES, add("on.push", None), also="changes_get_no_credential")
+@rejects("no proposal of updates", CIRCLECI, change("workflows.template.when.equal.0", "webhook"), also=_CHANGES)
+@rejects("updates with every push", GITLAB, change("'.update'.rules.0.if", "$CI_PIPELINE_SOURCE"), also=_CHANGES)
+@rejects("proposals on every push", UPDATES, add("on.push", None), also=_CHANGES)
 @rule(**_FACTS)
 def a_schedule_proposes_updates(**ci: Any) -> Iterator[Problem]:
     """A job that only a schedule starts proposes updates of the template."""
@@ -248,11 +238,11 @@ def _credentials(
 )  # fmt: skip
 @rejects(
     "a job of GitLab with a login that it does not need", GITLAB,
-    add("check.environment", {"name": "registry", "action": "access"}), also="changes_get_no_credential",
+    add("check.environment", {"name": "registry", "action": "access"}), also=_CHANGES,
 )  # fmt: skip
 @rejects(
     "a token of a job that pushes nothing", GITLAB,
-    add("check.variables", {"REGISTRY_PASSWORD": "$CI_REGISTRY_PASSWORD"}), also="changes_get_no_credential",
+    add("check.variables", {"REGISTRY_PASSWORD": "$CI_REGISTRY_PASSWORD"}), also=_CHANGES,
 )  # fmt: skip
 @rule(**_CREDENTIAL_FACTS)
 def credentials_are_those_that_jobs_need(documented: Any, **ci: Any) -> Iterator[Problem]:
@@ -263,27 +253,17 @@ def credentials_are_those_that_jobs_need(documented: Any, **ci: Any) -> Iterator
             yield jobs.problem(f"has the credentials {sorted(has)}, but needs {sorted(needed)}", job)
 
 
+@rejects("a pull request's credential", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}), also=_NEEDED)
+@rejects("every branch's kubeconfig", CIRCLECI, add(f"{_JOBS}.3.build.context", "kubernetes-production"), also=_NEEDED)
 @rejects(
-    "a credential for a pull request", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}),
-    also="credentials_are_those_that_jobs_need",
-)  # fmt: skip
-@rejects(
-    "a kubeconfig for every branch", CIRCLECI, add(f"{_JOBS}.3.build.context", "kubernetes-production"),
-    also="credentials_are_those_that_jobs_need",
-)  # fmt: skip
-@rejects(
-    "a login for a pull request", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}), CIRCLECI,
+    "a pull request's login", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}), CIRCLECI,
     add("jobs.lint.steps", "login"),
 )  # fmt: skip
 @rejects(
     "a kubeconfig for a pull request", SERVICE,
-    add("jobs.lint.steps.1.env", {"KUBECONFIG_BASE64": "${{ secrets.KUBECONFIG_BASE64 }}"}),
-    also="credentials_are_those_that_jobs_need",
+    add("jobs.lint.steps.1.env", {"KUBECONFIG_BASE64": "${{ secrets.KUBECONFIG_BASE64 }}"}), also=_NEEDED,
 )  # fmt: skip
-@rejects(
-    "a pull request whose token may push", SERVICE, add("jobs.check.permissions.packages", "write"),
-    also="credentials_are_those_that_jobs_need",
-)  # fmt: skip
+@rejects("a pull request's token to push", SERVICE, add("jobs.check.permissions.packages", "write"), also=_NEEDED)
 @rule(**_CREDENTIAL_FACTS)
 def changes_get_no_credential(documented: Any, **ci: Any) -> Iterator[Problem]:
     """A job that a change starts, which nobody has reviewed, has no credential."""

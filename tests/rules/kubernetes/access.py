@@ -51,7 +51,7 @@ rules:
 
 
 @rejects(
-    "a folder of the node", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}})
+    "a node's folder", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}})
 )
 @rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
 @rejects(
@@ -76,9 +76,8 @@ rules:
 @rejects("privileges", DEPLOYMENT, change(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True))
 @rejects("capabilities", DEPLOYMENT, change(f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]))
 @rejects(
-    'a root file system that can be written', DEPLOYMENT,
-    change(f'{CONTAINER}.securityContext.readOnlyRootFilesystem', False),
-)  # fmt: skip
+    "a writable root file system", DEPLOYMENT, change(f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False)
+)
 @rejects("a token of the API", DEPLOYMENT, change(f"{POD}.automountServiceAccountToken", True))
 @environment_rule
 def every_pod_is_restricted(env: Environment) -> Issues:
@@ -126,7 +125,7 @@ def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, read
 
 
 @rejects(
-    "a password in the settings", "kubernetes/base/config.env",
+    "a password among the settings", "kubernetes/base/config.env",
     replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
 )  # fmt: skip
 @rejects(
@@ -161,17 +160,14 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(re.search(r"(?i)passw(or)?d|secret|token|api_?key", name) and value and not is_path)
 
 
+@rejects("a missing role", BASE, add("resources", "extra.yaml"), EXTRA, write(BINDING.format("Role", "reader", "shop")))
 @rejects(
-    "a role that does not exist", BASE, add("resources", "extra.yaml"), EXTRA,
-    write(BINDING.format("Role", "reader", "shop")),
-)  # fmt: skip
-@rejects(
-    "a ServiceAccount that does not exist", BASE, add("resources", "extra.yaml"), EXTRA,
+    "a missing ServiceAccount", BASE, add("resources", "extra.yaml"), EXTRA,
     write(BINDING.format("ClusterRole", "view", "nobody")),
 )  # fmt: skip
 @rejects("a role that allows everything", BASE, add("resources", "extra.yaml"), EXTRA, write(ROLE.format('"*"')))
 @rejects(
-    "a deployer without a role", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy")
+    "a deployer's missing role", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy")
 )
 @environment_rule
 def every_role_binding_has_a_role(env: Environment) -> Issues:

@@ -155,10 +155,7 @@ def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[s
             yield from _below(f"{taken}/{FILE}", kustomizations, refs, (*above, path))
 
 
-@rejects(
-    "a resource that does not exist", BASE, change("resources.0", "deploymnt.yaml"),
-    also="every_file_is_in_a_kustomization",
-)  # fmt: skip
+@rejects("a missing resource", BASE, change("resources.0", "deploymnt.yaml"), also="every_file_is_in_a_kustomization")
 @rejects("a resource twice", BASE, add("resources", "service.yaml"))
 @rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
 @rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))

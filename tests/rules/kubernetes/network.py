@@ -54,6 +54,8 @@ spec:
     - Ingress
 """
 INGRESS_NAMESPACE = "spec.ingress.0.from.0.namespaceSelector"
+# Rules that find a fault too.
+HOSTS, OPEN = "every_host_in_the_settings_is_reachable", "only_needed_connections_are_open"
 
 
 class Connection(NamedTuple):
@@ -86,36 +88,27 @@ ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
     "kubernetes/base/extra.yaml", write(EXTRA_POLICY),
 )  # fmt: skip
 @rejects(
-    "a policy of no pods", POLICY, change(f"spec.podSelector.matchLabels.{NAME}", "shops"),
-    also="every_host_in_the_settings_is_reachable only_needed_connections_are_open",
-)  # fmt: skip
-@rejects(
-    "a policy for a port that does not exist", POLICY, change("spec.ingress.1.ports.0.port", "metric"),
-    also="only_needed_connections_are_open",
-)  # fmt: skip
-@rejects(
-    "a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also="only_needed_connections_are_open"
+    "a policy for no pods", POLICY, change(f"spec.podSelector.matchLabels.{NAME}", "shops"), also=f"{HOSTS} {OPEN}"
 )
+@rejects("a policy for a missing port", POLICY, change("spec.ingress.1.ports.0.port", "metric"), also=OPEN)
+@rejects("a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=OPEN)
+@rejects("rules for another direction", POLICY, remove("spec.policyTypes.0"), also=OPEN)
 @rejects(
-    "a policy with rules for a direction that is none of it", POLICY, remove("spec.policyTypes.0"),
-    also="only_needed_connections_are_open",
-)  # fmt: skip
-@rejects(
-    "a policy for callers that do not exist", DATABASE_POLICY,
-    change(f"spec.ingress.0.from.1.podSelector.matchLabels.{NAME}", "shop-backups"),
-    also="every_host_in_the_settings_is_reachable only_needed_connections_are_open",
+    "a policy for missing callers", DATABASE_POLICY,
+    change(f"spec.ingress.0.from.1.podSelector.matchLabels.{NAME}", "shop-backups"), also=f"{HOSTS} {OPEN}",
 )  # fmt: skip
 @rejects(
     "a namespace that is open", NAMESPACE_POLICY, change("spec.podSelector", {"matchLabels": {"a": "b"}}),
-    also="every_namespace_starts_closed only_needed_connections_are_open",
+    also=f"every_namespace_starts_closed {OPEN}",
 )  # fmt: skip
 @rejects(
-    "a selector that matches the pods of another workload too", BACKUP,
+    "a selector that matches the pods of another workload too",
+    BACKUP,
     change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
     also="every_selector_selects_its_own_pods every_service_selects_one_workload "
     "every_disruption_budget_lets_nodes_drain",
-)  # fmt: skip
-@rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also="only_needed_connections_are_open")
+)
+@rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also=OPEN)
 @environment_rule
 def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
     """A NetworkPolicy selects pods of the namespace, names ports that they have, and opens no direction by accident."""
@@ -153,33 +146,30 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 
 
 @rejects(
-    "a database that the service may not reach", SERVICE_POLICY, change("spec.egress.0.ports.0.port", 5433),
-    also="every_policy_is_about_pods_that_exist only_needed_connections_are_open",
+    "a database out of reach", SERVICE_POLICY, change("spec.egress.0.ports.0.port", 5433),
+    also=f"every_policy_is_about_pods_that_exist {OPEN}",
 )  # fmt: skip
 @rejects(
-    "a database that lets nobody in", DATABASE_POLICY,
-    change(f"spec.ingress.0.from.0.podSelector.matchLabels.{NAME}", "shop-database"),
-    also="only_needed_connections_are_open",
+    "a closed database", DATABASE_POLICY,
+    change(f"spec.ingress.0.from.0.podSelector.matchLabels.{NAME}", "shop-database"), also=OPEN,
 )  # fmt: skip
-@rejects("no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also="only_needed_connections_are_open")
-@rejects(
-    "a database host that does not exist", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database")
-)
+@rejects("no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also=OPEN)
+@rejects("a missing database host", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database"))
 @rejects("a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306"))
-@rejects(
-    "a database outside that the service may not reach", OUTSIDE_POLICY, change("spec.egress.0.ports.0.port", 5433),
-    also="only_needed_connections_are_open",
-)  # fmt: skip
+@rejects("an external database out of reach", OUTSIDE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=OPEN)
 @rejects(
     "a headless Service of other pods", DATABASE_SERVICE, change(f"spec.selector.{NAME}", "shop"),
     also="every_stateful_set_has_a_headless_service every_service_selects_one_workload",
 )  # fmt: skip
 @rejects(
-    "selectors rewritten by an overlay", STAGING, change("labels.0.includeTemplates", False),
-    STAGING, add("labels.0.includeSelectors", True),
+    "selectors rewritten by an overlay",
+    STAGING,
+    change("labels.0.includeTemplates", False),
+    STAGING,
+    add("labels.0.includeSelectors", True),
     also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
     "only_needed_connections_are_open",
-)  # fmt: skip
+)
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
     """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
@@ -217,52 +207,43 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
 
 
 @rejects(
-    "a service that a proxy of another namespace reaches", POLICY,
-    change(f"{INGRESS_NAMESPACE}.matchLabels.'{NAMESPACE_LABEL}'", "proxies"),
-)  # fmt: skip
+    "a proxy of another namespace", POLICY, change(f"{INGRESS_NAMESPACE}.matchLabels.'{NAMESPACE_LABEL}'", "proxies")
+)
 @rejects(
-    "a service that all but one namespace reach",
+    "all namespaces but one",
     POLICY,
     change(
         INGRESS_NAMESPACE, {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "NotIn", "values": ["default"]}]}
     ),
 )
 @rejects(
-    "a service that a second namespace reaches",
+    "a second namespace",
     POLICY,
     change(
         INGRESS_NAMESPACE,
         {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": ["traefik", "default"]}]},
     ),
 )
-@rejects(
-    "a service that everybody reaches", POLICY, add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
-    project="ingress",
-)  # fmt: skip
+@rejects("an open service", POLICY, add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}), project="ingress")
 @rejects("more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090}))
 @rejects(
-    "metrics that everybody reads", POLICY,
+    "open metrics", POLICY,
     change(f"spec.ingress.1.from.0.namespaceSelector.matchLabels.'{NAMESPACE_LABEL}'", "default"),
 )  # fmt: skip
 @rejects(
-    "a namespace whose pods reach everything", NAMESPACE_POLICY, remove("spec.policyTypes.1"),
+    "pods without a limit of egress", NAMESPACE_POLICY, remove("spec.policyTypes.1"),
     also="every_namespace_starts_closed",
 )  # fmt: skip
-@rejects(
-    "a database that other namespaces reach", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}})
-)
-@rejects(
-    "a backup that cannot ask DNS again over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"),
-    also="every_host_in_the_settings_is_reachable",
-)  # fmt: skip
+@rejects("an open database", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}}))
+@rejects("a backup without DNS over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"), also=HOSTS)
 @rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
 @rejects(
-    "a database outside that is not reached in a private network", OUTSIDE_POLICY,
+    "an external database in a private network", OUTSIDE_POLICY,
     add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]),
 )  # fmt: skip
 @rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
 @rejects(
-    "nothing that runs the service", "kubernetes/base/deployment.yaml", change("metadata.name", "shops"),
+    "a missing service", "kubernetes/base/deployment.yaml", change("metadata.name", "shops"),
     also="every_autoscaler_can_scale",
 )  # fmt: skip
 @tree_rule

@@ -56,9 +56,8 @@ class Reference(NamedTuple):
 
 
 @rejects(
-    "a selector with a label that changes", DEPLOYMENT,
-    add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"),
-)  # fmt: skip
+    "a changing label in a selector", DEPLOYMENT, add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api")
+)
 @rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_selector_selects_its_own_pods(env: Environment) -> Issues:
@@ -77,17 +76,10 @@ def every_selector_selects_its_own_pods(env: Environment) -> Issues:
 
 
 @rejects("a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops"))
-@rejects(
-    "a Service that selects two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"})
-)
+@rejects("a Service of two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"}))
 @rejects("a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web"))
-@rejects(
-    "a Service with two ports of one name", SERVICE,
-    add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}),
-)  # fmt: skip
-@rejects(
-    "metrics that no pod serves", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric")
-)
+@rejects("two ports of one name", SERVICE, add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}))
+@rejects("unserved metrics", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric"))
 @environment_rule
 def every_service_selects_one_workload(env: Environment) -> Issues:
     """A Service selects the pods of one workload, and each of its ports, named differently, goes to one of theirs."""
@@ -128,10 +120,7 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
     "a patch of a host that matches nothing", STAGING, change("patches.0.target.name", "shops"),
     also="every_patch_has_a_target", project="ingress",
 )  # fmt: skip
-@rejects(
-    "a patch of the name instead of the host", STAGING, replace("path: /spec/rules/0/host", "path: /metadata/name"),
-    project="small",
-)  # fmt: skip
+@rejects("a patch of the name", STAGING, replace("path: /spec/rules/0/host", "path: /metadata/name"), project="small")
 @tree_rule
 def every_host_leads_to_one_environment(tree: Tree) -> Iterator[Problem]:
     """No two environments answer under the same host: in one cluster, requests would go to either."""
@@ -151,21 +140,15 @@ def _hosts(resource: Resource) -> set[str]:
     return of_rules | of_tls | set(spec.get("hostnames", []))
 
 
-@rejects(
-    "an Ingress to a Service that does not exist", INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.name", "shops"),
-)  # fmt: skip
-@rejects(
-    "an Ingress to a port that does not exist", INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.port.name", "web"),
-)  # fmt: skip
+@rejects("an Ingress to no Service", INGRESS, change("spec.rules.0.http.paths.0.backend.service.name", "shops"))
+@rejects("an Ingress to no port", INGRESS, change("spec.rules.0.http.paths.0.backend.service.port.name", "web"))
 @rejects("an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com"))
 @rejects(
-    "an Ingress with TLS for a host that it does not serve", INGRESS, add("spec.tls.0.hosts", "www.example.com"),
+    "an Ingress with TLS for an unserved host", INGRESS, add("spec.tls.0.hosts", "www.example.com"),
     also="every_host_leads_to_one_environment",
 )  # fmt: skip
 @rejects(
-    "an Ingress that serves a host without TLS", INGRESS, add("spec.rules", {"host": "www.example.com"}),
+    "an Ingress with a host without TLS", INGRESS, add("spec.rules", {"host": "www.example.com"}),
     also="every_host_leads_to_one_environment",
 )  # fmt: skip
 @rejects("an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81))
@@ -204,9 +187,8 @@ def _backend(env: Environment, route: Resource, name: str, port: str | int, plac
 @rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
 @rejects("replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress")
 @rejects(
-    "an autoscaler by a resource that nobody requests", AUTOSCALER,
-    change("spec.metrics.0.resource.name", "ephemeral-storage"),
-)  # fmt: skip
+    "an autoscaler by an unrequested resource", AUTOSCALER, change("spec.metrics.0.resource.name", "ephemeral-storage")
+)
 @rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
 @environment_rule
 def every_autoscaler_can_scale(env: Environment) -> Issues:
@@ -235,9 +217,7 @@ def every_autoscaler_can_scale(env: Environment) -> Issues:
                     yield Issue(autoscaler, message, f"spec.metrics.{index}")
 
 
-@rejects(
-    "a budget that never lets a pod go", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2)
-)
+@rejects("a budget without evictions", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2))
 @rejects("a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%"))
 @rejects("a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops"))
 @rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
@@ -280,23 +260,17 @@ def settings_of(env: Environment, container: dict[str, Any]) -> dict[str, str]:
 
 
 @rejects(
-    "a ServiceAccount that does not exist", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"),
-    also="every_resource_is_used",
-)  # fmt: skip
-@rejects(
-    "a ConfigMap that does not exist", DEPLOYMENT,
-    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
-)  # fmt: skip
-@rejects(
-    "a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db")
+    "a missing ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"), also="every_resource_is_used"
 )
+@rejects("a missing ConfigMap", DEPLOYMENT, change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"))
+@rejects("a missing Secret", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
 @rejects(
-    "a Secret for pulling that nobody makes", "kubernetes/base/serviceaccount.yaml",
+    "a ServiceAccount's missing pull secret", "kubernetes/base/serviceaccount.yaml",
     change("imagePullSecrets.0.name", "shop-docker"),
 )  # fmt: skip
 @rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
 @rejects(
-    "a key that the Secret does not have", DEPLOYMENT,
+    "a missing key of a Secret", DEPLOYMENT,
     add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
 )  # fmt: skip
 @rejects(
@@ -306,14 +280,10 @@ def settings_of(env: Environment, container: dict[str, Any]) -> dict[str, str]:
         "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
     ),
 )
+@rejects("a pod's missing pull secret", DEPLOYMENT, add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]))
 @rejects(
-    "a Secret of a pod for pulling that nobody makes", DEPLOYMENT,
-    add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]),
-)  # fmt: skip
-@rejects(
-    "settings from a Secret that nobody makes", DEPLOYMENT,
-    add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}}),
-)  # fmt: skip
+    "settings from a missing Secret", DEPLOYMENT, add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}})
+)
 @rejects(
     "a key that the ConfigMap does not have", DEPLOYMENT,
     add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
@@ -424,20 +394,14 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
                 yield pod.issue(message, container, "volumeMounts")
 
 
-@rejects("a probe of a port that does not exist", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
+@rejects("a probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
 @rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
 @rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
 @rejects(
-    "a probe of a TCP port that does not exist", DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}),
-)  # fmt: skip
-@rejects(
-    "a probe over gRPC of a port that does not exist", DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}),
-)  # fmt: skip
-@rejects(
-    "liveness that asks the database too", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez")
+    "a probe of a missing TCP port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}})
 )
+@rejects("a gRPC probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}))
+@rejects("liveness with the database", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
 @rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
 @environment_rule
 def every_server_is_probed(env: Environment) -> Issues:
@@ -471,7 +435,7 @@ def every_server_is_probed(env: Environment) -> Issues:
 
 
 @rejects(
-    "pods spread over pods of others", DEPLOYMENT,
+    "a spread over other pods", DEPLOYMENT,
     change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
 )  # fmt: skip
 @rejects(
