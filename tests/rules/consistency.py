@@ -18,6 +18,8 @@ CONFIG = "kubernetes/base/config.env"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
 POD = "spec.template.spec"
 APP = f"{POD}.containers.0"  # of the database too
+MOUNT = f"{APP}.volumeMounts.[name={{}}].mountPath"
+WORKFLOW = ".github/workflows/service.yml"
 LOCALHOST = Matching(r"http://[a-z$().A-Z]*localhost:(\d+)")
 
 
@@ -100,19 +102,16 @@ image.rejects("another image in production", "prod.yml", change("services.app.im
 image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.initContainers.0.image", "shops:1"))
 
 
-@rejects(
-    "another image that is attested", ".github/workflows/service.yml",
-    replace("subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
-)  # fmt: skip
+@rejects("another image that is attested", WORKFLOW, replace("subject-name: ghcr.io/acme/shop", "subject-name: shop"))
 @rule(
     image=Fact("Makefile", variable("IMAGE")),
-    attested=Fact(".github/workflows/service.yml", AllMatching("^ +subject-name: (.*)$")),
+    attested=Fact(WORKFLOW, AllMatching("^ +subject-name: (.*)$")),
 )
 def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] | None) -> Problems:
     """GitHub attests the provenance and packages of the image that `make push` pushes."""
     for name in attested or ():
         if name != image:
-            yield Problem(".github/workflows/service.yml", f"attests {name}, but {image} is pushed", name)
+            yield Problem(WORKFLOW, f"attests {name}, but {image} is pushed", name)
 
 
 image.rejects(
@@ -240,13 +239,8 @@ _SERVICE = "services.database"
 @rejects("another health check of the database", STATEFULSET, change(f"{APP}.readinessProbe.exec.command.0", "true"))
 @rejects("another name of the database", STATEFULSET, change(f"{APP}.env.[name=POSTGRES_DB].value", "apps"))
 @rejects("another limit of the database", STATEFULSET, change(f"{APP}.resources.limits.memory", "1Gi"))
-@rejects(
-    "another data folder", STATEFULSET, change(f"{APP}.volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data")
-)
-@rejects(
-    "another temporary folder", STATEFULSET,
-    change(f'{APP}.volumeMounts.[name=postgresql].mountPath', '/run/postgresql'),
-)  # fmt: skip
+@rejects("another data folder", STATEFULSET, change(MOUNT.format("data"), "/var/lib/postgresql/data"))
+@rejects("another temporary folder", STATEFULSET, change(MOUNT.format("postgresql"), "/run/postgresql"))
 @rule(
     kubernetes=Fact(STATEFULSET, _in_kubernetes),
     common=Fact("common.yml", Mapped(_SERVICE, _in_compose)),
@@ -302,13 +296,9 @@ def _folders_of_secrets(content: bytes) -> dict[str, list[str]]:
     return {name: [mount.folder for mount in mounts if mount.container == name] for name in names}
 
 
+@rejects("another folder of the password", DEPLOYMENT, change(MOUNT.format("database"), "/run/secrets"))
 @rejects(
-    "another folder of the password",
-    DEPLOYMENT,
-    change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets"),
-)
-@rejects(
-    "the database's other folder", STATEFULSET, change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets")
+    "another folder of the password in the database", STATEFULSET, change(MOUNT.format("password"), "/run/secrets")
 )
 @rule(
     path=Fact(CONFIG, _PASSWORD),

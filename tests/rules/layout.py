@@ -121,12 +121,8 @@ def _typical(projects: Projects, rows: pl.DataFrame) -> pl.DataFrame:
 
 @rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
 @rejects("a block", "README.md", replace("## Run", "{% if x %}"))
-@rejects(
-    "no expression of GitHub", ".github/workflows/service.yml", replace("# A push replaces", "# A {{ push }} replaces")
-)
-@rejects(
-    "GitHub's expression elsewhere", "Makefile", replace("# The commit, marked", "# The ${{ github.sha }}, marked")
-)
+@rejects("no expression of GitHub", ".github/workflows/service.yml", replace("# A push replaces", "# A {{ push }}"))
+@rejects("GitHub's expression elsewhere", "Makefile", replace("# The commit, marked", "# The ${{ github.sha }}"))
 @functools.partial(_TypicalFileRule, patterns=["*"])
 def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Problem]:
     """With typical answers, no expression, block or file name of the template is in a project."""

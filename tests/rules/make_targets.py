@@ -76,9 +76,7 @@ _IN_ENVIRONMENT = AllMatching(r"\$\$\{?([A-Z][A-Z0-9_]+)")
 @rejects("a credential that the README leaves out", README, replace("`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`"))
 @rejects("a credential of CI that the README leaves out", CIRCLECI, replace('"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'))
 @rejects("a credential that no variable of GitLab holds", GITLAB, replace("$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN"))
-@rejects(
-    "an unexplained secret of a workflow", SERVICE_WORKFLOW, replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME")
-)
+@rejects("an unexplained secret", SERVICE_WORKFLOW, replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"))
 @rule(
     makefile=Fact("Makefile", _IN_ENVIRONMENT),
     included=Fact("*.mk", _IN_ENVIRONMENT),
@@ -97,9 +95,7 @@ def variables_are_explained(
 
 
 @rejects("another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com"))
-@rejects(
-    "a pull secret of another registry", "kubernetes.mk", replace("https://index.docker.io/v1/", "registry.example.com")
-)
+@rejects("another registry to pull from", "kubernetes.mk", replace("https://index.docker.io/v1/", "example.com"))
 @rule(
     image=Fact("Makefile", variable("IMAGE")),
     login=Fact("Makefile", AllMatching(r"docker login .*--password-stdin *(.*)$")),
@@ -133,9 +129,7 @@ def _read_by(target: str) -> Any:
     return lambda content: tuple(sorted(set(re.findall(r"\$\$([A-Z][A-Z0-9_]+)", recipe(content) or ""))))
 
 
-@rejects(
-    "a login without password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
-)
+@rejects("no password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD"))
 @rejects(
     "a pull secret without a user", SERVICE_WORKFLOW,
     replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),

@@ -112,9 +112,7 @@ def _read_sql(text: str) -> None:
 
 
 @rejects("a duplicate key", "common.yml", replace("services:", "services: {}\nservices:"))
-@rejects(
-    "a duplicate key of a service", "docker-compose.yml", replace("    build: .\n", "    build: .\n    build: .\n")
-)
+@rejects("a nested duplicate key", "docker-compose.yml", replace("    build: .\n", "    build: .\n    build: .\n"))
 @rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
 @rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
 @rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))

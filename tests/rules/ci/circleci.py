@@ -54,9 +54,7 @@ def every_key_is_known(config: Configuration) -> Problems:
 
 @rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
 @rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
-@rejects(
-    "a missing step under a condition", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}})
-)
+@rejects("a missing conditional step", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}))
 @rejects("a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}}))
 @rejects("a missing command", PATH, change("jobs.deploy.steps.1", "conect"), also="everything_that_is_declared_is_used")
 @_rule()
@@ -80,14 +78,12 @@ def every_executor_exists(config: Configuration) -> Problems:
 
 @rejects("an undeclared parameter of the job", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"}))
 @rejects(
-    "an undeclared parameter of a command", PATH,
-    add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
-)  # fmt: skip
+    "an undeclared parameter of a command", PATH, add("commands.connect.steps", {"run": "<< parameters.kubeconfig >>"})
+)
 @rejects("an unread parameter", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"}))
 @rejects(
-    "an undeclared parameter of the pipeline", PATH,
-    add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
-)  # fmt: skip
+    "an undeclared parameter of all", PATH, add("jobs.lint.steps", {"run": "<< pipeline.parameters.environment >>"})
+)
 @_rule()
 def parameters_are_declared_and_read(config: Configuration) -> Problems:
     """Jobs and commands read the parameters that they declare and no others, and no undeclared one of the pipeline."""
@@ -104,9 +100,7 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
             yield f"pipeline.parameters.{parameter}", "is not declared"
 
 
-@rejects(
-    "a misspelt parameter", PATH, remove(f"{_STAGING}.environment"), PATH, add(f"{_STAGING}.environmnt", "staging")
-)
+@rejects("a misspelt parameter", PATH, remove(f"{_STAGING}.environment"), PATH, add(f"{_STAGING}.env", "staging"))
 @rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
 @rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
 @rejects("a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin"))

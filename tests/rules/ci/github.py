@@ -151,9 +151,7 @@ def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
 @rejects("two pushes at once", SERVICE, remove("jobs.publish.concurrency"))
 @rejects("tests that wait for each other", SERVICE, add("jobs.lint.concurrency", {"group": "lint"}))
 @rejects("a canceled deployment", SERVICE, change("jobs.deploy-production.concurrency.cancel-in-progress", value=True))
-@rejects(
-    "concurrent deployments", SERVICE, change("jobs.deploy-staging.concurrency.group", "staging-${{ github.sha }}")
-)
+@rejects("concurrent deployments", SERVICE, change("jobs.deploy-staging.concurrency.group", "${{ github.sha }}"))
 @rejects("a push that waits for deployments", SERVICE, change("jobs.publish.concurrency.group", "staging"))
 @_rule()
 def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:

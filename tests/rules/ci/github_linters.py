@@ -38,12 +38,8 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
     assert used == table("versions", "github")["actions"].keys()
 
 
-@rejects(
-    "a missing step", SERVICE, replace("steps.image.outputs", "steps.images.outputs"), message="undefined-property"
-)
-@rejects(
-    "an unknown input", SERVICE, replace("if-no-files-found:", "if-no-file-found:"), message="unknown-action-input"
-)
+@rejects("a missing step", SERVICE, replace("steps.image.outputs", "steps.x.outputs"), message="undefined-property")
+@rejects("an unknown input", SERVICE, replace("if-no-files-found:", "if-no-files:"), message="unknown-action-input")
 @rejects("a missing job", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs")
 @rejects("words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086")
 @rejects(

@@ -87,9 +87,7 @@ def every_job_fits_the_schema(config: Configuration) -> Problems:
     return schema_errors("gitlab-ci", whole_jobs(config))
 
 
-@rejects(
-    "an unfinished condition", PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&')
-)
+@rejects("an unfinished condition", PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge" &&'))
 @rejects("a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG"))
 @rejects("an operator that does not exist", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG ~ /v/"))
 @rejects("a pattern that is none", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^(v\d+\.\d+\.\d+$/"))
@@ -225,9 +223,7 @@ def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
 
 
 @rejects("a name without quotes", PATH, change("renovate.script", ["renovate $CI_PROJECT_PATH"]), message="SC2086")
-@rejects(
-    "unquoted words before the script", PATH, add("'.registry'.before_script", "make login $(date)"), message="SC2046"
-)
+@rejects("unquoted words before", PATH, add("'.registry'.before_script", "make login $(date)"), message="SC2046")
 @tool_rule(PATH, sets="each")
 def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """What a job hands to its shell is clean to shellcheck."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.harness import add, change, rejects, remove, replace, write
-from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule
+from tests.harness import add, change, rejects, remove, replace
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule, extra
 
 CLUSTER_ROLES = {"view", "edit", "admin", "cluster-admin"}
 """The roles that every cluster has."""
@@ -22,8 +22,12 @@ RESTRICTED_VOLUMES = {
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"
-BASE, NAMESPACE = "kubernetes/base/kustomization.yaml", "kubernetes/namespace/kustomization.yaml"
-EXTRA = "kubernetes/base/extra.yaml"
+BASE, NAMESPACE = "kubernetes/base", "kubernetes/namespace/kustomization.yaml"
+BACKUP, AGENT = "kubernetes/database/backup-cronjob.yaml", "kubernetes/cluster/logs/daemonset.yaml"
+SETTINGS, DATABASE = "kubernetes/base/config.env", "kubernetes/database/statefulset.yaml"
+ENFORCE = "'pod-security.kubernetes.io/enforce'"
+NODE = {"name": "tmp", "hostPath": {"path": "/a"}}
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: extra}\nstringData: {password: /x}\n"  # noqa: S105
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -50,22 +54,13 @@ rules:
 """
 
 
-@rejects(
-    "a node's folder", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}})
-)
+@rejects("a folder of the node", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", NODE))
 @rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
+@rejects("a folder of the node for a backup", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=tmp]", NODE))
+@rejects("a log agent with capabilities", AGENT, change(f"{POD}.containers.0.securityContext.capabilities.drop", []))
 @rejects(
-    "a folder of the node for a backup", "kubernetes/database/backup-cronjob.yaml",
-    change("spec.jobTemplate.spec.template.spec.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}}),
-)  # fmt: skip
-@rejects(
-    "a log agent with capabilities", "kubernetes/cluster/logs/daemonset.yaml",
-    change(f"{POD}.containers.0.securityContext.capabilities.drop", ["NET_RAW"]),
-)  # fmt: skip
-@rejects(
-    "a namespace that enforces nothing", "kubernetes/namespace/namespace.yaml",
-    change("metadata.labels.'pod-security.kubernetes.io/enforce'", "baseline"),
-)  # fmt: skip
+    "a baseline namespace", "kubernetes/namespace/namespace.yaml", change(f"metadata.labels.{ENFORCE}", "baseline")
+)
 @rejects("a pod with hostNetwork", DEPLOYMENT, add(f"{POD}.hostNetwork", True))
 @rejects("a pod with hostPID", DEPLOYMENT, add(f"{POD}.hostPID", True))
 @rejects("a pod with hostIPC", DEPLOYMENT, add(f"{POD}.hostIPC", True))
@@ -75,9 +70,7 @@ rules:
 @rejects("no seccomp profile", DEPLOYMENT, change(f"{POD}.securityContext.seccompProfile.type", "Unconfined"))
 @rejects("privileges", DEPLOYMENT, change(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True))
 @rejects("capabilities", DEPLOYMENT, change(f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]))
-@rejects(
-    "a writable root file system", DEPLOYMENT, change(f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False)
-)
+@rejects("a writable file system", DEPLOYMENT, change(f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False))
 @rejects("a token of the API", DEPLOYMENT, change(f"{POD}.automountServiceAccountToken", True))
 @environment_rule
 def every_pod_is_restricted(env: Environment) -> Issues:
@@ -125,18 +118,10 @@ def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, read
 
 
 @rejects(
-    "a password among the settings", "kubernetes/base/config.env",
-    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
-)  # fmt: skip
-@rejects(
-    "a password in the manifest", "kubernetes/database/statefulset.yaml",
-    change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "POSTGRES_PASSWORD"),
-)  # fmt: skip
-@rejects(
-    "a Secret with data", BASE, add("resources", "extra.yaml"), EXTRA,
-    write("apiVersion: v1\nkind: Secret\nmetadata:\n  name: extra\nstringData:\n  password: /x\n"),
-    also="every_resource_is_used",
-)  # fmt: skip
+    "a password in the settings", SETTINGS, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app")
+)
+@rejects("a password in the manifest", DATABASE, change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "PASSWORD"))
+@rejects("a Secret with data", *extra(BASE, SECRET), also="every_resource_is_used")
 @environment_rule
 def no_manifest_holds_a_secret(env: Environment) -> Issues:
     """Passwords and tokens come from outside: everybody can read a manifest in the repository."""
@@ -160,15 +145,10 @@ def _is_secret(name: str, value: str) -> bool:
     return bool(re.search(r"(?i)passw(or)?d|secret|token|api_?key", name) and value and not is_path)
 
 
-@rejects("a missing role", BASE, add("resources", "extra.yaml"), EXTRA, write(BINDING.format("Role", "reader", "shop")))
-@rejects(
-    "a missing ServiceAccount", BASE, add("resources", "extra.yaml"), EXTRA,
-    write(BINDING.format("ClusterRole", "view", "nobody")),
-)  # fmt: skip
-@rejects("a role that allows everything", BASE, add("resources", "extra.yaml"), EXTRA, write(ROLE.format('"*"')))
-@rejects(
-    "a deployer's missing role", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy")
-)
+@rejects("a missing role", *extra(BASE, BINDING.format("Role", "reader", "shop")))
+@rejects("a missing ServiceAccount", *extra(BASE, BINDING.format("ClusterRole", "view", "nobody")))
+@rejects("a role that allows everything", *extra(BASE, ROLE.format('"*"')))
+@rejects("a missing role of CI", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy"))
 @environment_rule
 def every_role_binding_has_a_role(env: Environment) -> Issues:
     """A RoleBinding binds a role and ServiceAccounts that exist, and no Role allows everything of a kind."""
@@ -186,10 +166,7 @@ def every_role_binding_has_a_role(env: Environment) -> Issues:
                 yield Issue(role, "allows everything of a kind", f"rules.{index}")
 
 
-@rejects(
-    "a Role of no namespace", "kubernetes/cluster/kustomization.yaml", add("resources", "extra.yaml"),
-    "kubernetes/cluster/extra.yaml", write(ROLE.format("get")),
-)  # fmt: skip
+@rejects("a Role of no namespace", *extra("kubernetes/cluster", ROLE.format("get")))
 @environment_rule
 def every_resource_has_a_namespace(env: Environment) -> Issues:
     """What belongs into a namespace names one: without, it lands in whichever is current."""
@@ -198,10 +175,7 @@ def every_resource_has_a_namespace(env: Environment) -> Issues:
             yield Issue(resource, "has no namespace")
 
 
-@rejects(
-    "a namespace that is open to the outside of it", "kubernetes/cluster/logs/default-deny-networkpolicy.yaml",
-    remove("spec.policyTypes.1"),
-)  # fmt: skip
+@rejects("open egress", "kubernetes/cluster/logs/default-deny-networkpolicy.yaml", remove("spec.policyTypes.1"))
 @rejects("a namespace without a quota", NAMESPACE, remove("resources.7"), also="every_file_is_in_a_kustomization")
 @rejects("a namespace that nothing creates", NAMESPACE, remove("resources.5"), also="every_file_is_in_a_kustomization")
 @environment_rule

@@ -22,9 +22,11 @@ from tests.harness import (
     Rule,
     Sample,
     Template,
+    add,
     load,
+    write,
 )
-from tests.harness.documents import load_all
+from tests.harness.documents import Edit, load_all
 from tests.harness.rules import failures_of
 from tests.harness.template import copy_working_tree
 from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join
@@ -261,6 +263,11 @@ class EnvironmentRule(TreeRule):
                     yield tree.problem(environment.namespace or "cluster", issue)
 
         super().__init__(functools.update_wrapper(of_tree, function), PATTERNS)
+
+
+def extra(folder: str, manifest: str) -> tuple[str, Edit, str, Edit]:
+    """The edits of a fault that adds a resource to a kustomization."""
+    return f"{folder}/{FILE}", add("resources", "extra.yaml"), f"{folder}/extra.yaml", write(manifest)
 
 
 def environment_rule(function: Callable[[Environment], Issues]) -> EnvironmentRule:

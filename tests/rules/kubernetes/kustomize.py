@@ -25,10 +25,9 @@ from tests.harness import (
     remove,
     replace,
     rule,
-    write,
 )
 from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
-from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, extra, tree_rule
 from tests.toolchains import tool
 
 PATTERN = "kubernetes/*kustomization.yaml"
@@ -40,8 +39,8 @@ _IDENTITY = ("group", "version", "kind", "name")
 
 BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
 LOCAL = "kubernetes/overlays/local/kustomization.yaml"
+SCALER = "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop"
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
-NAMESPACE = "kubernetes/namespace/kustomization.yaml"
 SERVICE_ACCOUNT = """\
 apiVersion: v1
 kind: ServiceAccount
@@ -160,10 +159,7 @@ def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[s
 @rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
 @rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
 @rejects("an operation on a field that does not exist", STAGING, replace("/spec/rules/0/host", "/spec/rules/1/host"))
-@rejects(
-    "two resources of one name", BASE, add("resources", "twin.yaml"), "kubernetes/base/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)  # fmt: skip
+@rejects("two resources of one name", *extra("kubernetes/base", SERVICE_ACCOUNT))
 @rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
 @rejects("replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]))
 @accepts("a component", STAGING, add("components", []))
@@ -179,10 +175,7 @@ def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"{folders[-1]}/{FILE}", f"{folder} does not build: {built}", where[-1] if where else "")
 
 
-@rejects(
-    "a resource of two entry points", NAMESPACE, add("resources", "twin.yaml"), "kubernetes/namespace/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)  # fmt: skip
+@rejects("a resource of two entry points", *extra("kubernetes/namespace", SERVICE_ACCOUNT))
 @environment_rule
 def every_resource_is_made_once(env: Environment) -> Issues:
     """No two entry points of a namespace make the same resource: each deploy would undo the other."""
@@ -235,10 +228,7 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
 @rejects(
     "a patch without a target that matches nothing",
     LOCAL,
-    replace(
-        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop",
-        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shops",
-    ),
+    replace(SCALER, f"{SCALER}s"),
     also="every_entry_point_builds",
 )
 @rejects(

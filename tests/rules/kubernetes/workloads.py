@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import promql_parser
 
-from tests.harness import Problem, add, change, rejects, remove, replace, write
+from tests.harness import Problem, add, change, rejects, remove, replace
 from tests.rules.kubernetes.build import Resource
 from tests.rules.kubernetes.environment import (
     Environment,
@@ -18,6 +18,7 @@ from tests.rules.kubernetes.environment import (
     Pod,
     Tree,
     environment_rule,
+    extra,
     name_of,
     pod_of,
     tree_rule,
@@ -34,16 +35,23 @@ SECRETS_FROM_OUTSIDE = {
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 INGRESS = "kubernetes/base/ingress.yaml"
-ROUTE = "kubernetes/base/httproute.yaml"
+ROUTE, ALERTS = "kubernetes/base/httproute.yaml", "kubernetes/overlays/production/prometheusrule.yaml"
 AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
-KUSTOMIZATION = "kubernetes/base/kustomization.yaml"
+HOST = "every_host_leads_to_one_environment"  # which finds some faults too
 STAGING = "kubernetes/overlays/staging/kustomization.yaml"
 DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
 BACKUP = "kubernetes/database/backup-cronjob.yaml"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"
-NAME = "'app.kubernetes.io/name'"
+NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
+CLAIM, SECRETS = "persistentVolumeClaim.claimName", "/run/secrets/database"
+SPREAD = f"{POD}.topologySpreadConstraints.0"
+APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
+
+
+def _key_of(source: str, name: str, key: str) -> list[dict[str, Any]]:
+    return [{"name": "X", "valueFrom": {source: {"name": name, "key": key}}}]
 
 
 class Reference(NamedTuple):
@@ -55,9 +63,7 @@ class Reference(NamedTuple):
     place: tuple[Any, ...]  # in the pod's spec, as `Pod.issue` takes it
 
 
-@rejects(
-    "a changing label in a selector", DEPLOYMENT, add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api")
-)
+@rejects("a changing label", DEPLOYMENT, add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"))
 @rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_selector_selects_its_own_pods(env: Environment) -> Issues:
@@ -143,14 +149,8 @@ def _hosts(resource: Resource) -> set[str]:
 @rejects("an Ingress to no Service", INGRESS, change("spec.rules.0.http.paths.0.backend.service.name", "shops"))
 @rejects("an Ingress to no port", INGRESS, change("spec.rules.0.http.paths.0.backend.service.port.name", "web"))
 @rejects("an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com"))
-@rejects(
-    "an Ingress with TLS for an unserved host", INGRESS, add("spec.tls.0.hosts", "www.example.com"),
-    also="every_host_leads_to_one_environment",
-)  # fmt: skip
-@rejects(
-    "an Ingress with a host without TLS", INGRESS, add("spec.rules", {"host": "www.example.com"}),
-    also="every_host_leads_to_one_environment",
-)  # fmt: skip
+@rejects("an Ingress with TLS for an unserved host", INGRESS, add("spec.tls.0.hosts", "www.example.com"), also=HOST)
+@rejects("an Ingress with a host without TLS", INGRESS, add("spec.rules", {"host": "www.example.com"}), also=HOST)
 @rejects("an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81))
 @environment_rule
 def every_route_has_a_backend(env: Environment) -> Issues:
@@ -186,9 +186,7 @@ def _backend(env: Environment, route: Resource, name: str, port: str | int, plac
 @rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
 @rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
 @rejects("replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress")
-@rejects(
-    "an autoscaler by an unrequested resource", AUTOSCALER, change("spec.metrics.0.resource.name", "ephemeral-storage")
-)
+@rejects("an unrequested resource", AUTOSCALER, change("spec.metrics.0.resource.name", "ephemeral-storage"))
 @rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
 @environment_rule
 def every_autoscaler_can_scale(env: Environment) -> Issues:
@@ -259,41 +257,22 @@ def settings_of(env: Environment, container: dict[str, Any]) -> dict[str, str]:
     return values
 
 
-@rejects(
-    "a missing ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"), also="every_resource_is_used"
-)
+@rejects("no ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"), also="every_resource_is_used")
 @rejects("a missing ConfigMap", DEPLOYMENT, change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"))
 @rejects("a missing Secret", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
-@rejects(
-    "a ServiceAccount's missing pull secret", "kubernetes/base/serviceaccount.yaml",
-    change("imagePullSecrets.0.name", "shop-docker"),
-)  # fmt: skip
+@rejects("a missing pull secret", "kubernetes/base/serviceaccount.yaml", change("imagePullSecrets.0.name", "none"))
 @rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
+@rejects("a missing key", DEPLOYMENT, add(f"{POD}.volumes.[name=database].secret.items", [{"key": "a", "path": "b"}]))
 @rejects(
-    "a missing key of a Secret", DEPLOYMENT,
-    add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
-)  # fmt: skip
-@rejects(
-    "a volume for backups that does not exist",
-    BACKUP,
-    change(
-        "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
-    ),
+    "a missing volume for backups", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=backups].{CLAIM}", "none")
 )
 @rejects("a pod's missing pull secret", DEPLOYMENT, add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]))
+@rejects("a missing Secret of settings", DEPLOYMENT, add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "none"}}))
 @rejects(
-    "settings from a missing Secret", DEPLOYMENT, add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}})
+    "a missing key of a ConfigMap", DEPLOYMENT, add(f"{CONTAINER}.env", _key_of("configMapKeyRef", "shop", "NOTHING"))
 )
 @rejects(
-    "a key that the ConfigMap does not have", DEPLOYMENT,
-    add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
-)  # fmt: skip
-@rejects(
-    "a key for a variable that the Secret does not have",
-    DEPLOYMENT,
-    add(
-        f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "shop-database", "key": "nothing"}}}]
-    ),
+    "a variable's missing key", DEPLOYMENT, add(f"{CONTAINER}.env", _key_of("secretKeyRef", "shop-database", "none"))
 )
 @environment_rule
 def every_reference_exists(env: Environment) -> Issues:
@@ -348,9 +327,9 @@ def references(pod: Pod) -> Iterator[Reference]:
 
 
 @rejects(
-    "a ConfigMap that nothing uses", KUSTOMIZATION, add("resources", "extra.yaml"), "kubernetes/base/extra.yaml",
-    write("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  a: b\n"),
-)  # fmt: skip
+    "a ConfigMap that nothing uses",
+    *extra("kubernetes/base", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: extra}\n"),
+)
 @environment_rule
 def every_resource_is_used(env: Environment) -> Issues:
     """Something uses each ConfigMap, Secret, ServiceAccount and claim; Grafana finds dashboards by their label."""
@@ -369,9 +348,8 @@ def every_resource_is_used(env: Environment) -> Issues:
 @rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
 @rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
 @rejects(
-    "two volumes at one path", DATABASE,
-    change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", "/run/secrets/database"),
-)  # fmt: skip
+    "two volumes at one path", DATABASE, change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", SECRETS)
+)
 @rejects("two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}}))
 @environment_rule
 def every_mount_has_a_volume(env: Environment) -> Issues:
@@ -397,9 +375,7 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
 @rejects("a probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
 @rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
 @rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
-@rejects(
-    "a probe of a missing TCP port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}})
-)
+@rejects("a TCP probe of no port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}))
 @rejects("a gRPC probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}))
 @rejects("liveness with the database", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
 @rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
@@ -434,18 +410,8 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 
-@rejects(
-    "a spread over other pods", DEPLOYMENT,
-    change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
-)  # fmt: skip
-@rejects(
-    "pods kept apart from pods of others",
-    DEPLOYMENT,
-    change(
-        f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.labelSelector.matchLabels.{NAME}",
-        "shops",
-    ),
-)
+@rejects("a spread over other pods", DEPLOYMENT, change(f"{SPREAD}.labelSelector.matchLabels.{NAME}", "shops"))
+@rejects("pods kept apart from other pods", DEPLOYMENT, change(f"{APART}.labelSelector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
     """Affinities and topology spread constraints count the pods of the same workload."""
@@ -474,14 +440,10 @@ def every_image_has_a_version(env: Environment) -> Issues:
                 yield pod.issue(message, container, "image")
 
 
+@rejects("an unfinished expression", ALERTS, change("spec.groups.0.rules.0.expr", "absent(up({"))
 @rejects(
-    "an alert that Prometheus does not read", "kubernetes/overlays/production/prometheusrule.yaml",
-    change("spec.groups.0.rules.0.expr", "absent(up({"),
-)  # fmt: skip
-@rejects(
-    "a panel of a function that does not exist", "kubernetes/monitoring/dashboard.json",
-    replace("histogram_quantile(0.5,", "histogram_quantil(0.5,"),
-)  # fmt: skip
+    "a missing function", "kubernetes/monitoring/dashboard.json", replace("histogram_quantile(0.5,", "quantil(0.5,")
+)
 @environment_rule
 def every_expression_is_promql(env: Environment) -> Issues:
     """Prometheus can read every expression of alerts and of Grafana's dashboards."""
