@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -57,17 +58,19 @@ def load(content: bytes) -> Any:
 
 
 class At:
-    """Gives what a pointer leads to in a file's first document, or None."""
+    """Gives what a pointer leads to in a file's first document, or what a function makes of it; None if nothing."""
 
-    def __init__(self, pointer: str) -> None:
+    def __init__(self, pointer: str, function: Callable[[Any], Any] = lambda found: found) -> None:
         self.where = pointer
+        self.function = function
 
     def __call__(self, content: bytes) -> Any:
         """What is there."""
         try:
-            return _find(load_all(content), _parts(self.where))
+            found = _find(load_all(content), _parts(self.where))
         except NotFoundError:
             return None
+        return None if found is None else self.function(found)
 
 
 def change(pointer: str, value: Any) -> Edit:
@@ -98,10 +101,7 @@ def add(pointer: str, value: Any) -> Edit:
 def remove(pointer: str) -> Edit:
     """Remove a key or an item."""
 
-    def edit(holder: Any, key: Any) -> None:
-        del holder[key]
-
-    return _edit(pointer, edit)
+    return _edit(pointer, operator.delitem)
 
 
 def replace(old: str, new: str) -> Edit:

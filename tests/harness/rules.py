@@ -242,13 +242,7 @@ R = TypeVar("R", bound=Rule)
 
 
 def rejects(
-    title: str,
-    path: str,
-    edit: Edit,
-    *more: Any,
-    also: str = "",
-    project: str | None = None,
-    message: str = "",
+    title: str, path: str, edit: Edit, *more: Any, also: str = "", project: str | None = None, message: str = ""
 ) -> Callable[[R], R]:
     """Have tests see that the rule below finds a fault, and of its subject only some others do.
 

@@ -10,24 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.harness import (
-    At,
-    Fact,
-    Files,
-    Problem,
-    Projects,
-    Rule,
-    add,
-    agreement,
-    change,
-    file_rule,
-    load,
-    remove,
-    replace,
-    rule,
-    tool_rule,
-)
-from tests.harness.documents import NotFoundError, line_of, write
+from tests.harness import At, Fact, Files, Problem, Projects, Rule, agreement, file_rule, rule, tool_rule
+from tests.harness.documents import NotFoundError, add, change, line_of, load, remove, replace, write
 from tests.harness.report import report
 from tests.harness.rules import Fault
 

@@ -131,9 +131,7 @@ def _services(content: bytes) -> list[str]:
 )  # fmt: skip
 @rule(common=Fact(COMMON, _services), development=Fact(DEVELOPMENT, _extended), production=Fact(PRODUCTION, _extended))
 def services_extend_common(
-    common: list[str],
-    development: Mapping[str, tuple[str, str]],
-    production: Mapping[str, tuple[str, str]],
+    common: list[str], development: Mapping[str, tuple[str, str]], production: Mapping[str, tuple[str, str]]
 ) -> Iterator[Problem]:
     """Every service takes from common.yml what development and production share, and all that is there is taken."""
     for path, services in ((DEVELOPMENT, development), (PRODUCTION, production)):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, rejects, remove, replace, rule
 from tests.languages import LANGUAGES
 from tests.rules.dockerfile import stages
-from tests.rules.extract import AllMatching, Mapped, Matching, settings, the_same, variable
+from tests.rules.extract import AllMatching, Matching, settings, the_same, variable
 
 Problems = Iterator[Problem]
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
@@ -33,8 +33,8 @@ def _last(instruction: str, index: int) -> Any:
     return find
 
 
-def _published(index: int) -> Mapped:
-    return Mapped(f"services.app.ports.{index}", lambda port: str(port).rsplit(":", 1)[-1])
+def _published(index: int) -> At:
+    return At(f"services.app.ports.{index}", lambda port: str(port).rsplit(":", 1)[-1])
 
 
 port = agreement(
@@ -90,7 +90,7 @@ image = agreement(
     {
         "Makefile": variable("IMAGE"),
         DEPLOYMENT: lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
-        "prod.yml": Mapped(
+        "prod.yml": At(
             "services",
             lambda services: the_same(
                 service["image"].rsplit(":${TAG", 1)[0] for name, service in services.items() if name != "database"
@@ -103,10 +103,7 @@ image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.init
 
 
 @rejects("another image that is attested", WORKFLOW, replace("subject-name: ghcr.io/acme/shop", "subject-name: shop"))
-@rule(
-    image=Fact("Makefile", variable("IMAGE")),
-    attested=Fact(WORKFLOW, AllMatching("^ +subject-name: (.*)$")),
-)
+@rule(image=Fact("Makefile", variable("IMAGE")), attested=Fact(WORKFLOW, AllMatching("^ +subject-name: (.*)$")))
 def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] | None) -> Problems:
     """GitHub attests the provenance and packages of the image that `make push` pushes."""
     for name in attested or ():
@@ -121,13 +118,13 @@ image.rejects(
 
 # What follows the service's name in the names of its parts.
 _PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
-_OWNER = Mapped("metadata.name", lambda name: _PART.sub("", name))
+_OWNER = At("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(
     "name",
     {
         "Makefile": variable("SERVICE"),
-        "docker-compose.yml": Mapped("name", lambda name: name.removesuffix("-dev")),
+        "docker-compose.yml": At("name", lambda name: name.removesuffix("-dev")),
         "prod.yml": At("name"),
         # Everything but the kustomization.yaml of a folder.
         **{f"kubernetes/{folder}/[!k]*.yaml": _OWNER for folder in ("base", "database", "monitoring", "secrets")},
@@ -139,7 +136,7 @@ user = agreement(
     "user",
     {
         "Dockerfile": _last("USER", 0),
-        DEPLOYMENT: Mapped(f"{POD}.securityContext", lambda one: f"{one['runAsUser']}:{one['runAsGroup']}"),
+        DEPLOYMENT: At(f"{POD}.securityContext", lambda one: f"{one['runAsUser']}:{one['runAsGroup']}"),
     },
 )
 user.rejects("another user in the Deployment", DEPLOYMENT, change(f"{POD}.securityContext.runAsUser", 65533))
@@ -153,7 +150,7 @@ def _megabytes(quantity: str) -> str:
 memory = agreement(
     "memory limit",
     {
-        DEPLOYMENT: Mapped(f"{APP}.resources.limits.memory", _megabytes),
+        DEPLOYMENT: At(f"{APP}.resources.limits.memory", _megabytes),
         "prod.yml": At("services.app.deploy.resources.limits.memory"),
     },
 )
@@ -163,7 +160,7 @@ settings_of_containers = agreement(
     "names of settings",
     {
         # Development and production set the log level themselves.
-        "common.yml": Mapped("services.app.environment", lambda environment: sorted({*environment, "LOG_LEVEL"})),
+        "common.yml": At("services.app.environment", lambda environment: sorted({*environment, "LOG_LEVEL"})),
         CONFIG: lambda content: sorted(settings(content)),
     },
 )
@@ -243,8 +240,8 @@ _SERVICE = "services.database"
 @rejects("another temporary folder", STATEFULSET, change(MOUNT.format("postgresql"), "/run/postgresql"))
 @rule(
     kubernetes=Fact(STATEFULSET, _in_kubernetes),
-    common=Fact("common.yml", Mapped(_SERVICE, _in_compose)),
-    folder=Fact("docker-compose.yml", Mapped(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1])),
+    common=Fact("common.yml", At(_SERVICE, _in_compose)),
+    folder=Fact("docker-compose.yml", At(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1])),
     memory=Fact("prod.yml", At(f"{_SERVICE}.deploy.resources.limits.memory")),
 )
 def compose_and_kubernetes_run_the_same_database(
@@ -264,8 +261,7 @@ def compose_and_kubernetes_run_the_same_database(
 _PASSWORD = Matching("^DATABASE_PASSWORD_FILE=(.*)$")
 
 password = agreement(
-    "file of the password",
-    {CONFIG: _PASSWORD, "common.yml": At("services.app.environment.DATABASE_PASSWORD_FILE")},
+    "file of the password", {CONFIG: _PASSWORD, "common.yml": At("services.app.environment.DATABASE_PASSWORD_FILE")}
 )
 password.rejects(
     "the password at another place in compose", "common.yml",
@@ -336,7 +332,7 @@ _WATCHED = ("horizontalpodautoscaler", "persistentvolumeclaim", "cronjob")
     autoscaler=Fact("kubernetes/base/horizontalpodautoscaler.yaml"),
     database=Fact(
         "kubernetes/overlays/production/kustomization.yaml",
-        Mapped("resources", lambda resources: "../../database" in resources),
+        At("resources", lambda resources: "../../database" in resources),
     ),
     alerts=Fact(ALERTS),
 )

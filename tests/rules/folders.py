@@ -5,19 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.harness import (
-    Failure,
-    Files,
-    Problem,
-    Projects,
-    Rule,
-    Template,
-    accepts,
-    file_rule,
-    rejects,
-    replace,
-    write,
-)
+from tests.harness import Failure, Files, Problem, Projects, Rule, Template, accepts, file_rule, rejects, replace, write
 from tests.harness.rules import rows_with
 from tests.rules.ignore_patterns import docker_ignored, git_ignored
 from tests.rules.presence import Need, need_rule, rows_where

@@ -11,7 +11,7 @@ from typing import Any
 from tests.harness import At, Fact, Problem, add, agreement, change, load, rejects, remove, replace, rule
 from tests.rules.ci.model import Pipeline, made_targets
 from tests.rules.ci.providers import CIRCLECI, GITLAB, by_path, pipeline_facts
-from tests.rules.extract import AllMatching, Mapped, Matching, explained_variables, variable
+from tests.rules.extract import AllMatching, Matching, explained_variables, variable
 from tests.rules.make import documented_targets
 
 Problems = Iterator[Problem]
@@ -182,7 +182,7 @@ def make_creates_the_secret_of_the_password(
 @rule(
     service=SERVICE,
     pulled=Fact(
-        "kubernetes/base/serviceaccount.yaml", Mapped("imagePullSecrets", lambda items: tuple(i["name"] for i in items))
+        "kubernetes/base/serviceaccount.yaml", At("imagePullSecrets", lambda items: tuple(i["name"] for i in items))
     ),
     created=Fact("kubernetes.mk", AllMatching(r"create secret generic (\S+) --type=kubernetes\.io/dockerconfigjson")),
     is_external=Fact("kubernetes/secrets/registry-externalsecret.yaml"),
@@ -200,7 +200,7 @@ def make_creates_the_pull_secret(
 @rule(
     tags=Fact(
         DEPLOYMENT,
-        Mapped(
+        At(
             "spec.template.spec.containers",
             lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
         ),
@@ -220,7 +220,7 @@ namespace = agreement(
         "kubernetes.mk": Matching(r"^NAMESPACE = (.*)-\$\(ENVIRONMENT\)$"),
         OPERATIONS: Matching("`([a-z0-9-]+)-production`"),
         **{
-            f"kubernetes/overlays/{environment}/{path}": Mapped(
+            f"kubernetes/overlays/{environment}/{path}": At(
                 "namespace", operator.methodcaller("removesuffix", f"-{environment}")
             )
             for environment in ("local", "staging", "production")

@@ -251,10 +251,7 @@ SECTIONS: dict[str, dict[str, Callable[[Path], Figures]]] = {
     "Rendering and proving": {"copy": one_copy, "combinations": combinations, "growth": growth, "proof": proof},
     "A service in containers": {"services": lambda scratch: services(scratch, say)},
 }
-MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "combinations": measure_combinations,
-    "growth": measure_growth,
-}
+MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {"combinations": measure_combinations, "growth": measure_growth}
 
 
 def replaced(page: str, section: str, table: str) -> str:

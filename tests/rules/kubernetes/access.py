@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.harness import add, change, rejects, remove, replace
-from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule, extra
+from tests.rules.kubernetes.build import extra
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule
 
 CLUSTER_ROLES = {"view", "edit", "admin", "cluster-admin"}
 """The roles that every cluster has."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from tests import toolchains
-from tests.harness.documents import load
+from tests.harness.documents import Edit, add, load, write
 from tests.harness.projects import Files
 from tests.rules.kubernetes import published_schemas
 from tests.rules.tables import table
@@ -82,6 +82,24 @@ def schema_errors(content: bytes) -> list[SchemaError]:
     (outcome,) = build_all([{f"file/{FILE}": b"resources: [resources.yaml]", "file/resources.yaml": content}])
     built = outcome["file"]
     return [SchemaError("", str(built))] if isinstance(built, ValueError) else [e for one in built for e in one.errors]
+
+
+def extra(folder: str, manifest: str) -> tuple[str, Edit, str, Edit]:
+    """The edits of a fault that adds a resource to a kustomization."""
+    return f"{folder}/{FILE}", add("resources", "extra.yaml"), f"{folder}/extra.yaml", write(manifest)
+
+
+def name_of(resource: Resource) -> str:
+    """Kind and name."""
+    return f"{resource['kind']}/{resource['metadata']['name']}"
+
+
+def values_of(key: str, value: Any) -> Iterator[str]:
+    """The texts that stand under this key, at any depth."""
+    if isinstance(value, dict):
+        yield from ([value[key]] if isinstance(value.get(key), str) else ())
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from values_of(key, item)
 
 
 def entry_points(files: Files) -> list[str]:

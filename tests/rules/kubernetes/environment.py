@@ -10,26 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from tests.harness import (
-    ANSWERS_FILE,
-    Answers,
-    Failure,
-    Files,
-    Problem,
-    Projects,
-    Rule,
-    Sample,
-    Template,
-    add,
-    load,
-    write,
-)
-from tests.harness.documents import Edit, load_all
+from tests.harness import ANSWERS_FILE, Answers, Failure, Files, Problem, Projects, Rule, Sample, Template
+from tests.harness.documents import load, load_all
 from tests.harness.rules import failures_of
 from tests.harness.template import copy_working_tree
-from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join
+from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join, name_of
 
 PATTERNS = ("kubernetes/*",)
 APART = ("kubernetes/cluster/*", "kubernetes/local/*")  # which no overlay takes
@@ -54,6 +41,13 @@ class Pod:
     owner: Resource
     pointer: str  # to the template, in its owner
     claims: frozenset[str]  # the volumes for which a StatefulSet makes a claim
+
+    @classmethod
+    def of(cls, owner: Resource) -> Self:
+        """The pod template of a workload."""
+        pointer = "spec.jobTemplate.spec.template" if owner["kind"] == "CronJob" else "spec.template"
+        claims = frozenset(claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", []))
+        return cls(owner, pointer, claims)
 
     @cached_property
     def template(self) -> dict[str, Any]:
@@ -145,7 +139,7 @@ class Environment:
     @cached_property
     def pods(self) -> list[Pod]:
         """The pods of all workloads."""
-        return [pod_of(owner) for owner in self.of("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
+        return [Pod.of(owner) for owner in self.of("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
 
     def matching(self, labels: Mapping[str, str] | None) -> list[Pod]:
         """The pods with these labels."""
@@ -159,18 +153,6 @@ class Environment:
                 return autoscaler["spec"].get("minReplicas", 1), autoscaler["spec"]["maxReplicas"]
         replicas = pod.owner["spec"].get("replicas", 1)
         return replicas, replicas
-
-
-def pod_of(owner: Resource) -> Pod:
-    """The pod template of a workload."""
-    pointer = "spec.jobTemplate.spec.template" if owner["kind"] == "CronJob" else "spec.template"
-    claims = frozenset(claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", []))
-    return Pod(owner, pointer, claims)
-
-
-def name_of(resource: Resource) -> str:
-    """Kind and name."""
-    return f"{resource['kind']}/{resource['metadata']['name']}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,11 +245,6 @@ class EnvironmentRule(TreeRule):
                     yield tree.problem(environment.namespace or "cluster", issue)
 
         super().__init__(functools.update_wrapper(of_tree, function), PATTERNS)
-
-
-def extra(folder: str, manifest: str) -> tuple[str, Edit, str, Edit]:
-    """The edits of a fault that adds a resource to a kustomization."""
-    return f"{folder}/{FILE}", add("resources", "extra.yaml"), f"{folder}/extra.yaml", write(manifest)
 
 
 def environment_rule(function: Callable[[Environment], Issues]) -> EnvironmentRule:

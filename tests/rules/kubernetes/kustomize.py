@@ -12,22 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.harness import (
-    Fact,
-    Files,
-    Problem,
-    accepts,
-    add,
-    change,
-    load,
-    load_all,
-    rejects,
-    remove,
-    replace,
-    rule,
-)
-from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
-from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, extra, tree_rule
+from tests.harness import Fact, Files, Problem, accepts, add, change, load, load_all, rejects, remove, replace, rule
+from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, extra, join, values_of
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
 from tests.toolchains import tool
 
 PATTERN = "kubernetes/*kustomization.yaml"
@@ -81,20 +68,8 @@ def resource_names(content: bytes) -> tuple[ResourceRef, ...]:
 
 def _ref(resource: Resource) -> ResourceRef:
     group, _, version = str(resource.get("apiVersion", "")).rpartition("/")
-    images = tuple(image.rsplit(":", 1)[0] for image in _images(resource))
+    images = tuple(image.rsplit(":", 1)[0] for image in values_of("image", resource))
     return ResourceRef(group, version, resource["kind"], str(resource.get("metadata", {}).get("name", "")), images)
-
-
-def _images(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key == "image" and isinstance(item, str):
-                yield item
-            else:
-                yield from _images(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _images(item)
 
 
 class Kustomization(NamedTuple):

@@ -16,17 +16,8 @@ from typing import Any, NamedTuple
 
 from tests.databases import DATABASES
 from tests.harness import Problem, add, change, rejects, remove, replace
-from tests.rules.kubernetes.build import Resource
-from tests.rules.kubernetes.environment import (
-    Environment,
-    Issue,
-    Issues,
-    Pod,
-    Tree,
-    environment_rule,
-    extra,
-    tree_rule,
-)
+from tests.rules.kubernetes.build import Resource, extra
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, Tree, environment_rule, tree_rule
 from tests.rules.kubernetes.workloads import settings_of
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"

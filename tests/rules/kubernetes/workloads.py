@@ -10,19 +10,8 @@ from typing import Any, NamedTuple
 import promql_parser
 
 from tests.harness import Problem, add, change, rejects, remove, replace
-from tests.rules.kubernetes.build import Resource
-from tests.rules.kubernetes.environment import (
-    Environment,
-    Issue,
-    Issues,
-    Pod,
-    Tree,
-    environment_rule,
-    extra,
-    name_of,
-    pod_of,
-    tree_rule,
-)
+from tests.rules.kubernetes.build import Resource, extra, name_of, values_of
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, Tree, environment_rule, tree_rule
 
 SECRETS_FROM_OUTSIDE = {
     "-database": {"password"},  # make secret
@@ -117,7 +106,7 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
         if not service or service["spec"].get("clusterIP") != "None":
             message = f"{owner['spec'].get('serviceName')!r} is no headless Service"
             yield Issue(owner, message, "spec.serviceName")
-        elif not service["spec"].get("selector", {}).items() <= pod_of(owner).labels.items():
+        elif not service["spec"].get("selector", {}).items() <= Pod.of(owner).labels.items():
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
 
 
@@ -209,7 +198,7 @@ def every_autoscaler_can_scale(env: Environment) -> Issues:
             yield Issue(autoscaler, "scales by nothing", "spec")
         for index, metric in enumerate(spec.get("metrics", [])):
             name = metric["resource"]["name"] if metric["type"] == "Resource" else None
-            for container in pod_of(owner).spec["containers"] if name else []:
+            for container in Pod.of(owner).spec["containers"] if name else []:
                 if name not in container.get("resources", {}).get("requests", {}):
                     message = f"container {container['name']} requests no {name}"
                     yield Issue(autoscaler, message, f"spec.metrics.{index}")
@@ -451,20 +440,8 @@ def every_expression_is_promql(env: Environment) -> Issues:
         documents = [resource["spec"]] if "spec" in resource else []
         if "grafana_dashboard" in resource["metadata"].get("labels", {}):
             documents += [json.loads(text) for text in resource.get("data", {}).values()]
-        for expression in _values_of("expr", documents):
+        for expression in values_of("expr", documents):
             try:
                 promql_parser.parse(re.sub(r"\$__\w+", "5m", expression))  # Grafana fills in its own durations
             except ValueError as error:
                 yield Issue(resource, f"{error}: {expression}")
-
-
-def _values_of(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name == key:
-                yield str(item)
-            else:
-                yield from _values_of(key, item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _values_of(key, item)
