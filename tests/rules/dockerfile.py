@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.harness import Fact, Files, Problem, file_rule, rejects, replace, rule, tool_rule
 from tests.rules.ignore_patterns import docker_ignored
+from tests.rules.linters import lint
 from tests.rules.presence import Need, need_rule
-from tests.toolchains import tool
 
 DOCKERFILE = "Dockerfile"
 USER = "65532:65532"
@@ -243,18 +243,8 @@ def programs_start_without_a_shell(_: str, content: bytes) -> Iterator[Problem]:
 @tool_rule(DOCKERFILE)
 def hadolint(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """Hadolint finds nothing, with shellcheck for what RUN executes."""
-    names = [scratch / f"{index}.Dockerfile" for index in range(len(batch))]
-    for name, files in zip(names, batch, strict=True):
-        name.write_bytes(files[DOCKERFILE])
-    done = subprocess.run(
-        [tool("hadolint"), "--no-color", "--format=json", *names], capture_output=True, check=False, cwd=scratch
-    )
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise RuntimeError(done.stderr.decode())
-    found = json.loads(done.stdout)
-    for name in names:
-        yield [
-            Problem(DOCKERFILE, f"{item['code']}: {item['message']}", str(item["line"]))
-            for item in found
-            if item["file"] == str(name)
-        ]
+
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
+        return item["file"], f"{item['code']}: {item['message']}", item["line"]
+
+    return lint(batch, scratch, "hadolint", "--no-color", "--format=json", read=read)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.harness import Files, Problem, Projects, file_rule, rejects, replace, tool_rule
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS
+from tests.rules.linters import lint
 from tests.rules.tables import table
 from tests.toolchains import tool
 
@@ -53,11 +52,12 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
 @tool_rule(WORKFLOWS, sets="each")
 def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to jactionlint, and their scripts to shellcheck within it."""
-    command = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
-    found: dict[str, list[tuple[str, int]]] = {}
-    for item in _run("jactionlint", (0, 1), *command, batch=batch, scratch=scratch):
-        found.setdefault(item["filepath"], []).append((f"{item['id']}: {item['message']}", item["line"]))
-    return _problems(batch, found)
+
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
+        return item["filepath"], f"{item['id']}: {item['message']}", item["line"]
+
+    options = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
+    return lint(batch, scratch, "jactionlint", *options, read=read)
 
 
 @rejects(
@@ -67,32 +67,12 @@ def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[
 @tool_rule(WORKFLOWS, sets="each")
 def zizmor_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to zizmor's pedantic persona."""
-    command = ("--no-config", "--strict-collection", "--offline", "--persona=pedantic", "--no-exit-codes", "--quiet")
-    found: dict[str, list[tuple[str, int]]] = {}
-    for item in _run("zizmor", (0,), *command, "--format=json", batch=batch, scratch=scratch):
+
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
         place = next(part for part in item["locations"] if part["symbolic"]["kind"] == "Primary")
         message = f"{item['ident']}: {item['desc']}: {place['symbolic']['annotation']}"
         line = place["concrete"]["location"]["start_point"]["row"] + 1
-        found.setdefault(place["symbolic"]["key"]["Local"]["verbatim_path"], []).append((message, line))
-    return _problems(batch, found)
+        return place["symbolic"]["key"]["Local"]["verbatim_path"], message, line
 
-
-def _run(name: str, codes: tuple[int, ...], *options: str, batch: Sequence[Files], scratch: Path) -> Any:
-    """What a linter says of all workflows, each in a repository of its own."""
-    for index, files in enumerate(batch):
-        for path, content in files.items():
-            place = scratch / str(index) / path
-            place.parent.mkdir(parents=True)
-            place.write_bytes(content)
-    paths = [f"{index}/{path}" for index, files in enumerate(batch) for path in files]
-    done = subprocess.run([tool(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
-    if done.returncode not in codes or not done.stdout:
-        raise RuntimeError(done.stderr.decode())
-    return json.loads(done.stdout)
-
-
-def _problems(batch: Sequence[Files], found: Mapping[str, Sequence[tuple[str, int]]]) -> Iterator[list[Problem]]:
-    for index, files in enumerate(batch):
-        yield [
-            Problem(path, message, str(line)) for path in files for message, line in found.get(f"{index}/{path}", ())
-        ]
+    options = ("--no-config", "--strict-collection", "--offline", "--persona=pedantic", "--no-exit-codes", "--quiet")
+    return lint(batch, scratch, "zizmor", *options, "--format=json", read=read)
