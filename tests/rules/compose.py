@@ -203,6 +203,9 @@ def built_stages_exist(targets: Mapping[str, str], names: list[str]) -> Iterator
 @rejects("a container with privileged", DEVELOPMENT, add("services.app.privileged", True))
 @rejects("a container with pid", DEVELOPMENT, add("services.app.pid", "host"))
 @rejects("a container with ipc", DEVELOPMENT, add("services.app.ipc", "host"))
+@rejects("a container with uts", DEVELOPMENT, add("services.app.uts", "host"))
+@rejects("a container with userns_mode", DEVELOPMENT, add("services.app.userns_mode", "host"))
+@rejects("a container with devices", DEVELOPMENT, add("services.app.devices", ["/dev/kmsg"]))
 @rejects("a container with container_name", DEVELOPMENT, add("services.app.container_name", "shop"))
 @rejects("a container with links", DEVELOPMENT, add("services.app.links", ["migrate"]))
 @compose_rule(*BOTH)
@@ -220,7 +223,9 @@ def containers_are_hardened(file: Resolved) -> Iterator[Problem]:
         is_own = "build" in service or name in ("app", "migrate")  # whose Dockerfile names the user
         if not is_own and service.get("user", "0").split(":")[0] in ("0", "root"):
             yield file.problem(name, "runs as root")
-        for key in ("privileged", "network_mode", "pid", "ipc", "container_name", "links"):
+        for key in (
+            "privileged", "network_mode", "pid", "ipc", "uts", "userns_mode", "devices", "container_name", "links",
+        ):  # fmt: skip
             if service.get(key):
                 yield file.problem(name, f"sets {key}")
 

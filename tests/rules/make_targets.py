@@ -228,10 +228,5 @@ namespace = agreement(
         },
     },
 )
-namespace.rejects(
-    "another namespace than make deploys to", "kubernetes/overlays/staging/kustomization.yaml",
-    change("namespace", "shop-stage"),
-)  # fmt: skip
-namespace.rejects(
-    "a README that leaves the namespace of production out", OPERATIONS, replace(", `shop-production`", "")
-)
+namespace.rejects("another namespace", "kubernetes/overlays/staging/kustomization.yaml", change("namespace", "shop-x"))
+namespace.rejects("no namespace of production in the README", OPERATIONS, replace(", `shop-production`", ""))

@@ -97,9 +97,13 @@ def name_of(resource: Resource) -> str:
 def values_of(key: str, value: Any) -> Iterator[str]:
     """The texts that stand under this key, at any depth."""
     if isinstance(value, dict):
-        yield from ([value[key]] if isinstance(value.get(key), str) else ())
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from values_of(key, item)
+        if isinstance(value.get(key), str):
+            yield value[key]
+        for item in value.values():
+            yield from values_of(key, item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from values_of(key, item)
 
 
 def entry_points(files: Files) -> list[str]:
