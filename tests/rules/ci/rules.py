@@ -37,7 +37,6 @@ _DEPLOYED, _NEEDED = "main_is_deployed_to_staging_then_production", "credentials
 _CHANGES = "changes_get_no_credential"
 _LOGIN = {"lint": {"context": "registry"}}
 
-
 _FACTS = pipeline_facts(jobs_of_pipeline)
 
 

@@ -19,7 +19,6 @@ RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
 
-
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"

@@ -20,9 +20,7 @@ from tests.toolchains import tool
 PATTERN = "kubernetes/*kustomization.yaml"
 DEPRECATED = {"bases", "commonLabels", "patchesJson6902", "patchesStrategicMerge", "vars"}
 
-
 _IDENTITY = ("group", "version", "kind", "name")
-
 
 BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
 LOCAL = "kubernetes/overlays/local/kustomization.yaml"

@@ -31,7 +31,6 @@ DECISIVE = (
 )  # fmt: skip
 """The answers on which it depends what is open."""
 
-
 POLICY = "kubernetes/base/networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"

@@ -20,7 +20,6 @@ COUNTED = {
 }
 """The quotas of objects, and their kinds."""
 
-
 DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
 QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
 

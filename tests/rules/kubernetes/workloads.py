@@ -20,14 +20,12 @@ SECRETS_FROM_OUTSIDE = {
 }
 """The Secrets that people or `make` put into a namespace: the end of the name, and the keys."""
 
-
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 INGRESS = "kubernetes/base/ingress.yaml"
 ROUTE, ALERTS = "kubernetes/base/httproute.yaml", "kubernetes/overlays/production/prometheusrule.yaml"
 AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
-HOST = "every_host_leads_to_one_environment"  # which finds some faults too
 STAGING = "kubernetes/overlays/staging/kustomization.yaml"
 DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
 BACKUP = "kubernetes/database/backup-cronjob.yaml"
@@ -35,6 +33,7 @@ POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"
 NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
 CLAIM, SECRETS = "persistentVolumeClaim.claimName", "/run/secrets/database"
+HOST = "every_host_leads_to_one_environment"  # which finds some faults too
 SPREAD = f"{POD}.topologySpreadConstraints.0"
 APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
 
@@ -52,7 +51,7 @@ class Reference(NamedTuple):
     place: tuple[Any, ...]  # in the pod's spec, as `Pod.issue` takes it
 
 
-@rejects("a changing label", DEPLOYMENT, add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"))
+@rejects("a changing label", DEPLOYMENT, add(f"spec.selector.matchLabels.{COMPONENT}", "api"))
 @rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_selector_selects_its_own_pods(env: Environment) -> Issues:
@@ -65,8 +64,8 @@ def every_selector_selects_its_own_pods(env: Environment) -> Issues:
             yield Issue(pod.owner, message, "spec.selector")
         elif others:
             yield Issue(pod.owner, f"the selector {selector} matches the pods of {', '.join(others)}", "spec.selector")
-        if extra := selector.keys() - {"app.kubernetes.io/name"}:
-            message = f"the selector, which can never change, holds {', '.join(sorted(extra))}"
+        if changing := selector.keys() - {"app.kubernetes.io/name"}:
+            message = f"the selector, which can never change, holds {', '.join(sorted(changing))}"
             yield Issue(pod.owner, message, "spec.selector")
 
 
