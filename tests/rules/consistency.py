@@ -279,9 +279,7 @@ def _folders_of_secrets(content: bytes) -> dict[str, list[str]]:
 
 
 @rejects("another folder of the password", DEPLOYMENT, change(MOUNT.format("database"), "/run/secrets"))
-@rejects(
-    "another folder of the password in the database", STATEFULSET, change(MOUNT.format("password"), "/run/secrets")
-)
+@rejects("another folder in the database", STATEFULSET, change(MOUNT.format("password"), "/run/secrets"))
 @rule(
     path=Fact(CONFIG, _PASSWORD),
     app=Fact(DEPLOYMENT, _folders_of_secrets),

@@ -130,10 +130,7 @@ def _read_by(target: str) -> Any:
 
 
 @rejects("no password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD"))
-@rejects(
-    "a pull secret without a user", SERVICE_WORKFLOW,
-    replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
-)  # fmt: skip
+@rejects("no user to pull", SERVICE_WORKFLOW, replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""))
 @rule(
     steps=Fact(".github/workflows/*.yml", _logins),
     login=Fact("Makefile", _read_by("login")),

@@ -78,12 +78,10 @@ def every_executor_exists(config: Configuration) -> Problems:
 
 @rejects("an undeclared parameter of the job", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"}))
 @rejects(
-    "an undeclared parameter of a command", PATH, add("commands.connect.steps", {"run": "<< parameters.kubeconfig >>"})
+    "an undeclared parameter of a command", PATH, add("commands.connect.steps", {"run": "<< parameters.region >>"})
 )
 @rejects("an unread parameter", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"}))
-@rejects(
-    "an undeclared parameter of all", PATH, add("jobs.lint.steps", {"run": "<< pipeline.parameters.environment >>"})
-)
+@rejects("an undeclared parameter of all", PATH, add("jobs.lint.steps", {"run": "<< pipeline.parameters.region >>"}))
 @_rule()
 def parameters_are_declared_and_read(config: Configuration) -> Problems:
     """Jobs and commands read the parameters that they declare and no others, and no undeclared one of the pipeline."""

@@ -35,7 +35,7 @@ _STAGING = f"{_JOBS}.5.deploy"
 # Rules that find a fault too.
 _DEPLOYED, _NEEDED = "main_is_deployed_to_staging_then_production", "credentials_are_those_that_jobs_need"
 _CHANGES = "changes_get_no_credential"
-_LOGIN = {"lint": {"context": "registry"}}
+_LOGIN, _LIVE = {"lint": {"context": "registry"}}, "deploy-production"
 
 _FACTS = pipeline_facts(jobs_of_pipeline)
 
@@ -79,9 +79,7 @@ class _Jobs(dict[str, Job]):
 @rejects("GitLab that pushes before the scan", GITLAB, change("publish.script", ["make image push scan"]))
 @rejects("a pull request that builds nothing", SERVICE, change("jobs.build.if", "github.event_name == 'push'"))
 @rejects("a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]}))
-@rejects(
-    "a build without a push", SERVICE, change("on", {"pull_request": None, "workflow_dispatch": None}), also=_DEPLOYED
-)
+@rejects("a build without a push", SERVICE, change("on", {"pull_request": None, "schedule": []}), also=_DEPLOYED)
 @rejects(
     "CircleCI that never pushes", CIRCLECI, change("jobs.publish.steps", ["checkout", {"run": "make image scan"}]),
     also=f"{_DEPLOYED} {_NEEDED}",
@@ -159,10 +157,7 @@ def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
     add(_JOBS, {"agree": {"type": "approval"}}),
 )  # fmt: skip
 @rejects("a pipeline that goes on without the approval", GITLAB, remove("deploy-production.allow_failure"))
-@rejects(
-    "production that GitLab starts by itself", GITLAB, remove("deploy-production.when"), GITLAB,
-    remove("deploy-production.allow_failure"),
-)  # fmt: skip
+@rejects("production without a click", GITLAB, remove(f"{_LIVE}.when"), GITLAB, remove(f"{_LIVE}.allow_failure"))
 @rejects(
     "a manual deployment to staging", GITLAB, add("deploy-staging.when", "manual"), GITLAB,
     add("deploy-staging.allow_failure", value=False),

@@ -58,9 +58,7 @@ rules:
 @rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
 @rejects("a folder of the node for a backup", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=tmp]", NODE))
 @rejects("a log agent with capabilities", AGENT, change(f"{POD}.containers.0.securityContext.capabilities.drop", []))
-@rejects(
-    "a baseline namespace", "kubernetes/namespace/namespace.yaml", change(f"metadata.labels.{ENFORCE}", "baseline")
-)
+@rejects("a loose namespace", "kubernetes/namespace/namespace.yaml", change(f"metadata.labels.{ENFORCE}", "baseline"))
 @rejects("a pod with hostNetwork", DEPLOYMENT, add(f"{POD}.hostNetwork", True))
 @rejects("a pod with hostPID", DEPLOYMENT, add(f"{POD}.hostPID", True))
 @rejects("a pod with hostIPC", DEPLOYMENT, add(f"{POD}.hostIPC", True))
@@ -117,9 +115,7 @@ def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, read
     return [problem for problem, is_so in problems.items() if is_so]
 
 
-@rejects(
-    "a password in the settings", SETTINGS, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app")
-)
+@rejects("a password in the settings", SETTINGS, replace("DATABASE_NAME=app", "DATABASE_PASSWORD=app"))
 @rejects("a password in the manifest", DATABASE, change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "PASSWORD"))
 @rejects("a Secret with data", *extra(BASE, SECRET), also="every_resource_is_used")
 @environment_rule

@@ -198,12 +198,7 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
             yield Problem(path, "includeSelectors rewrites the selectors of network policies too", "includeSelectors")
 
 
-@rejects(
-    "a patch without a target that matches nothing",
-    LOCAL,
-    replace(SCALER, f"{SCALER}s"),
-    also="every_entry_point_builds",
-)
+@rejects("a patch of nothing without a target", LOCAL, replace(SCALER, f"{SCALER}s"), also="every_entry_point_builds")
 @rejects(
     "a patch in a file that matches nothing", BASE, remove("resources.4"), BASE,
     add("patches", [{"path": "poddisruptionbudget.yaml"}]), also="every_entry_point_builds", project="ingress",

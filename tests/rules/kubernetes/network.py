@@ -31,7 +31,7 @@ DECISIVE = (
 )  # fmt: skip
 """The answers on which it depends what is open."""
 
-POLICY = "kubernetes/base/networkpolicy.yaml"
+DEPLOYMENT, POLICY = "kubernetes/base/deployment.yaml", "kubernetes/base/networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
 SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
@@ -96,9 +96,7 @@ ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
 @rejects("a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=OPEN)
 @rejects("rules for another direction", POLICY, remove("spec.policyTypes.0"), also=OPEN)
 @rejects("a policy for missing callers", DATABASE_POLICY, change(CALLERS.format(1), "none"), also=f"{HOSTS} {OPEN}")
-@rejects(
-    "a namespace that is open", NAMESPACE_POLICY, change("spec.podSelector", {"matchLabels": {"a": "b"}}), also=CLOSED
-)
+@rejects("an open namespace", NAMESPACE_POLICY, change("spec.podSelector", {"matchLabels": {"a": "b"}}), also=CLOSED)
 @rejects(
     "a selector that matches the pods of another workload too",
     BACKUP,
@@ -210,20 +208,17 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
 @rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
 @rejects("a database in a private network", OUTSIDE_POLICY, add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]))
 @rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
-@rejects(
-    "a missing service", "kubernetes/base/deployment.yaml", change("metadata.name", "shops"),
-    also="every_autoscaler_can_scale",
-)  # fmt: skip
+@rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
 @tree_rule
 def only_needed_connections_are_open(tree: Tree) -> Iterator[Problem]:
     """The open connections are those that the answers ask for: no more, so that nobody gets in, and no less."""
-    if "kubernetes/base/deployment.yaml" not in tree.files:
+    if DEPLOYMENT not in tree.files:
         return
     answers = {name: tree.context[name] for name in DECISIVE}
     app = answers["service_name"]
     environments = [env for env in tree.environments if env.get("Deployment", app)]
     if tree.environments and not environments:
-        yield Problem("kubernetes/base/deployment.yaml", f"no environment runs Deployment/{app}", "metadata.name")
+        yield Problem(DEPLOYMENT, f"no environment runs Deployment/{app}", "metadata.name")
     for env in environments:
         found, expected = open_connections(env), expected_connections(env, tuple(answers.items()))
         for connection in sorted(found ^ expected):
