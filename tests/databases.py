@@ -16,24 +16,9 @@ class Database:
 DATABASES = {
     database.name: database
     for database in (
-        Database(
-            name="postgres",
-            port=5432,
-            server=("postgres", "--version"),
-            backup="dump",
-        ),
-        Database(
-            name="mysql",
-            port=3306,
-            server=("mysqld", "--version"),
-            backup="sql.gz",
-        ),
-        Database(
-            name="redis",
-            port=6379,
-            server=("redis-server", "--version"),
-            backup="rdb",
-        ),
+        Database(name="postgres", port=5432, server=("postgres", "--version"), backup="dump"),
+        Database(name="mysql", port=3306, server=("mysqld", "--version"), backup="sql.gz"),
+        Database(name="redis", port=6379, server=("redis-server", "--version"), backup="rdb"),
     )
 }
 

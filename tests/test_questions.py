@@ -12,8 +12,8 @@ import copier
 import pytest
 import yaml
 
-from tests.harness import ANSWERS_FILE, ROOT, Space, Template
-from tests.harness.dialog import Answers, Dialog
+from tests.harness import ANSWERS_FILE, ROOT, Answers, Space, Template
+from tests.harness.dialog import Dialog
 from tests.toolchains import tool
 from tests.tools.docs import condition
 from tests.tools.release import questions
@@ -31,8 +31,8 @@ NUMBERS = [name for name, details in QUESTIONS.items() if details["type"] == "in
 
 
 @pytest.fixture(scope="module")
-def dialog(template: Template) -> Dialog:
-    return Dialog(template)
+def dialog(space: Space) -> Dialog:
+    return Dialog(space)
 
 
 @pytest.mark.parametrize(("name", "answer", "rule"), ROWS, ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in ROWS])

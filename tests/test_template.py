@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ import yaml
 from jinja2 import nodes
 
 from tests.harness import ROOT, Space, Template, load
-from tests.harness.template import choices, name_expressions
+from tests.harness.template import choices
 from tests.tools.release import known_names, released, released_questions
 
 SETTINGS = {
@@ -80,7 +79,7 @@ def test_file_names_are_plain(template: Template) -> None:
     computed = template.questions.keys() - asked(template)
     for source in template.sources:
         for part in source.path.parts:
-            expressions = name_expressions(PurePosixPath(part))
+            expressions = re.findall(r"{{(.*?)}}", part)
             if part != "{{_copier_conf.answers_file}}.jinja":
                 assert len(expressions) <= 1, source.path
                 assert {name.strip() for name in expressions} <= computed, source.path

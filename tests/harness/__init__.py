@@ -3,17 +3,18 @@
 It knows Copier and its questions, and nothing of what a template renders.
 """
 
-from tests.harness.documents import At, add, change, delete, load, load_all, remove, replace, write
+from tests.harness.documents import At, add, change, load, load_all, remove, replace, write
 from tests.harness.projects import File, Files, Projects, Sample
 from tests.harness.rules import (
     Fact,
     Failure,
-    Finding,
     Problem,
     Rule,
+    accepts,
     agreement,
     failures_of,
     file_rule,
+    rejects,
     rule,
     tool_rule,
 )
@@ -21,7 +22,7 @@ from tests.harness.space import Answers, Space
 from tests.harness.template import ANSWERS_FILE, ROOT, Template
 
 __all__ = [
-    "ANSWERS_FILE", "ROOT", "Answers", "At", "Fact", "Failure", "File", "Files", "Finding", "Problem", "Projects",
-    "Rule", "Sample", "Space", "Template", "add", "agreement", "change", "delete", "failures_of", "file_rule", "load",
-    "load_all", "remove", "replace", "rule", "tool_rule", "write",
+    "ANSWERS_FILE", "ROOT", "Answers", "At", "Fact", "Failure", "File", "Files", "Problem", "Projects",
+    "Rule", "Sample", "Space", "Template", "accepts", "add", "agreement", "change", "failures_of",
+    "file_rule", "load", "load_all", "rejects", "remove", "replace", "rule", "tool_rule", "write",
 ]  # fmt: skip

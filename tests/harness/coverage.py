@@ -85,6 +85,13 @@ class _Recording(CodeGenerator):
             self.write(")")
 
 
+_CONDITIONS = {nodes.If: "if", nodes.CondExpr: "inline if", nodes.For: "for … if"}
+_BODIES: dict[type[nodes.Node], str] = {
+    nodes.Macro: "macro", nodes.CallBlock: "call", nodes.FilterBlock: "filter", nodes.AssignBlock: "set",
+    nodes.Block: "block",
+}  # fmt: skip
+
+
 class _Branches(NodeTransformer):
     """Puts a call of the extension around every condition, and into every body that may run or not."""
 
@@ -92,49 +99,31 @@ class _Branches(NodeTransformer):
         self.coverage = coverage
         self.file = file
 
-    def visit_If(self, node: nodes.If) -> nodes.Node:
-        return self._watch(node, "if")
-
-    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
-        return self._watch(node, "inline if")
+    def get_visitor(self, node: nodes.Node) -> Any:
+        """What to do with a condition, or with a body that may run or not."""
+        if isinstance(node, (nodes.If, nodes.CondExpr)):
+            return self._watch
+        return self._body if type(node) in _BODIES else super().get_visitor(node)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
-        watched = self._watch(node, "for … if") if node.test else self.generic_visit(node)
+        watched = self._watch(node) if node.test else self.generic_visit(node)
         self._enter(node, "for", node.body, "never runs")
         if node.else_:
             self._enter(node, "for", node.else_, "never runs its else")
         return watched
 
-    def visit_Macro(self, node: nodes.Macro) -> nodes.Node:
-        return self._body(node, f"macro {node.name}")
-
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.Node:
-        return self._body(node, "call")
-
-    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.Node:
-        return self._body(node, "filter")
-
-    def visit_AssignBlock(self, node: nodes.AssignBlock) -> nodes.Node:
-        return self._body(node, "set")
-
-    def visit_Block(self, node: nodes.Block) -> nodes.Node:
-        return self._body(node, "block")
-
-    def _watch(self, node: nodes.If | nodes.CondExpr | nodes.For, kind: str) -> nodes.Node:
+    def _watch(self, node: nodes.If | nodes.CondExpr | nodes.For) -> nodes.Node:
         test = cast(nodes.Expr, node.test)
         condition = (repr(test), tuple(dict.fromkeys(name.name for name in _names(test))))
         self.generic_visit(node)
-        arms = [self._place(node, kind, f"is never {arm}", *condition) for arm in ("true", "false")]
+        arms = [self._place(node, _CONDITIONS[type(node)], f"is never {arm}", *condition) for arm in ("true", "false")]
         node.test = self._call("decide", node, *arms, cast(nodes.Expr, node.test))
         return node
 
-    def _body(
-        self,
-        node: nodes.Macro | nodes.CallBlock | nodes.FilterBlock | nodes.AssignBlock | nodes.Block,
-        kind: str,
-    ) -> nodes.Node:
+    def _body(self, node: nodes.Node) -> nodes.Node:
         self.generic_visit(node)
-        self._enter(node, kind, node.body, "never runs")
+        kind = f"macro {node.name}" if isinstance(node, nodes.Macro) else _BODIES[type(node)]
+        self._enter(node, kind, cast(Any, node).body, "never runs")
         return node
 
     def _enter(self, node: nodes.Node, kind: str, body: list[nodes.Node], arm: str) -> None:

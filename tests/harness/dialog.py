@@ -6,22 +6,24 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pexpect
 
-from tests.harness.template import Template, choices
+from tests.harness.space import IS_EDGE_CASE, Answers, Space
+from tests.harness.template import choices
 
-Answers = dict[str, Any]
 Texts = Callable[[str, Answers], tuple[Any, Any]]
 CLEAR_LINE, DOWN, ENTER = "\x15", "\x1b[B", "\r"
 
 
 class Dialog:
-    def __init__(self, template: Template) -> None:
-        self.template = template
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.template = space.template
+        self.defaults = space.complete({})[1]
 
     def asked(self, answers: Answers) -> Answers:
         """What is asked after these answers, in that order, each with its answer or default."""
@@ -32,7 +34,7 @@ class Dialog:
         worker = self.template.worker(dict(answers))
         worker._ask()
         return tuple(
-            (name, worker.answers.combined[name]) for name in self.questions if name not in worker.answers.hidden
+            (name, worker.answers.combined[name]) for name in self.space.asked if name not in worker.answers.hidden
         )
 
     def refusal(self, answers: Answers) -> str:
@@ -43,64 +45,33 @@ class Dialog:
             return str(error).partition(": ")[2]
         return ""
 
-    @functools.cached_property
-    def questions(self) -> list[str]:
-        return [name for name, details in self.template.questions.items() if details.get("when") is not False]
-
     def options(self, name: str) -> list[Any]:
         """The answers among which a person chooses; none of a text or number."""
         details = self.template.questions[name]
         return choices(details["choices"]) if "choices" in details else [False, True] * (details["type"] == "bool")
 
-    def combinations(self, name: str) -> Iterator[Answers]:
-        """Every combination of options of the questions on which it depends whether this one is asked."""
-        found: list[Answers] = [{}]
-        for other in self.questions[: self.questions.index(name)]:
-            if other in self._conditions(name) and self.options(other):
-                found = [
-                    {**answers, **given}
-                    for answers in found
-                    for given in (
-                        [{other: value} for value in self.options(other)] if other in self.asked(answers) else [{}]
-                    )
-                ]
-        yield from found
-
-    def _conditions(self, name: str) -> set[str]:
-        direct = self.template.names_in(self.template.questions[name].get("when"))
-        return {*direct, *(other for one in direct for other in self._conditions(one))}
+    def combinations(self, name: str) -> list[Answers]:
+        """Every combination of the answers on which it depends whether a question is asked."""
+        decisive = self.template.names_in(self.template.questions[name].get("when"))
+        return [answers for answers, _ in self.space.walk(decisive)]
 
     @functools.cache  # noqa: B019
     def fewest(self, name: str) -> Answers:
-        """A few answers after which a question is asked, each of which it needs."""
-        needed = next(answers for answers in self.combinations(name) if name in self.asked(answers))
-        for other in list(needed):
-            fewer = {one: value for one, value in needed.items() if one != other}
-            needed = fewer if name in self._if_accepted(fewer) else needed
-        return needed
-
-    def _if_accepted(self, answers: Answers) -> Answers:
-        return {} if self.refusal(answers) else self.asked(answers)
+        """The fewest answers after which a question is asked."""
+        found = [answers for answers in self.combinations(name) if name in self.asked(answers)]
+        changed = [{other: one[other] for other in one if one[other] != self.defaults[other]} for one in found]
+        return min(changed, key=len)
 
     @functools.cache  # noqa: B019
     def profiles(self) -> list[Answers]:
-        """A few sets of options with which every question is asked at least once, seldom the defaults."""
-        found: list[Answers] = []
-        while missing := [name for name in self.questions if not any(name in self.asked(answers) for answers in found)]:
-            profile: Answers = {}
-            for wanted in map(self.fewest, missing):
-                profile = self._merged(profile, wanted) or profile
-            for name, default in self.asked(profile).items():
-                others = [value for value in reversed(self.options(name)) if value != default and name not in profile]
-                profile = next(filter(None, (self._merged(profile, {name: value}) for value in others)), profile)
-            found.append(profile)
+        """A few sets of options with which every question is asked at least once."""
+        rows = self.space.table.filter(IS_EDGE_CASE).iter_rows(named=True)  # which hold every answer
+        candidates, found, missing = [self.space.given(row) for row in rows], [], {*self.space.asked}
+        while missing:
+            answers = max(candidates, key=lambda answers: len(missing & answers.keys()))
+            found.append({name: value for name, value in answers.items() if self.options(name)})
+            missing -= answers.keys()
         return found
-
-    def _merged(self, profile: Answers, more: Answers) -> Answers:
-        """Both, if nothing that is asked with the first is lost."""
-        both = {**profile, **more}
-        keeps = profile.items() <= both.items() and self.asked(profile).keys() <= self._if_accepted(both).keys()
-        return both if keeps else {}
 
     def hold(self, destination: Path, profile: Answers, texts: Texts, seconds: int = 60) -> Answers:
         """Copy at a terminal, and return what was answered.

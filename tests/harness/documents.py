@@ -9,14 +9,15 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-Edit = Callable[[str, bytes | None], bytes | None]
-"""Makes of a path and its content the content that it has instead; None is for no file."""
+Edit = Callable[[str, bytes | None], bytes]
+"""Makes of a path and its content, or None for no file, the content that it has instead."""
 
 
 class NotFoundError(Exception):
@@ -57,17 +58,19 @@ def load(content: bytes) -> Any:
 
 
 class At:
-    """Gives what a pointer leads to in a file's first document, or None."""
+    """Gives what a pointer leads to in a file's first document, or what a function makes of it; None if nothing."""
 
-    def __init__(self, pointer: str) -> None:
+    def __init__(self, pointer: str, function: Callable[[Any], Any] = lambda found: found) -> None:
         self.where = pointer
+        self.function = function
 
     def __call__(self, content: bytes) -> Any:
         """What is there."""
         try:
-            return _find(load_all(content), _parts(self.where))
+            found = _find(load_all(content), _parts(self.where))
         except NotFoundError:
             return None
+        return None if found is None else self.function(found)
 
 
 def change(pointer: str, value: Any) -> Edit:
@@ -98,10 +101,7 @@ def add(pointer: str, value: Any) -> Edit:
 def remove(pointer: str) -> Edit:
     """Remove a key or an item."""
 
-    def edit(holder: Any, key: Any) -> None:
-        del holder[key]
-
-    return _edit(pointer, edit)
+    return _edit(pointer, operator.delitem)
 
 
 def replace(old: str, new: str) -> Edit:
@@ -120,16 +120,6 @@ def write(content: str | bytes) -> Edit:
     return lambda _, __: content.encode() if isinstance(content, str) else content
 
 
-def delete() -> Edit:
-    """Remove the file."""
-
-    def edit(path: str, content: bytes | None) -> None:
-        if content is None:
-            raise NotFoundError(path)
-
-    return edit
-
-
 def line_of(content: bytes, where: str) -> int:
     """The line of a number, a pointer, a resource as Kind/name, or a text; 1 if there is none."""
     if where.isdecimal():
@@ -143,8 +133,8 @@ def line_of(content: bytes, where: str) -> int:
     if where and where in text:
         return text.count("\n", 0, text.index(where)) + 1
     try:
-        return _line(list(yaml.compose_all(content, yaml.CSafeLoader)), _parts(where)) if where else 1
-    except yaml.YAMLError:
+        return _line(content, _parts(where)) if where else 1
+    except (yaml.YAMLError, NotFoundError):
         return 1
 
 
@@ -189,29 +179,22 @@ def _key(holder: Any, part: str) -> Any:
     return index
 
 
-def _line(documents: list[Any], parts: list[str]) -> int:
+def _line(content: bytes, parts: list[str]) -> int:
     """The line of the deepest node to which a pointer leads."""
-    node, parts = _split(documents, parts)
+    node, _ = _split(list(yaml.compose_all(content, Loader)), parts)
+    found, parts = _split(load_all(content), parts)
     line = 0
     for part in parts:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((key, value) for key, value in node.value if key.value == part), None)
-        elif isinstance(node, yaml.SequenceNode):
-            match = re.fullmatch(r"\[(\w+)=(.*)\]", part)
-            pair = next(
-                (
-                    (item, item)
-                    for index, item in enumerate(node.value)
-                    if str(index) == part
-                    or (match and any(key.value == match[1] and value.value == match[2] for key, value in item.value))
-                ),
-                None,
-            )
-        else:
-            pair = None
-        if pair is None:
+        try:
+            key = _key(found, part)
+            found = found[key]
+        except (NotFoundError, KeyError):
             break
-        line, node = pair[0].start_mark.line, pair[1]
+        if isinstance(node, yaml.MappingNode):
+            place, node = next(pair for pair in node.value if pair[0].value == part)
+        else:
+            place = node = node.value[key]
+        line = place.start_mark.line
     return line + 1
 
 

@@ -75,13 +75,10 @@ def _holds(rule: Rule) -> Any:
 
 def _has_fault(rule: Rule, fault: Fault) -> Any:
     def has_fault(references: Mapping[str, Files]) -> None:
-        failed = ""
         try:
             fault.test(rules_of_subject(sys.modules[rule.module]), references)
         except AssertionError as error:
-            failed = f"{rule.name}: the fault {fault.title!r}: {error}"
-        if failed:
-            pytest.fail(failed, pytrace=False)
+            pytest.fail(f"{rule.name}: the fault {fault.title!r}: {error}", pytrace=False)
 
     return has_fault
 

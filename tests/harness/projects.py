@@ -63,7 +63,6 @@ class Projects:
         self.contents: list[bytes] = []
         self._numbers: dict[bytes, int] = {}
         self.exhaustive = False  # whether tools see every distinct set of files, not a sample
-        self.facts: dict[Any, Any] = {}  # what rules have extracted
         self.counts: dict[str, str] = {}  # printed at the end
         self.sources: dict[str, list[Source]] = {}
         for source in template.sources:
@@ -156,16 +155,6 @@ class Projects:
             if all(itertools.starmap(self.is_readable, files.items())):
                 found.append(Sample(self.space.context(row), files))
         return found
-
-    def check_path_collisions(self) -> None:
-        """With any answers: of two files of one path, Copier would silently keep one."""
-        for path, sources in self.sources.items():
-            if path[-1] == "/" or len(sources) == 1:
-                continue
-            for row in self.space.rows({name for source in sources for name in source.name_reads}).iter_rows(
-                named=True
-            ):
-                self._only(path, self.space.context(row))
 
     def origin(self, path: str, line: int, context: Mapping[str, Any]) -> str:
         """The template's file and line that make a line of a rendered file; that of the call, where a macro does."""

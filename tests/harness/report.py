@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,7 +22,7 @@ def report(projects: Projects, rule: Rule, failures: Iterable[Failure]) -> str:
     """The failures of a rule; empty if there are none."""
     by_path: dict[str, list[Failure]] = {}
     for failure in failures:
-        by_path.setdefault(failure.finding.path, []).append(failure)
+        by_path.setdefault(failure.problem.path, []).append(failure)
     if not by_path:
         return ""
     told = [_of_path(projects, rule, path, found) for path, found in list(by_path.items())[:SHOWN]]
@@ -36,16 +35,14 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
     everything = projects.space.table if sampled is None else sampled
     failing = _among(everything, failures)
     changed = pl.sum_horizontal(
-        (pl.col(name).cast(pl.String) != str(value) if not isinstance(value, bool) else pl.col(name) != value).cast(
-            pl.Int32
-        )
+        pl.col(name).cast(pl.String) != _text(value)
         for name, value in _defaults(projects).items()
         if name in everything.columns and name in projects.space.asked
     )
     typical = [pl.col(IS_EDGE_CASE)] if IS_EDGE_CASE in everything.columns else []
     least = failing.sort(*typical, changed, maintain_order=True).row(0, named=True)
     here = {
-        one.finding.message: one.finding
+        one.problem.message: one.problem
         for one in failures
         if _among(pl.DataFrame([least], schema=everything.schema), [one]).height
     }
@@ -55,10 +52,10 @@ def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure])
     if sampled is not None:
         answers = _fewest(projects, rule, path, answers)
     places: dict[str, list[str]] = {}  # one problem each: environments have the same
-    for finding in here.values():
-        rendered, template = _places(projects, rule, path, finding.where, answers)
+    for problem in here.values():
+        rendered, template = _places(projects, rule, path, problem.where, answers)
         places.setdefault(
-            rendered, [f"  {rendered}: {finding.message}", *([f"    template  {template}"] * bool(template))]
+            rendered, [f"  {rendered}: {problem.message}", *([f"    template  {template}"] * bool(template))]
         )
     lines = [line for place in list(places.values())[:PROBLEMS] for line in place]
     lines.append(f"    in        {_condition(projects, everything, failing, is_sample=sampled is not None)}")
@@ -96,26 +93,24 @@ def _condition(projects: Projects, everything: pl.DataFrame, failing: pl.DataFra
     asked = [name for name in projects.space.asked if name in everything.columns]
     cube = {name: sorted(failing[name].unique().to_list(), key=str) for name in asked}
     cube = {name: values for name, values in cube.items() if len(values) < everything[name].n_unique()}
-    inside = everything.filter(
-        functools.reduce(
-            operator.and_, (pl.col(name).is_in(values) for name, values in cube.items()), pl.lit(value=True)
-        )
-    )
-    cube = {name: values for name, values in cube.items() if _narrows(everything, inside, cube, name)}
-    which = "exactly those" if inside.height == failing.height else "all among those"
+    inside = _inside(everything, cube)
+    # Without those that follow from others that are named.
+    cube = {
+        one: cube[one] for one in cube if inside < _inside(everything, {name: cube[name] for name in {*cube} - {one}})
+    }
+    which = "exactly those" if inside == failing.height else "all among those"
     of = "sampled projects" if is_sample else "projects"
     said = " and ".join(
         f"{name} = {' or '.join(_text(value) or 'nothing' for value in values)}" for name, values in cube.items()
     )
     return f"{failing.height:,} of {everything.height:,} {of}" + (
-        f", {which} with {said}" if cube else ", with any answers" if inside.height == failing.height else ""
+        f", {which} with {said}" if cube else ", with any answers" if inside == failing.height else ""
     )
 
 
-def _narrows(everything: pl.DataFrame, inside: pl.DataFrame, cube: Mapping[str, list[Any]], name: str) -> bool:
-    """Whether an answer does not follow from the others that are named."""
-    others = [pl.col(other).is_in(values) for other, values in cube.items() if other != name]
-    return everything.filter(functools.reduce(operator.and_, others, pl.lit(value=True))).height > inside.height
+def _inside(everything: pl.DataFrame, cube: Mapping[str, list[Any]]) -> int:
+    """How many projects have some of these values for each name."""
+    return everything.filter(pl.lit(value=True), *(pl.col(name).is_in(cube[name]) for name in cube)).height
 
 
 def _places(projects: Projects, rule: Rule, path: str, where: str, answers: Answers) -> tuple[str, str]:
@@ -141,7 +136,7 @@ def _fewest(projects: Projects, rule: Rule, path: str, answers: Answers) -> Answ
             files = {name: file.content for name, file in projects.render(fewer).items()}
         except ValueError:  # an answer that is allowed only together with the one that was left out
             continue
-        if any(finding.path == path for finding in rule.check(files)):
+        if any(problem.path == path for problem in rule.check(files)):
             answers = fewer
     return answers
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import sys
 import tempfile
 from collections import Counter
@@ -11,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import polars as pl
 
@@ -27,23 +26,17 @@ class Problem(NamedTuple):
     message: str
     where: str = ""  # see `documents.line_of`
 
-
-class Finding(NamedTuple):
-    """A problem, and the rule that says so."""
-
-    path: str
-    where: str
-    rule: str
-    message: str
-
     def __str__(self) -> str:
-        return f"{self.path}: {self.message} [{self.rule}]"
+        return f"{self.path}: {self.message}"
+
+
+Problems = Iterable[Problem]
 
 
 class Failure(NamedTuple):
-    """A finding, and the projects that have it."""
+    """A problem, and the projects that have it."""
 
-    finding: Finding
+    problem: Problem
     rows: pl.DataFrame  # of some answers
     sampled: pl.DataFrame | None = None  # the projects that were looked at, if not all
 
@@ -65,20 +58,18 @@ class Fact:
         self.pattern = pattern
         self.extract = extract
 
-    @property
-    def is_pattern(self) -> bool:
-        """Whether it stands for several files."""
-        return any(letter in self.pattern for letter in "*?[")
-
     def of(self, files: Files) -> Any:
         """What it is in one project."""
-        paths = [path for path in files if matches(path, (self.pattern,))]
+        extract = self.extract or (lambda _: True)
+        return self.given({path: extract(files[path]) for path in sorted(files) if matches(path, (self.pattern,))})
+
+    def given(self, values: Mapping[str, Any]) -> Any:
+        """What a rule is given, of what is extracted of each file."""
+        is_pattern = any(letter in self.pattern for letter in "*?[")
+        present = {path: value for path, value in values.items() if value is not None}
         if self.extract is None:
-            return sorted(paths) if self.is_pattern else bool(paths)
-        values = {path: self.extract(files[path]) for path in sorted(paths)}
-        if self.is_pattern:
-            return {path: value for path, value in values.items() if value is not None}
-        return values.get(self.pattern)
+            return list(present) if is_pattern else bool(present)
+        return present if is_pattern else present.get(self.pattern)
 
 
 class Fault(NamedTuple):
@@ -99,13 +90,9 @@ class Fault(NamedTuple):
         """
         broken = dict(files)
         for path, edit in self.edits:
-            content = edit(path, broken.get(path))
-            if content is None:
-                del broken[path]
-            elif content == broken.get(path):
+            broken[path] = edit(path, broken.get(path))
+            if broken[path] == files.get(path):
                 raise NotFoundError(f"{path} is not changed")
-            else:
-                broken[path] = content
         return broken
 
     def test(self, rules: Iterable[Rule], references: Mapping[str, Files]) -> None:
@@ -120,13 +107,13 @@ class Fault(NamedTuple):
             if broken is not None:
                 changed = [path for path in {*files, *broken} if files.get(path) != broken.get(path)]
                 found = {rule: set(rule.check(broken)) for rule in rules if rule.reads(changed)}
-                if {rule.name for rule, findings in found.items() if findings} != self.rules:
+                if {rule.name for rule, problems in found.items() if problems} != self.rules:
                     # What is wrong with the project as it is, another test tells.
-                    found = {rule: findings and findings - set(rule.check(files)) for rule, findings in found.items()}
-                findings = [finding for some in found.values() for finding in some]
-                told = "; ".join(map(str, findings)) or "nothing"
-                assert {finding.rule for finding in findings} == self.rules, f"found in the project {name!r}: {told}"
-                assert not self.message or any(self.message in finding.message for finding in findings), told
+                    found = {rule: problems and problems - set(rule.check(files)) for rule, problems in found.items()}
+                told = "; ".join(f"{one} [{rule.name}]" for rule, some in found.items() for one in some) or "nothing"
+                is_exact = {rule.name for rule, problems in found.items() if problems} == self.rules
+                assert is_exact, f"found in the project {name!r}: {told}"
+                assert self.message in told, told
                 return
         raise AssertionError(f"update this fault: not found in any reference project: {', '.join(set(missing))}")
 
@@ -144,7 +131,7 @@ class Rule:
         self.faults: list[Fault] = []
         self.__doc__ = function.__doc__
 
-    def check(self, files: Files) -> list[Finding]:
+    def check(self, files: Files) -> Problems:
         """What it finds in one project."""
         raise NotImplementedError
 
@@ -156,175 +143,143 @@ class Rule:
         """Whether it reads any of these files."""
         return any(matches(path, self.patterns) for path in paths)
 
-    def rejects(
-        self,
-        title: str,
-        path: str,
-        edit: Edit,
-        *more: Any,
-        also: Iterable[Rule] = (),
-        project: str | None = None,
-        message: str = "",
-    ) -> None:
-        """Have tests see that this rule finds a fault, and of its subject only some others do.
+    def rejects(self, *fault: Any, **options: Any) -> None:
+        """Have tests see that this rule, which has no place for decorators, finds a fault: see `rejects` below."""
+        rejects(*fault, **options)(self)
 
-        Args:
-            title: the fault, as a noun: "a mount without a volume".
-            path: the file that is changed.
-            edit: how: see `documents`.
-            more: further paths, each with an edit.
-            also: other rules of the subject that find it.
-            project: the reference project that is changed.
-            message: a part of what is found, where a tool has many reasons to find something.
-        """
-        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
-        rules = frozenset({self.name, *(rule.name for rule in also)})
-        self.faults.append(Fault(title, edits, rules, project, message))
-
-    def accepts(self, title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> None:
-        """Have tests see that no rule of the subject minds something that only looks wrong."""
-        edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
-        self.faults.append(Fault(title, edits, frozenset(), project))
-
-    def findings(self, problems: Iterable[Problem]) -> list[Finding]:
-        """Its problems, with its name."""
-        return [Finding(problem.path, problem.where, self.name, problem.message) for problem in problems]
+    def has(self, fault: Fault) -> Self:
+        """Add a fault."""
+        self.faults.insert(0, fault)  # as decorators run from below
+        return self
 
 
 class FactRule(Rule):
     """Runs once for each combination of facts that some projects have."""
 
-    def __init__(self, function: Callable[..., Iterator[Problem]], facts: Mapping[str, Fact]) -> None:
+    def __init__(self, function: Callable[..., Problems], facts: Mapping[str, Fact]) -> None:
         super().__init__(function, [fact.pattern for fact in facts.values()])
         self.facts = facts
 
-    def check(self, files: Files) -> list[Finding]:
-        """What it finds in one project."""
-        return self._find({name: fact.of(files) for name, fact in self.facts.items()})
+    def check(self, files: Files) -> Problems:
+        return list(self.function(**{name: fact.of(files) for name, fact in self.facts.items()}))
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        """What it finds in all projects."""
         columns: dict[str, Column] = {}
         values: dict[str, list[Any]] = {}
-        places: dict[str, list[tuple[str, str]]] = {}  # of each fact: its columns and paths
         for name, fact in self.facts.items():
             paths = projects.paths(fact.pattern)
             if not paths:
                 raise ValueError(f"{self.name} reads {fact.pattern}, which no project has")
-            places[name] = []
             for path in paths:
-                column = f"{name} {path}"
-                columns[column], values[column] = fact_column(projects, path, fact.extract)
-                places[name].append((column, path))
+                columns[f"{name} {path}"], values[f"{name} {path}"] = fact_column(projects, path, fact.extract)
         axes = sorted({name for column in columns.values() for name in column.reads})
         table = projects.space.rows(axes)
         for group in grouped(columns.items()):
             table = joined(table, group)
-        names = list(columns)
-        for number, row in enumerate(table.select(names).unique(maintain_order=True).iter_rows(named=True)):
-            known = {column: None if index is None else values[column][index] for column, index in row.items()}
-            if any(value is _UNREADABLE for value in known.values()):
-                continue
-            findings = [
-                Finding(column.split(" ")[1], "", self.name, f"cannot be read: {value}")
-                for column, value in known.items()
-                if isinstance(value, _ExtractError)
-            ] or self._find({name: self._given(fact, places[name], known) for name, fact in self.facts.items()})
-            if findings:
-                same = functools.reduce(operator.and_, (pl.col(name).eq_missing(value) for name, value in row.items()))
-                rows = table.filter(same).select(axes) if axes else table.select(pl.lit(number).alias(""))
-                yield from (Failure(finding, rows) for finding in findings)
-
-    def _given(self, fact: Fact, places: list[tuple[str, str]], known: Mapping[str, Any]) -> Any:
-        present = {path: known[column] for column, path in places if known[column] is not None}
-        if fact.extract is None:
-            return (
-                sorted(path for path, there in present.items() if there) if fact.is_pattern else any(present.values())
-            )
-        return present if fact.is_pattern else present.get(fact.pattern)
-
-    def _find(self, facts: Mapping[str, Any]) -> list[Finding]:
-        return self.findings(self.function(**facts))
+        for number, row in enumerate(table.select(*columns).unique(maintain_order=True).iter_rows(named=True)):
+            known: dict[str, dict[str, Any]] = {name: {} for name in self.facts}
+            for column, index in row.items():
+                name, _, path = column.rpartition(" ")
+                known[name][path] = None if index is None else values[column][index]
+            errors = [one for facts in known.values() for one in facts.values() if isinstance(one, Problem)]
+            if all(error.message for error in errors):
+                facts = {name: fact.given(known[name]) for name, fact in self.facts.items()}
+                for problem in errors or self.function(**facts):
+                    same = [pl.col(name).eq_missing(index) for name, index in row.items()]
+                    rows = table.filter(*same).select(axes) if axes else table.select(pl.lit(number).alias(""))
+                    yield Failure(problem, rows)
 
 
 class FileRule(Rule):
     """Looks at one file at a time."""
 
-    def __init__(self, function: Callable[..., Any], patterns: Iterable[str], *, unreadable: bool) -> None:
-        super().__init__(function, patterns)
-        self.unreadable = unreadable
+    is_for_unreadable = False
 
-    def check(self, files: Files) -> list[Finding]:
-        """What it finds in one project."""
-        paths = [path for path in files if matches(path, self.patterns)]
-        return [finding for path in paths for finding in self.findings(self.function(path, files[path]))]
+    def judge(self, batch: Sequence[Files]) -> Iterable[Problems]:
+        """What is wrong with the files, or sets of files, of a batch."""
+        return (self.function(path, content) for files in batch for path, content in files.items())
+
+    def check(self, files: Files) -> Problems:
+        batch = [{path: content} for path, content in files.items() if matches(path, self.patterns)]
+        return [problem for found in self.judge(batch) for problem in found]
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        """What it finds in all projects."""
-        for path, number in projects.each(*self.patterns):
-            content = projects.contents[number]
-            if self.unreadable or projects.is_readable(path, content):
-                for finding in self.findings(self.function(path, content)):
-                    yield Failure(finding, rows_with(projects, path, number))
+        each = [(path, number, projects.contents[number]) for path, number in projects.each(*self.patterns)]
+        each = [one for one in each if self.is_for_unreadable or projects.is_readable(one[0], one[2])]
+        found = self.judge([{path: content} for path, _, content in each])
+        for (path, number, _), problems in zip(each, found, strict=True):
+            yield from (Failure(problem, rows_with(projects, path, number)) for problem in problems)
 
 
-class ToolRule(Rule):
-    """Gives sets of files to a tool, all in one batch."""
+class ToolRule(FileRule):
+    """Gives files one by one to a tool, all in one batch."""
 
-    def __init__(
-        self, function: Callable[..., Any], patterns: Iterable[str], sets: Sets, choose: Callable[[Files], Hashable]
-    ) -> None:
-        super().__init__(function, patterns)
-        self.sets = sets
-        self.choose = choose
+    def judge(self, batch: Sequence[Files]) -> Iterable[Problems]:
+        """What the tool says of a batch."""
+        with tempfile.TemporaryDirectory() as scratch:
+            yield from self.function(batch, Path(scratch)) if batch else ()
 
-    def check(self, files: Files) -> list[Finding]:
-        """What it finds in one project."""
+
+class SetRule(ToolRule):
+    """Gives sets of files to a tool."""
+
+    is_sampled: bool
+    choose: Callable[[Files], Hashable]
+
+    def check(self, files: Files) -> Problems:
         chosen = {path: content for path, content in files.items() if matches(path, self.patterns)}
-        batch = [{path: content} for path, content in chosen.items()] if self.sets == "each" else [chosen]
-        return [finding for one in self._find([one for one in batch if one]) for finding in one]
+        return [problem for found in self.judge([chosen] if chosen else []) for problem in found]
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        """What it finds in all projects, or in a sample of them."""
-        if self.sets == "each":
-            each = [(path, number) for path, number in projects.each(*self.patterns)]
-            each = [(path, number) for path, number in each if projects.is_readable(path, projects.contents[number])]
-            found = self._find([{path: projects.contents[number]} for path, number in each])
-            for (path, number), findings in zip(each, found, strict=True):
-                yield from (Failure(finding, rows_with(projects, path, number)) for finding in findings)
-            return
-        is_sample = self.sets == "sample" and not projects.exhaustive
+        is_sample = self.is_sampled and not projects.exhaustive
         samples = (projects.sample if is_sample else projects.distinct)(*self.patterns)
         samples = list({self.choose(sample.files): sample for sample in reversed(samples)}.values())
         projects.count(f"sets of {' '.join(self.patterns)} for tools", len(samples))
-        yield from failures_of(samples, self._find([sample.files for sample in samples]))
-
-    def _find(self, batch: Sequence[Files]) -> Iterator[list[Finding]]:
-        if not batch:
-            return
-        with tempfile.TemporaryDirectory() as scratch:
-            for problems, _ in zip(self.function(batch, Path(scratch)), batch, strict=True):
-                yield self.findings(problems)
+        yield from failures_of(samples, self.judge([sample.files for sample in samples]))
 
 
-Sets = Literal["each", "sample", "distinct"]
+R = TypeVar("R", bound=Rule)
 
 
-def rule(**facts: Fact) -> Callable[[Callable[..., Iterator[Problem]]], FactRule]:
+def rejects(
+    title: str, path: str, edit: Edit, *more: Any, also: str = "", project: str | None = None, message: str = ""
+) -> Callable[[R], R]:
+    """Have tests see that the rule below finds a fault, and of its subject only some others do.
+
+    Args:
+        title: the fault, as a noun: "a mount without a volume".
+        path: the file that is changed.
+        edit: how: see `documents`.
+        more: further paths, each with an edit.
+        also: the names of other rules of the subject that find it, with blanks between.
+        project: the reference project that is changed.
+        message: a part of what is found, where a tool has many reasons to find something.
+    """
+    edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+    return lambda rule: rule.has(Fault(title, edits, frozenset({rule.name, *also.split()}), project, message))
+
+
+def accepts(title: str, path: str, edit: Edit, *more: Any, project: str | None = None) -> Callable[[R], R]:
+    """Have tests see that no rule of the subject minds something that only looks wrong."""
+    edits = ((path, edit), *zip(more[::2], more[1::2], strict=True))
+    return lambda rule: rule.has(Fault(title, edits, frozenset(), project))
+
+
+def rule(**facts: Fact) -> Callable[[Callable[..., Problems]], FactRule]:
     """A rule about what several files say, exact for every combination of answers."""
     return lambda function: FactRule(function, facts)
 
 
-def file_rule(
-    *patterns: str, unreadable: bool = False
-) -> Callable[[Callable[[str, bytes], Iterator[Problem]]], FileRule]:
-    """A rule about each file of these names by itself; `unreadable` is for the rule that checks the syntax."""
-    return lambda function: FileRule(function, patterns, unreadable=unreadable)
+def file_rule(*patterns: str) -> Callable[[Callable[[str, bytes], Problems]], FileRule]:
+    """A rule about each file of these names by itself."""
+    return lambda function: FileRule(function, patterns)
 
 
 def tool_rule(
-    *patterns: str, sets: Sets = "each", choose: Callable[[Files], Hashable] = lambda files: tuple(files.items())
-) -> Callable[[Callable[[Sequence[Files], Path], Iterable[Iterable[Problem]]]], ToolRule]:
+    *patterns: str,
+    sets: Literal["each", "sample", "distinct"] = "each",
+    choose: Callable[[Files], Hashable] = lambda files: tuple(files.items()),
+) -> Callable[[Callable[[Sequence[Files], Path], Iterable[Problems]]], ToolRule]:
     """A rule that a tool judges.
 
     Args:
@@ -333,7 +288,15 @@ def tool_rule(
             distinct file and every triple of answers, or every set where the tests are exhaustive.
         choose: of a set, what the tool really reads: it sees one of those that are alike in this.
     """
-    return lambda function: ToolRule(function, patterns, sets, choose)
+
+    def decorate(function: Callable[[Sequence[Files], Path], Iterable[Problems]]) -> ToolRule:
+        if sets == "each":
+            return ToolRule(function, patterns)
+        rule = SetRule(function, patterns)
+        rule.is_sampled, rule.choose = sets == "sample", choose
+        return rule
+
+    return decorate
 
 
 def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule:
@@ -346,9 +309,9 @@ def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule
 
     def agree(**said: Any) -> Iterator[Problem]:
         places: dict[str, tuple[Any, str]] = {}
-        for (place, extract), value in zip(says.items(), said.values(), strict=True):
+        for place, value in said.items():
             for path, (one,) in (value or {}).items() if isinstance(value, dict) else [(place, value)] if value else []:
-                places[path] = (one, getattr(extract, "where", ""))
+                places[path] = (one, getattr(says[place], "where", ""))
         times = Counter(str(value) for value, _ in places.values())
         if len(times) > 1:
             place, (_, where) = min(places.items(), key=lambda item: times[str(item[1][0])])
@@ -357,12 +320,8 @@ def agreement(name: str, says: Mapping[str, Callable[[bytes], Any]]) -> FactRule
 
     agree.__name__ = f"{name.replace(' ', '_')}_is_the_same_everywhere"
     agree.__doc__ = f"Every file that names the {name} names the same."
-    agree.__module__ = operator.itemgetter("__name__")(_caller())
-    facts = {
-        f"_{index}": Fact(place.split(" ")[0], _one_tuple(extract))
-        for index, (place, extract) in enumerate(says.items())
-    }
-    return FactRule(agree, facts)
+    agree.__module__ = sys._getframe(1).f_globals["__name__"]
+    return FactRule(agree, {place: Fact(place.split(" ")[0], _one_tuple(extract)) for place, extract in says.items()})
 
 
 def rules_of(module: ModuleType) -> list[Rule]:
@@ -378,14 +337,14 @@ def rules_of_subject(module: ModuleType) -> list[Rule]:
     return [rule for one in modules for rule in rules_of(one)]
 
 
-def failures_of(samples: Sequence[Sample], found: Iterable[Iterable[Finding]]) -> Iterator[Failure]:
+def failures_of(samples: Sequence[Sample], found: Iterable[Problems]) -> Iterator[Failure]:
     """What was found in some projects that stand for all."""
     sampled = None
-    for sample, findings in zip(samples, found, strict=True):
-        for finding in findings:
+    for sample, problems in zip(samples, found, strict=True):
+        for problem in problems:
             if sampled is None:
                 sampled = pl.DataFrame([as_row(one.context) for one in samples], infer_schema_length=None)
-            yield Failure(finding, pl.DataFrame([as_row(sample.context)], schema=sampled.schema), sampled)
+            yield Failure(problem, pl.DataFrame([as_row(sample.context)], schema=sampled.schema), sampled)
 
 
 def rows_with(projects: Projects, path: str, number: int) -> pl.DataFrame:
@@ -393,42 +352,27 @@ def rows_with(projects: Projects, path: str, number: int) -> pl.DataFrame:
     return projects.column(path).table.filter(pl.col(CONTENT) == number).drop(CONTENT)
 
 
-_UNREADABLE = object()
-
-
-class _ExtractError(NamedTuple):
-    """Why a function could not make anything of a file."""
-
-    error: str
-
-    def __str__(self) -> str:
-        return self.error
-
-
+@functools.cache
 def fact_column(projects: Projects, path: str, extract: Callable[[bytes], Any] | None) -> tuple[Column, list[Any]]:
-    """What is extracted from a file, for each combination of the few answers on which that depends, and the values."""
-    key = (path, extract)
-    if key not in projects.facts:
-        projects.facts[key] = _extract(projects, path, extract)
-    found: tuple[Column, list[Any]] = projects.facts[key]
-    return found
+    """What is extracted from a file, for each combination of the few answers on which that depends, and the values.
 
-
-def _extract(projects: Projects, path: str, extract: Callable[[bytes], Any] | None) -> tuple[Column, list[Any]]:
+    A problem stands for what cannot be extracted; of a file that follows no syntax, which another rule reports, it has
+    no message.
+    """
     if extract is None:
-        return projects.presence(path), [False, True]
+        return projects.presence(path), [None, True]
     reads, table = projects.column(path)
     values: list[Any] = []
     numbers: dict[str, int] = {}
     of_content: dict[int, int] = {}
     for number in table[CONTENT].drop_nulls().unique().to_list():
         content = projects.contents[number]
-        value: Any = _UNREADABLE
+        value: Any = Problem(path, "")
         if projects.is_readable(path, content):
             try:
                 value = extract(content)
             except Exception as error:  # noqa: BLE001
-                value = _ExtractError(f"{type(error).__name__}: {error}")
+                value = Problem(path, f"cannot be read: {type(error).__name__}: {error}")
         if value is not None:  # which is to a rule as if there were no file
             of_content[number] = numbers.setdefault(repr(value), len(values))
             if of_content[number] == len(values):
@@ -454,9 +398,3 @@ def _relevant(column: Column) -> Column:
 
 def _one_tuple(extract: Callable[[bytes], Any]) -> Callable[[bytes], tuple[Any]]:
     return lambda content: (extract(content),)
-
-
-def _caller() -> dict[str, Any]:
-    import sys  # noqa: PLC0415
-
-    return sys._getframe(2).f_globals

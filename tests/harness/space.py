@@ -71,31 +71,21 @@ class Space:
         self.template = template
         self._conf = template.worker()._render_context()["_copier_conf"]
         self._edge_cases, self._texts = edge_cases, texts
-        self.questions = {
-            name: Question(
-                name,
-                details,
-                template.names_in(
-                    {key: details[key] for key in details if key != "default"}
-                    | _default(details, name in representatives)
-                ),
-            )
-            for name, details in template.questions.items()
-        }
+        self.questions: dict[str, Question] = {}
+        for name, details in template.questions.items():
+            # The default decides no values of a question that is always asked and has representatives.
+            unread = {"default"} if name in representatives and "when" not in details else {}
+            read = {key: value for key, value in details.items() if key not in unread}
+            self.questions[name] = Question(name, details, template.names_in(read))
         self.asked = [question.name for question in self.questions.values() if not question.computed]
-        self._cache: dict[tuple[Any, ...], Any] = {}
-        self.representatives = {
-            name: list(values) for name, values in representatives.items() if name in self.questions
-        }
-        self._add_defaults()
-
-    def _add_defaults(self) -> None:
-        """A default is always among the values, unless it follows from the folder that is rendered to."""
+        self._cache: dict[tuple[str, bool, str], tuple[bool, list[Value]]] = {}
+        self.representatives = {name: [*values] for name, values in representatives.items() if name in self.questions}
+        # A default is always among the values, unless it follows from the folder that is rendered to.
         context: Answers = {}
         for question in self.questions.values():
             default = self._ask(question, context).get_default()
             if question.name in self.representatives and "_copier_conf" not in str(question.details["default"]):
-                self.representatives[question.name] = _unique([default, *self.representatives[question.name]])
+                self.representatives[question.name] = [*dict.fromkeys([default, *self.representatives[question.name]])]
             context[question.name] = self.representatives.get(question.name, [default])[0]
 
     @functools.cached_property
@@ -109,7 +99,9 @@ class Space:
                 [_stored(value) for value in self._values(question, self.context(row))[1]]
                 for row in keys.iter_rows(named=True)
             ]
-            column = pl.Series(question.name, values, dtype=pl.List(self._type(question)))
+            column = pl.Series(
+                question.name, values, dtype=pl.List(_TYPES.get(question.details["type"], pl.Categorical))
+            )
             table = table.join(keys.with_columns(column).explode(question.name), on=reads)
         return table.drop("")
 
@@ -140,7 +132,7 @@ class Space:
     def context(self, row: Mapping[str, Any]) -> Answers:
         """What templates read, of a row of the table or of some of its columns."""
         return {
-            name: json.loads(value) if self._is_document(self.questions[name]) else value
+            name: value if self.questions[name].details["type"] in _TYPES else json.loads(value)
             for name, value in row.items()
             if name in self.questions
         }
@@ -152,20 +144,22 @@ class Space:
 
     def pairs(self, names: Iterable[str] | None = None, *, edge_cases: bool = True) -> list[tuple[Answers, Answers]]:
         """Combinations that hold every possible pair of answers: what is asked, and what templates then read."""
-        questions = self._closure(frozenset(names if names is not None else self.questions))
+        names = frozenset(names if names is not None else self.questions)
         singles = [
-            (q.name, value) for q in questions if not q.computed for value in self._all_values(q, edge_cases=edge_cases)
+            (question.name, value)
+            for question in self.closure(names)
+            if not question.computed
+            for value in self._all_values(question, edge_cases=edge_cases)
         ]
         missing = _MissingPairs(singles)
         rows = []
         while missing.pairs:
             # The last first: such questions are asked only after certain answers, which then count for their own pairs.
             pair = next(reversed(missing.pairs))
-            small = self._closure(frozenset(name for name, _ in pair))
-            found = next(self._walk(small, {}, {}, edge_cases=edge_cases, forced=dict(pair), missing=missing), None)
+            found = next(self.walk(dict(pair), edge_cases=edge_cases, forced=dict(pair), missing=missing), None)
             missing.remove(pair)
             if found:
-                row = next(self._walk(questions, {}, {}, edge_cases=edge_cases, forced=found[0], missing=missing))
+                row = next(self.walk(names, edge_cases=edge_cases, forced=found[0], missing=missing))
                 rows.append(row)
                 for held in itertools.combinations_with_replacement(row[0].items(), 2):
                     missing.remove(held)
@@ -205,7 +199,7 @@ class Space:
             if asked and name in answers:
                 context[name] = answers[name]
             elif asked and name not in self.representatives:
-                context[name] = self._cached(question, context, "default", lambda copier: copier.get_default())
+                context[name] = self._ask(question, context).get_default()
             else:
                 context[name] = values[0]
             if asked:
@@ -216,12 +210,8 @@ class Space:
         """Whether this is a wrong answer after those."""
         return not _is_accepted(self._ask(self.questions[name], context), value)
 
-    def closure(self, names: Iterable[str]) -> tuple[Question, ...]:
-        """The questions that decide the values of these names, in the order asked."""
-        return self._closure(frozenset(names))
-
     @functools.cache  # noqa: B019
-    def _closure(self, names: frozenset[str]) -> tuple[Question, ...]:
+    def closure(self, names: frozenset[str]) -> tuple[Question, ...]:
         """The questions that decide the values of these names, in the order asked."""
         found: set[str] = set()
         pending = list(names)
@@ -232,49 +222,45 @@ class Space:
                 pending.extend(self.questions[name].reads)
         return tuple(question for question in self.questions.values() if question.name in found)
 
-    def _walk(
+    def walk(
         self,
-        questions: tuple[Question, ...],
-        answers: Answers,
-        context: Answers,
+        names: Iterable[str],
         *,
-        edge_cases: bool,
+        edge_cases: bool = False,
         forced: Mapping[str, Value] | None = None,
         missing: _MissingPairs | None = None,
     ) -> Iterator[tuple[Answers, Answers]]:
-        if not questions:
-            yield answers, context
-            return
-        question, rest = questions[0], questions[1:]
-        name = question.name
-        asked, values = self._values(question, context, edge_cases=edge_cases)
-        if forced and name in forced:
-            values = [value for value in values if asked and _same(value, forced[name])]
-        elif asked and missing is not None:
-            gains = {value: missing.gain(answers, (name, value)) for value in values}
-            values = sorted(values, key=lambda value: gains[value], reverse=True)
-        for value in values:
-            yield from self._walk(
-                rest,
-                {**answers, name: value} if asked else answers,
-                {**context, name: value},
-                edge_cases=edge_cases,
-                forced=forced,
-                missing=missing,
-            )
+        """Every combination of what decides these names, asked question after question: see `pairs`.
+
+        Args:
+            names: of questions and computed values.
+            edge_cases: whether to give these answers too.
+            forced: the only answers to some questions.
+            missing: what the first combinations have to hold most of.
+        """
+        questions = self.closure(frozenset(names))
+
+        def step(index: int, answers: Answers, context: Answers) -> Iterator[tuple[Answers, Answers]]:
+            if index == len(questions):
+                yield answers, context
+                return
+            name = questions[index].name
+            asked, values = self._values(questions[index], context, edge_cases=edge_cases)
+            if forced and name in forced:
+                values = [value for value in values if asked and value == forced[name]]
+            elif asked and missing is not None:
+                values = sorted(values, key=lambda value: missing.gain(answers, (name, value)), reverse=True)
+            for value in values:
+                yield from step(index + 1, {**answers, name: value} if asked else answers, {**context, name: value})
+
+        yield from step(0, {}, {})
 
     def _values(self, question: Question, context: Answers, *, edge_cases: bool = False) -> tuple[bool, list[Value]]:
         """Whether the question is asked, and the values that it then takes; else its one default."""
-        found: tuple[bool, list[Value]] = self._cached(
-            question, context, edge_cases, lambda copier: self._find_values(question, copier, edge_cases=edge_cases)
-        )
-        return found
-
-    def _cached(self, question: Question, context: Answers, what: object, find: Any) -> Any:
         known = {name: context[name] for name in question.reads if name in context}
-        key = (question.name, what, repr(known))
+        key = (question.name, edge_cases, repr(known))
         if key not in self._cache:
-            self._cache[key] = find(self._ask(question, known))
+            self._cache[key] = self._find_values(question, self._ask(question, known), edge_cases=edge_cases)
         return self._cache[key]
 
     def _find_values(self, question: Question, copier: CopierQuestion, *, edge_cases: bool) -> tuple[bool, list[Value]]:
@@ -290,12 +276,12 @@ class Space:
             if edge_cases:
                 texts = self._texts if question.kind == "str" else ()
                 values = [*values, *self._edge_cases.get(question.name, texts)]
-        return True, [value for value in _unique(values) if _is_accepted(copier, value)]
+        return True, [value for value in dict.fromkeys(values) if _is_accepted(copier, value)]
 
     def _all_values(self, question: Question, *, edge_cases: bool = True) -> list[Value]:
         """The values that a question takes after some typical answers."""
         found: dict[Value, None] = {}
-        for _, context in self._walk(self._closure(frozenset(question.reads)), {}, {}, edge_cases=False):
+        for _, context in self.walk(question.reads):
             asked, values = self._values(question, context, edge_cases=edge_cases)
             if asked:
                 found.update(dict.fromkeys(values))
@@ -310,12 +296,6 @@ class Space:
             var_name=question.name,
             **question.details,
         )
-
-    def _type(self, question: Question) -> Any:
-        return _TYPES.get(str(question.details["type"]), pl.Categorical)
-
-    def _is_document(self, question: Question) -> bool:
-        return str(question.details["type"]) not in _TYPES
 
 
 def as_row(context: Mapping[str, Value]) -> Answers:
@@ -343,19 +323,6 @@ class _MissingPairs:
     def gain(self, answers: Answers, single: Single) -> tuple[int, int]:
         """How many missing pairs an answer completes now, and how many more it may."""
         return sum((other, single) in self.pairs for other in answers.items()), self._left[single]
-
-
-def _default(details: Mapping[str, Any], has_representatives: bool) -> dict[str, Any]:
-    """The default, where it decides the values: not of a question that is always asked and has representatives."""
-    return {} if has_representatives and "when" not in details else {"default": details.get("default")}
-
-
-def _unique(values: Iterable[Value]) -> list[Value]:
-    return list(dict.fromkeys(values))
-
-
-def _same(one: Value, other: Value) -> bool:
-    return type(one) is type(other) and bool(one == other)
 
 
 def _is_accepted(question: CopierQuestion, value: Any) -> bool:

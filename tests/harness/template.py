@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -198,28 +197,14 @@ def cache_compiled_templates(env: jinja2.Environment, places: Mapping[str, str] 
 
 def copy_working_tree(destination: Path) -> Path:
     """Copy what git would commit now of the template into a plain folder, which Copier renders as it is."""
-    for name in tracked_files("copier.yml", "extensions", "template"):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    command += ["copier.yml", "extensions", "template"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in {name for name in listed.split("\0") if name and (ROOT / name).exists()}:
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target, follow_symlinks=False)
     return destination
-
-
-def tracked_files(*paths: str) -> list[str]:
-    """The files that git would commit now, all or those at and below these paths."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    return sorted({name for name in listed.split("\0") if name and (ROOT / name).exists()})
-
-
-def name_expressions(path: PurePosixPath) -> list[str]:
-    """What stands between the braces of a file name."""
-    return re.findall(r"{{(.*?)}}", str(path))
 
 
 def choices(written: Any) -> list[Any]:

@@ -104,7 +104,7 @@ def _render_messages(walk: Walk) -> None:
 
 def _give_invalid_answers(walk: Walk) -> None:
     """What questions refuse, an answer to one that is not asked, and words that YAML would not read as text."""
-    dialog = Dialog(walk.template)
+    dialog = Dialog(walk.space)
     for name, answer, _ in ROWS:
         assert dialog.refusal({**dialog.fewest(name), name: answer}), (name, answer)
     for answers in ({"databse": ""}, {"monitoring": True, "log_agent": True}, dict.fromkeys(NUMBERS, "two")):

@@ -162,13 +162,7 @@ def test_what_is_not_implemented_is_refused(
 def test_two_sources_of_one_path_are_refused(make: Callable[[Mapping[str, str]], Projects]) -> None:
     projects = make({"template/{{ redis }}/b.yml": "port: 1\n"})
     with pytest.raises(ValueError, match=r"two files of template/ render b\.yml with .*redis"):
-        projects.check_path_collisions()
-    with pytest.raises(ValueError, match=r"two files of template/ render b\.yml"):
         projects.column("b.yml")
-
-
-def test_no_two_files_have_one_path(projects: Projects) -> None:
-    projects.check_path_collisions()
 
 
 def test_a_symbolic_link_is_refused(make: Callable[[Mapping[str, str]], Projects]) -> None:

@@ -10,24 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.harness import (
-    At,
-    Fact,
-    Files,
-    Problem,
-    Projects,
-    Rule,
-    add,
-    agreement,
-    change,
-    file_rule,
-    load,
-    remove,
-    replace,
-    rule,
-    tool_rule,
-)
-from tests.harness.documents import NotFoundError, delete, line_of, write
+from tests.harness import At, Fact, Files, Problem, Projects, Rule, agreement, file_rule, rule, tool_rule
+from tests.harness.documents import NotFoundError, add, change, line_of, load, remove, replace, write
 from tests.harness.report import report
 from tests.harness.rules import Fault
 
@@ -154,7 +138,7 @@ def test_edits(path: str, edit: Any, pointer: str, value: object) -> None:
     ("path", "edit"),
     [
         ("a.yml", change("ports", 1)), ("a.yml", change("port", 1)), ("a.yml", remove("list.[name=z]")),
-        ("a.yml", add("port", 2)), ("a.yml", replace("absent", "x")), ("x.yml", delete()), ("x.yml", change("a", 1)),
+        ("a.yml", add("port", 2)), ("a.yml", replace("absent", "x")), ("x.yml", change("a", 1)),
     ],
 )  # fmt: skip
 def test_an_edit_that_changes_nothing_is_refused(path: str, edit: Any) -> None:

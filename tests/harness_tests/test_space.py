@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.harness import Answers, Projects, Space, Template
+from tests.harness import Projects, Space, Template
 from tests.harness.space import IS_EDGE_CASE
 from tests.harness.template import choices
 from tests.options import EDGE_CASES, REPRESENTATIVES
@@ -44,8 +44,7 @@ def test_product_equals_a_walk_through_the_questions(space: Space) -> None:
     """For what decides each file: the joins find what asking question after question finds."""
     for names in {frozenset(source.reads & space.questions.keys()) for source in space.template.sources}:
         ordered = sorted(names)
-        walk = space._walk(space._closure(names), {}, {}, edge_cases=False)
-        walked = {tuple(str(context[name]) for name in ordered) for _, context in walk}
+        walked = {tuple(str(context[name]) for name in ordered) for _, context in space.walk(names)}
         product = space.product.select(ordered).unique().iter_rows(named=True) if names else [{}]
         assert {tuple(str(space.context(row)[name]) for name in ordered) for row in product} == walked
 
@@ -95,12 +94,9 @@ def test_every_pair_of_answers_is_in_some_project(space: Space) -> None:
 def _pairs_of(space: Space, one: str, other: str) -> set[tuple[tuple[str, object], tuple[str, object]]]:
     """A default that follows from an edge case is no value of its own."""
     values = {name: space._all_values(space.questions[name]) for name in (one, other)}
-    walked: list[tuple[Answers, Answers]] = list(
-        space._walk(space._closure(frozenset([one, other])), {}, {}, edge_cases=True)
-    )
     return {
         ((one, answers[one]), (other, answers[other]))
-        for answers, _ in walked
+        for answers, _ in space.walk([one, other], edge_cases=True)
         if answers.get(one) in values[one] and answers.get(other) in values[other]
     }
 

@@ -114,10 +114,7 @@ SAID: dict[str, dict[str, str | Said]] = {
         "metadata.namespace": part("gateway", "/", 0),
         "metadata.name": part("gateway", "/", 1),
     },
-    "kubernetes/kops.yaml": {
-        "metadata.name": "cluster_domain",
-        "spec.subnets.2.zone": formatted("{aws_region}c"),
-    },
+    "kubernetes/kops.yaml": {"metadata.name": "cluster_domain", "spec.subnets.2.zone": formatted("{aws_region}c")},
 }
 
 

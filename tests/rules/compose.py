@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.harness import Fact, Files, Problem, Rule, add, change, load, remove, replace, rule, tool_rule
+from tests.harness import Fact, Files, Problem, Rule, add, change, load, rejects, remove, replace, rule, tool_rule
 from tests.rules.dockerfile import stages
 from tests.rules.ignore_patterns import git_ignored
 from tests.toolchains import tool
@@ -92,6 +92,9 @@ def _judge(
         ]
 
 
+@rejects("an unknown key", PRODUCTION, add("services.app.restarts", "always"))
+@rejects("a missing service", PRODUCTION, add("services.app.depends_on.databas", {"condition": "service_healthy"}))
+@rejects("a volume that is not declared", DEVELOPMENT, remove("volumes"))
 @tool_rule(COMMON, *BOTH, sets="sample")
 def compose_reads_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """Docker Compose takes each file and warns of nothing."""
@@ -100,28 +103,14 @@ def compose_reads_the_files(batch: Sequence[Files], _scratch: Path) -> Iterator[
         yield [Problem(path, refused) for path, (_, refused) in zip(BOTH, resolved, strict=True) if refused]
 
 
-compose_reads_the_files.rejects("an unknown key", PRODUCTION, add("services.app.restarts", "always"))
-compose_reads_the_files.rejects(
-    "a service that does not exist", PRODUCTION,
-    add("services.app.depends_on.databas", {"condition": "service_healthy"}),
-)  # fmt: skip
-compose_reads_the_files.rejects("a volume that is not declared", DEVELOPMENT, remove("volumes"))
-
-
+@rejects("a tag with a default", PRODUCTION, replace(":?set TAG to the commit hash of the image to run}", ":-main}"))
+@rejects("a tag that may be empty", PRODUCTION, replace(":?set TAG to the commit hash of the image to run}", "}"))
 @tool_rule(COMMON, PRODUCTION, sets="sample")
 def production_needs_a_tag(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """Without TAG nothing starts in production, so that it is always known which version runs."""
     for _, refused in _compose_all(PRODUCTION, batch, tag=""):
         required = "required variable TAG" in refused
         yield [] if required else [Problem(PRODUCTION, f"without TAG it says {refused or 'nothing'}", "image: ")]
-
-
-production_needs_a_tag.rejects(
-    "a tag with a default", PRODUCTION, replace(":?set TAG to the commit hash of the image to run}", ":-main}")
-)
-production_needs_a_tag.rejects(
-    "a tag that may be empty", PRODUCTION, replace(":?set TAG to the commit hash of the image to run}", "}")
-)
 
 
 def _extended(content: bytes) -> dict[str, tuple[str | None, str | None]]:
@@ -140,11 +129,16 @@ def _services(content: bytes) -> list[str]:
     return list(load(content)["services"])
 
 
+@rejects("a part of common.yml that nothing extends", COMMON, add("services.cache", {"image": "x:1"}))
+@rejects("a service that extends one of another file", PRODUCTION, change("services.app.extends.file", "./common.yml"))
+@rejects(
+    "a service that shares nothing", DEVELOPMENT,
+    change("services.database", {"image": "x:1", "volumes": ["database:/data"]}),
+    also="services_wait_for_what_can_become_ready containers_are_hardened",
+)  # fmt: skip
 @rule(common=Fact(COMMON, _services), development=Fact(DEVELOPMENT, _extended), production=Fact(PRODUCTION, _extended))
 def services_extend_common(
-    common: list[str],
-    development: Mapping[str, tuple[str, str]],
-    production: Mapping[str, tuple[str, str]],
+    common: list[str], development: Mapping[str, tuple[str, str]], production: Mapping[str, tuple[str, str]]
 ) -> Iterator[Problem]:
     """Every service but those of the profile observability extends one of common.yml, which has no other service."""
     for path, services in ((DEVELOPMENT, development), (PRODUCTION, production)):
@@ -156,14 +150,7 @@ def services_extend_common(
             yield Problem(COMMON, f"nothing extends {name}", f"services.{name}")
 
 
-services_extend_common.rejects(
-    "a part of common.yml that nothing extends", COMMON, add("services.cache", {"image": "x:1"})
-)
-services_extend_common.rejects(
-    "a service that extends one of another file", PRODUCTION, change("services.app.extends.file", "./common.yml")
-)
-
-
+@rejects("a port published twice", DEVELOPMENT, change("services.app.ports.1", "127.0.0.1:8080:9090"))
 @compose_rule(*BOTH)
 def ports_are_published_once(file: Resolved) -> Iterator[Problem]:
     """No two services publish the same port of the machine."""
@@ -177,11 +164,8 @@ def ports_are_published_once(file: Resolved) -> Iterator[Problem]:
                 seen[published] = name
 
 
-ports_are_published_once.rejects(
-    "a port published twice", DEVELOPMENT, change("services.app.ports.1", "127.0.0.1:8080:9090")
-)
-
-
+@rejects("waiting for health that nobody checks", COMMON, remove("services.database.healthcheck"))
+@rejects("waiting for the end of what starts again", PRODUCTION, change("services.migrate.restart", "unless-stopped"))
 @compose_rule(*BOTH)
 def services_wait_for_what_can_become_ready(file: Resolved) -> Iterator[Problem]:
     """What a service waits for has a health check, as the own image has, or ends and is not started again."""
@@ -196,14 +180,6 @@ def services_wait_for_what_can_become_ready(file: Resolved) -> Iterator[Problem]
                 yield file.problem(name, f"waits until {other} ends, which starts again then")
 
 
-services_wait_for_what_can_become_ready.rejects(
-    "waiting for health that nobody checks", COMMON, remove("services.database.healthcheck")
-)
-services_wait_for_what_can_become_ready.rejects(
-    "waiting for the end of what starts again", PRODUCTION, change("services.migrate.restart", "unless-stopped")
-)
-
-
 def _targets(content: bytes) -> dict[str, str]:
     builds = {name: service.get("build") for name, service in load(content)["services"].items()}
     return {name: build["target"] for name, build in builds.items() if isinstance(build, dict) and "target" in build}
@@ -213,6 +189,7 @@ def _stage_names(content: bytes) -> list[str]:
     return [stage.name for stage in stages(content)]
 
 
+@rejects("a stage that does not exist", DEVELOPMENT, change("services.test.build.target", "tests"))
 @rule(targets=Fact(DEVELOPMENT, _targets), names=Fact("Dockerfile", _stage_names))
 def built_stages_exist(targets: Mapping[str, str], names: list[str]) -> Iterator[Problem]:
     """The stage that a service builds is one of the Dockerfile."""
@@ -225,9 +202,19 @@ def built_stages_exist(targets: Mapping[str, str], names: list[str]) -> Iterator
             )
 
 
-built_stages_exist.rejects("a stage that does not exist", DEVELOPMENT, change("services.test.build.target", "tests"))
-
-
+@rejects("a root file system that can be written", COMMON, change("services.app.read_only", False))
+@rejects("a capability", COMMON, change("services.app.cap_drop.0", "NET_RAW"))
+@rejects("privileges that it may gain", COMMON, change("services.app.security_opt.0", "no-new-privileges:false"))
+@rejects("no /tmp", COMMON, change("services.app.volumes.0.target", "/temp"))
+@rejects("a root user", COMMON, change("services.database.user", "0:0"))
+@rejects("a container with privileged", DEVELOPMENT, add("services.app.privileged", True))
+@rejects("a container with pid", DEVELOPMENT, add("services.app.pid", "host"))
+@rejects("a container with ipc", DEVELOPMENT, add("services.app.ipc", "host"))
+@rejects("a container with uts", DEVELOPMENT, add("services.app.uts", "host"))
+@rejects("a container with userns_mode", DEVELOPMENT, add("services.app.userns_mode", "host"))
+@rejects("a container with devices", DEVELOPMENT, add("services.app.devices", ["/dev/kmsg"]))
+@rejects("a container with container_name", DEVELOPMENT, add("services.app.container_name", "shop"))
+@rejects("a container with links", DEVELOPMENT, add("services.app.links", ["migrate"]))
 @compose_rule(*BOTH)
 def containers_are_hardened(file: Resolved) -> Iterator[Problem]:
     """Each container has the least rights: a read-only root, no capabilities, an unprivileged user, own namespaces."""
@@ -243,35 +230,14 @@ def containers_are_hardened(file: Resolved) -> Iterator[Problem]:
         is_own = "build" in service or name in ("app", "migrate")  # whose Dockerfile names the user
         if not is_own and service.get("user", "0").split(":")[0] in ("0", "root"):
             yield file.problem(name, "runs as root")
-        for key in ("privileged", "network_mode", "pid", "ipc", "container_name", "links"):
+        for key in (
+            "privileged", "network_mode", "pid", "ipc", "uts", "userns_mode", "devices", "container_name", "links",
+        ):  # fmt: skip
             if service.get(key):
                 yield file.problem(name, f"sets {key}")
 
 
-containers_are_hardened.rejects(
-    "a root file system that can be written", COMMON, change("services.app.read_only", False)
-)
-containers_are_hardened.rejects("a capability", COMMON, change("services.app.cap_drop.0", "NET_RAW"))
-containers_are_hardened.rejects(
-    "privileges that it may gain", COMMON, change("services.app.security_opt.0", "no-new-privileges:false")
-)
-containers_are_hardened.rejects("no /tmp", COMMON, change("services.app.volumes.0.target", "/temp"))
-containers_are_hardened.rejects("a root user", COMMON, change("services.database.user", "0:0"))
-for key, value in {
-    "privileged": True,
-    "pid": "host",
-    "ipc": "host",
-    "container_name": "shop",
-    "links": ["migrate"],
-}.items():
-    containers_are_hardened.rejects(f"a container with {key}", DEVELOPMENT, add(f"services.app.{key}", value))
-services_extend_common.rejects(
-    "a service that shares nothing", DEVELOPMENT,
-    change("services.database", {"image": "x:1", "volumes": ["database:/data"]}),
-    also=[services_wait_for_what_can_become_ready, containers_are_hardened],
-)  # fmt: skip
-
-
+@rejects("an image without a version", COMMON, change("services.database.image", "postgres"))
 @compose_rule(*BOTH)
 def images_name_a_version(file: Resolved) -> Iterator[Problem]:
     """Each image has a tag other than latest."""
@@ -281,13 +247,13 @@ def images_name_a_version(file: Resolved) -> Iterator[Problem]:
             yield file.problem(name, f"runs {image}, which names no version")
 
 
-images_name_a_version.rejects("an image without a version", COMMON, change("services.database.image", "postgres"))
-
-
 def _secret_files(content: bytes) -> dict[str, str]:
     return {name: secret.get("file", "") for name, secret in (load(content).get("secrets") or {}).items()}
 
 
+@rejects("a secret in git", ".gitignore", replace("/secrets/\n", ""))
+@rejects("another file in development", DEVELOPMENT, change("secrets.database-password.file", "password"))
+@rejects("another file in production", PRODUCTION, change("secrets.database-password.file", "password"))
 @rule(
     development=Fact(DEVELOPMENT, _secret_files), production=Fact(PRODUCTION, _secret_files),
     ignored=Fact(".gitignore", bytes),
@@ -302,13 +268,8 @@ def git_ignores_secrets(
                 yield Problem(path, f"git does not ignore {file or 'no file'}", f"secrets.{name}")
 
 
-for path in BOTH:
-    git_ignores_secrets.rejects(
-        f"a secret of {path} in another folder", path, change("secrets.database-password.file", "password")
-    )
-git_ignores_secrets.rejects("a secret in git", ".gitignore", replace("/secrets/\n", ""))
-
-
+@rejects("a password in the file", COMMON, add("services.app.environment.DATABASE_PASSWORD", "app"))
+@rejects("an unmounted password file", COMMON, change("services.app.environment.DATABASE_PASSWORD_FILE", "/password"))
 @compose_rule(*BOTH)
 def passwords_come_from_mounted_secrets(file: Resolved) -> Iterator[Problem]:
     """No environment variable holds a secret, and a variable that names a password's file names a mounted secret."""
@@ -322,15 +283,10 @@ def passwords_come_from_mounted_secrets(file: Resolved) -> Iterator[Problem]:
                 yield file.problem(name, f"has {key}, a secret, in the repository")
 
 
-passwords_come_from_mounted_secrets.rejects(
-    "a password in the file", COMMON, add("services.app.environment.DATABASE_PASSWORD", "app")
-)
-passwords_come_from_mounted_secrets.rejects(
-    "a password file that is not mounted", COMMON,
-    change("services.app.environment.DATABASE_PASSWORD_FILE", "/run/secrets/password"),
-)  # fmt: skip
-
-
+@rejects("a database that does not exist", COMMON, change("services.app.environment.DATABASE_HOST", "databas"))
+@rejects("a database on another network", PRODUCTION, remove("services.app.networks.1"))
+@rejects("a service that does not wait for its database", DEVELOPMENT, remove("services.test.depends_on"))
+@rejects("the host's network", DEVELOPMENT, add("services.app.network_mode", "host"), also="containers_are_hardened")
 @compose_rule(*BOTH)
 def services_reach_their_database(file: Resolved) -> Iterator[Problem]:
     """A service that names a database shares a network with it, and starts after it."""
@@ -347,19 +303,9 @@ def services_reach_their_database(file: Resolved) -> Iterator[Problem]:
             yield file.problem(name, f"does not wait for {host}")
 
 
-services_reach_their_database.rejects(
-    "a database that does not exist", COMMON, change("services.app.environment.DATABASE_HOST", "databas")
-)
-services_reach_their_database.rejects("a database on another network", PRODUCTION, remove("services.app.networks.1"))
-services_reach_their_database.rejects(
-    "a service that does not wait for its database", DEVELOPMENT, remove("services.test.depends_on")
-)
-services_reach_their_database.rejects(
-    "a container with network_mode", DEVELOPMENT, add("services.app.network_mode", "host"),
-    also=[containers_are_hardened],
-)  # fmt: skip
-
-
+@rejects("a network that nothing uses", PRODUCTION, add("networks.side", {}))
+@rejects("a volume that nothing uses", PRODUCTION, add("volumes.cache", {}))
+@rejects("a secret that nothing uses", PRODUCTION, add("secrets.token", {"file": "secrets/token"}))
 @compose_rule(*BOTH)
 def declared_resources_are_used(file: Resolved) -> Iterator[Problem]:
     """Each network, secret and volume is used: Docker Compose leaves out those that no service has."""
@@ -368,13 +314,8 @@ def declared_resources_are_used(file: Resolved) -> Iterator[Problem]:
             yield Problem(file.path, f"nothing uses {name} of {kind}", f"{kind}.{name}")
 
 
-declared_resources_are_used.rejects("a network that nothing uses", PRODUCTION, add("networks.side", {}))
-declared_resources_are_used.rejects("a volume that nothing uses", PRODUCTION, add("volumes.cache", {}))
-declared_resources_are_used.rejects(
-    "a secret that nothing uses", PRODUCTION, add("secrets.token", {"file": "secrets/token"})
-)
-
-
+@rejects("a port open to the network", DEVELOPMENT, change("services.app.ports.0", "8080:8080"))
+@rejects("an unbuilt service", DEVELOPMENT, remove("services.app.build"), DEVELOPMENT, add("services.app.image", "x:1"))
 @compose_rule(DEVELOPMENT)
 def development_is_local(file: Resolved) -> Iterator[Problem]:
     """In development the service is built from its source, and only this machine reaches its ports."""
@@ -386,13 +327,8 @@ def development_is_local(file: Resolved) -> Iterator[Problem]:
         yield file.problem("app", "is not built from the source")
 
 
-development_is_local.rejects("a port open to the network", DEVELOPMENT, change("services.app.ports.0", "8080:8080"))
-development_is_local.rejects(
-    "a service that is not built from the source", DEVELOPMENT,
-    remove("services.app.build"), DEVELOPMENT, add("services.app.image", "x:1"),
-)  # fmt: skip
-
-
+@rejects("a database with a port", PRODUCTION, add("services.database.ports", ["5432:5432"]))
+@rejects("a network that leads outside", PRODUCTION, change("networks.back.internal", False))
 @compose_rule(PRODUCTION)
 def only_the_app_is_reachable_in_production(file: Resolved) -> Iterator[Problem]:
     """Services other than the app publish no port, and are only on networks that are internal."""
@@ -406,14 +342,9 @@ def only_the_app_is_reachable_in_production(file: Resolved) -> Iterator[Problem]
             yield file.problem(name, f"is on {', '.join(networks)}, which leads outside")
 
 
-only_the_app_is_reachable_in_production.rejects(
-    "a database with a port", PRODUCTION, add("services.database.ports", ["5432:5432"])
-)
-only_the_app_is_reachable_in_production.rejects(
-    "a network that leads outside", PRODUCTION, change("networks.back.internal", False)
-)
-
-
+@rejects("no limit of memory", PRODUCTION, remove("services.app.deploy.resources.limits.memory"))
+@rejects("no restart policy", PRODUCTION, remove("services.app.restart"))
+@rejects("a service that is built", PRODUCTION, add("services.app.build", "."))
 @compose_rule(PRODUCTION)
 def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
     """In production each service runs a pulled image, starts again when it fails, and has limits."""
@@ -427,13 +358,12 @@ def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
             yield file.problem(name, "has no limits for CPUs and memory")
 
 
-production_runs_images_within_limits.rejects(
-    "no limit of memory", PRODUCTION, remove("services.app.deploy.resources.limits.memory")
-)
-production_runs_images_within_limits.rejects("no restart policy", PRODUCTION, remove("services.app.restart"))
-production_runs_images_within_limits.rejects("a service that is built", PRODUCTION, add("services.app.build", "."))
-
-
+@rejects("a name, which a stack does not take", TO_STACK, replace("/^name:/d", ""))
+@rejects("conditions, which a stack does not know", TO_STACK, replace("/^    depends_on:$/,", "/^    dependson:$/,"))
+@rejects("a port as text, which a stack does not take", TO_STACK, replace("(published|size)", "(publish|size)"))
+@rejects("a size as text, which a stack does not take", TO_STACK, replace("(published|size)", "(published|sizes)"))
+@rejects("migrations for which a deploy waits for ever", TO_STACK, replace("mode: replicated-job", "mode: replicated"))
+@rejects("CPUs as a number, which a stack does not take", TO_STACK, replace("cpus", "cpu"))
 @tool_rule(COMMON, PRODUCTION, TO_STACK, sets="sample")
 def the_stack_is_valid_for_swarm(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """What `make swarm-deploy` hands to `docker stack deploy` is what that takes: an older form of the same file."""
@@ -465,14 +395,3 @@ def _not_in_a_stack(stack: Mapping[str, Any]) -> Iterator[str]:
                 yield f"the size {volume['tmpfs']['size']!r} of {name} is not a number"
         if deploy.get("restart_policy", {}).get("condition") == "on-failure" and deploy.get("mode") != "replicated-job":
             yield f"{name} ends and is no job, for which a deploy waits for ever"
-
-
-for title, old, new in (
-    ("a name, which a stack does not take", "/^name:/d", ""),
-    ("conditions, which a stack does not know", "/^    depends_on:$/,", "/^    dependson:$/,"),
-    ("a port as text, which a stack does not take", "(published|size)", "(publish|size)"),
-    ("a size as text, which a stack does not take", "(published|size)", "(published|sizes)"),
-    ("migrations for which a deploy waits for ever", "mode: replicated-job", "mode: replicated"),
-    ("CPUs as a number, which a stack does not take", "cpus", "cpu"),
-):
-    the_stack_is_valid_for_swarm.rejects(title, TO_STACK, replace(old, new))

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, remove, replace, rule
+from tests.harness import At, Fact, Problem, add, agreement, change, file_rule, load, rejects, remove, replace, rule
 from tests.languages import LANGUAGES
 from tests.rules.dockerfile import stages
-from tests.rules.extract import AllMatching, Mapped, Matching, settings, the_same, variable
+from tests.rules.extract import AllMatching, Matching, settings, the_same, variable
 
 Problems = Iterator[Problem]
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
@@ -18,6 +18,8 @@ CONFIG = "kubernetes/base/config.env"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
 POD = "spec.template.spec"
 APP = f"{POD}.containers.0"  # of the database too
+MOUNT = f"{APP}.volumeMounts.[name={{}}].mountPath"
+WORKFLOW = ".github/workflows/service.yml"
 LOCALHOST = Matching(r"http://[a-z$().A-Z]*localhost:(\d+)")
 
 
@@ -31,8 +33,8 @@ def _last(instruction: str, index: int) -> Any:
     return find
 
 
-def _published(index: int) -> Mapped:
-    return Mapped(f"services.app.ports.{index}", lambda port: str(port).rsplit(":", 1)[-1])
+def _published(index: int) -> At:
+    return At(f"services.app.ports.{index}", lambda port: str(port).rsplit(":", 1)[-1])
 
 
 port = agreement(
@@ -67,15 +69,9 @@ metrics_port = agreement(
 )
 metrics_port.rejects("another metrics port in the ConfigMap", CONFIG, replace("METRICS_PORT=9090", "METRICS_PORT=9091"))
 metrics_port.rejects("another metrics port in the Dockerfile", "Dockerfile", replace("8080 9090", "8080 9091"))
-metrics_port.rejects(
-    "another metrics port in compose", "common.yml", change("services.app.environment.METRICS_PORT", "9091")
-)
-metrics_port.rejects(
-    "another metrics port in development", "docker-compose.yml", change("services.app.ports.1", "127.0.0.1:9090:9091")
-)
-metrics_port.rejects(
-    "another metrics port in the Deployment", DEPLOYMENT, change(f"{APP}.ports.[name=metrics].containerPort", 9091)
-)
+metrics_port.rejects("another port in compose", "common.yml", change("services.app.environment.METRICS_PORT", "9091"))
+metrics_port.rejects("another port in development", "docker-compose.yml", change("services.app.ports.1", "9090:9091"))
+metrics_port.rejects("another port of the pod", DEPLOYMENT, change(f"{APP}.ports.[name=metrics].containerPort", 9091))
 
 
 def _containers(content: bytes) -> list[dict[str, Any]]:
@@ -88,7 +84,7 @@ image = agreement(
     {
         "Makefile": variable("IMAGE"),
         DEPLOYMENT: lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
-        "prod.yml": Mapped(
+        "prod.yml": At(
             "services",
             lambda services: the_same(
                 service["image"].rsplit(":${TAG", 1)[0] for name, service in services.items() if name != "database"
@@ -100,35 +96,26 @@ image.rejects("another image in production", "prod.yml", change("services.app.im
 image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.initContainers.0.image", "shops:1"))
 
 
-@rule(
-    image=Fact("Makefile", variable("IMAGE")),
-    attested=Fact(".github/workflows/service.yml", AllMatching("^ +subject-name: (.*)$")),
-)
+@rejects("another image that is attested", WORKFLOW, replace("subject-name: ghcr.io/acme/shop", "subject-name: shop"))
+@rule(image=Fact("Makefile", variable("IMAGE")), attested=Fact(WORKFLOW, AllMatching("^ +subject-name: (.*)$")))
 def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] | None) -> Problems:
     """GitHub attests the provenance and packages of the image that `make push` pushes."""
     for name in attested or ():
         if name != image:
-            yield Problem(".github/workflows/service.yml", f"attests {name}, but {image} is pushed", name)
+            yield Problem(WORKFLOW, f"attests {name}, but {image} is pushed", name)
 
 
-the_image_that_is_pushed_is_attested.rejects(
-    "another image that is attested", ".github/workflows/service.yml",
-    replace("subject-name: ghcr.io/acme/shop", "subject-name: ghcr.io/acme/shops"),
-)  # fmt: skip
-image.rejects(
-    "another image in the Makefile", "Makefile",
-    replace("IMAGE := docker.io/acme/shop", "IMAGE := docker.io/acme/shops"),
-)  # fmt: skip
+image.rejects("another image in the Makefile", "Makefile", replace("IMAGE := docker.io/acme/", "IMAGE := docker.io/"))
 
 # What follows the service's name in the names of its parts.
 _PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
-_OWNER = Mapped("metadata.name", lambda name: _PART.sub("", name))
+_OWNER = At("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(
     "name",
     {
         "Makefile": variable("SERVICE"),
-        "docker-compose.yml": Mapped("name", lambda name: name.removesuffix("-dev")),
+        "docker-compose.yml": At("name", lambda name: name.removesuffix("-dev")),
         "prod.yml": At("name"),
         # Everything but the kustomization.yaml of a folder.
         **{f"kubernetes/{folder}/[!k]*.yaml": _OWNER for folder in ("base", "database", "monitoring", "secrets")},
@@ -140,7 +127,7 @@ user = agreement(
     "user",
     {
         "Dockerfile": _last("USER", 0),
-        DEPLOYMENT: Mapped(f"{POD}.securityContext", lambda one: f"{one['runAsUser']}:{one['runAsGroup']}"),
+        DEPLOYMENT: At(f"{POD}.securityContext", lambda one: f"{one['runAsUser']}:{one['runAsGroup']}"),
     },
 )
 user.rejects("another user in the Deployment", DEPLOYMENT, change(f"{POD}.securityContext.runAsUser", 65533))
@@ -154,7 +141,7 @@ def _megabytes(quantity: str) -> str:
 memory = agreement(
     "memory limit",
     {
-        DEPLOYMENT: Mapped(f"{APP}.resources.limits.memory", _megabytes),
+        DEPLOYMENT: At(f"{APP}.resources.limits.memory", _megabytes),
         "prod.yml": At("services.app.deploy.resources.limits.memory"),
     },
 )
@@ -164,13 +151,11 @@ settings_of_containers = agreement(
     "names of settings",
     {
         # Development and production set the log level themselves.
-        "common.yml": Mapped("services.app.environment", lambda environment: sorted({*environment, "LOG_LEVEL"})),
+        "common.yml": At("services.app.environment", lambda environment: sorted({*environment, "LOG_LEVEL"})),
         CONFIG: lambda content: sorted(settings(content)),
     },
 )
-settings_of_containers.rejects(
-    "a setting that only compose has", "common.yml", add("services.app.environment.DATABASE_TIMEOUT", "1")
-)
+settings_of_containers.rejects("a setting of compose", "common.yml", add("services.app.environment.TIMEOUT", "1"))
 
 
 def _of_database(content: bytes) -> tuple[str, ...]:
@@ -180,6 +165,11 @@ def _of_database(content: bytes) -> tuple[str, ...]:
 _READ = AllMatching(r"\b((?:DATABASE|database)_\w+)\b(?=[\"':])")
 
 
+@rejects("an unread setting", "app/settings.py", replace("    database_user: ", "    database_users: "))
+@rejects(
+    "a setting that only Kubernetes has", CONFIG, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"),
+    also="names_of_settings_is_the_same_everywhere",
+)  # fmt: skip
 @rule(
     configured=Fact(CONFIG, _of_database),
     **{name: Fact(language.settings, _READ) for name, language in LANGUAGES.items()},
@@ -191,15 +181,6 @@ def the_app_reads_what_is_set_of_its_database(configured: tuple[str, ...], **rea
     path = next((LANGUAGES[language].settings for language, names in read.items() if names), CONFIG)
     for name in sorted(found.symmetric_difference(configured)):
         yield Problem(path, f"reads {name}, which nothing sets" if name in found else f"does not read {name}", name)
-
-
-the_app_reads_what_is_set_of_its_database.rejects(
-    "an app that does not read a setting", "app/settings.py", replace("    database_user: ", "    database_users: ")
-)
-the_app_reads_what_is_set_of_its_database.rejects(
-    "a setting that only Kubernetes has", CONFIG,
-    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"), also=[settings_of_containers],
-)  # fmt: skip
 
 
 def _unescaped(words: list[Any]) -> list[str]:
@@ -238,10 +219,18 @@ def _in_compose(service: dict[str, Any]) -> dict[str, Any]:
 _SERVICE = "services.database"
 
 
+@rejects("another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998))
+@rejects("another command of the database", STATEFULSET, add(f"{APP}.command", ["postgres"]), project="ingress")
+@rejects("another version of the database", STATEFULSET, change(f"{APP}.image", "docker.io/library/postgres:17-trixie"))
+@rejects("another health check of the database", STATEFULSET, change(f"{APP}.readinessProbe.exec.command.0", "true"))
+@rejects("another name of the database", STATEFULSET, change(f"{APP}.env.[name=POSTGRES_DB].value", "apps"))
+@rejects("another limit of the database", STATEFULSET, change(f"{APP}.resources.limits.memory", "1Gi"))
+@rejects("another data folder", STATEFULSET, change(MOUNT.format("data"), "/var/lib/postgresql/data"))
+@rejects("another temporary folder", STATEFULSET, change(MOUNT.format("postgresql"), "/run/postgresql"))
 @rule(
     kubernetes=Fact(STATEFULSET, _in_kubernetes),
-    common=Fact("common.yml", Mapped(_SERVICE, _in_compose)),
-    folder=Fact("docker-compose.yml", Mapped(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1])),
+    common=Fact("common.yml", At(_SERVICE, _in_compose)),
+    folder=Fact("docker-compose.yml", At(f"{_SERVICE}.volumes.0", lambda volume: str(volume).split(":")[1])),
     memory=Fact("prod.yml", At(f"{_SERVICE}.deploy.resources.limits.memory")),
 )
 def compose_and_kubernetes_run_the_same_database(
@@ -258,32 +247,12 @@ def compose_and_kubernetes_run_the_same_database(
                 )
 
 
-for _title, _pointer, _value in (
-    ("another version of the database", "image", "docker.io/library/postgres:17-trixie"),
-    ("another health check of the database", "readinessProbe.exec.command.0", "true"),
-    ("another name of the database", "env.[name=POSTGRES_DB].value", "apps"),
-    ("another limit of the database", "resources.limits.memory", "1Gi"),
-    ("another place of the data", "volumeMounts.[name=data].mountPath", "/var/lib/postgresql/data"),
-    ("another temporary folder of the database", "volumeMounts.[name=postgresql].mountPath", "/run/postgresql"),
-):
-    compose_and_kubernetes_run_the_same_database.rejects(_title, STATEFULSET, change(f"{APP}.{_pointer}", _value))
-compose_and_kubernetes_run_the_same_database.rejects(
-    "another user of the database", STATEFULSET, change(f"{POD}.securityContext.runAsUser", 998)
-)
-compose_and_kubernetes_run_the_same_database.rejects(
-    "another command of the database", STATEFULSET, add(f"{APP}.command", ["postgres"]), project="ingress"
-)
-
 _PASSWORD = Matching("^DATABASE_PASSWORD_FILE=(.*)$")
 
 password = agreement(
-    "file of the password",
-    {CONFIG: _PASSWORD, "common.yml": At("services.app.environment.DATABASE_PASSWORD_FILE")},
+    "file of the password", {CONFIG: _PASSWORD, "common.yml": At("services.app.environment.DATABASE_PASSWORD_FILE")}
 )
-password.rejects(
-    "the password at another place in compose", "common.yml",
-    change("services.app.environment.DATABASE_PASSWORD_FILE", "/run/secrets/password"),
-)  # fmt: skip
+password.rejects("another file", "common.yml", change("services.app.environment.DATABASE_PASSWORD_FILE", "/password"))
 
 
 class _Mount(NamedTuple):
@@ -309,6 +278,8 @@ def _folders_of_secrets(content: bytes) -> dict[str, list[str]]:
     return {name: [mount.folder for mount in mounts if mount.container == name] for name in names}
 
 
+@rejects("another folder of the password", DEPLOYMENT, change(MOUNT.format("database"), "/run/secrets"))
+@rejects("another folder in the database", STATEFULSET, change(MOUNT.format("password"), "/run/secrets"))
 @rule(
     path=Fact(CONFIG, _PASSWORD),
     app=Fact(DEPLOYMENT, _folders_of_secrets),
@@ -324,16 +295,7 @@ def the_password_is_mounted_where_the_setting_says(path: str | None, **mounts: d
                 )
 
 
-the_password_is_mounted_where_the_setting_says.rejects(
-    "the password at another place", DEPLOYMENT,
-    change(f"{APP}.volumeMounts.[name=database].mountPath", "/run/secrets"),
-)  # fmt: skip
-the_password_is_mounted_where_the_setting_says.rejects(
-    "the password at another place of the database", STATEFULSET,
-    change(f"{APP}.volumeMounts.[name=password].mountPath", "/run/secrets"),
-)  # fmt: skip
-
-
+@rejects("a Secret that could be written to", DEPLOYMENT, remove(f"{APP}.volumeMounts.[name=database].readOnly"))
 @file_rule(DEPLOYMENT, STATEFULSET)
 def secrets_are_mounted_read_only(path: str, content: bytes) -> Problems:
     """No container can write to a Secret's folder."""
@@ -342,20 +304,19 @@ def secrets_are_mounted_read_only(path: str, content: bytes) -> Problems:
             yield Problem(path, f"{mount.container} could write to the Secret", f"mountPath: {mount.folder}")
 
 
-secrets_are_mounted_read_only.rejects(
-    "a Secret that could be written to", DEPLOYMENT, remove(f"{APP}.volumeMounts.[name=database].readOnly")
-)
-
 ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"
 _WATCHED = ("horizontalpodautoscaler", "persistentvolumeclaim", "cronjob")
 
 
+@rejects("an alert on no autoscaler", ALERTS, replace("deployment='", "horizontalpodautoscaler='"))
+@rejects("an alert on no volume", ALERTS, replace("deployment='", "persistentvolumeclaim='"))
+@rejects("an alert on no backup", ALERTS, replace("deployment='", "cronjob='"))
 @rule(
     watched=Fact(ALERTS, AllMatching(rf"({'|'.join(_WATCHED)})='")),
     autoscaler=Fact("kubernetes/base/horizontalpodautoscaler.yaml"),
     database=Fact(
         "kubernetes/overlays/production/kustomization.yaml",
-        Mapped("resources", lambda resources: "../../database" in resources),
+        At("resources", lambda resources: "../../database" in resources),
     ),
     alerts=Fact(ALERTS),
 )
@@ -368,19 +329,9 @@ def alerts_watch_what_production_has(watched: Any, autoscaler: bool, database: b
             )
 
 
-for _kind in _WATCHED:
-    alerts_watch_what_production_has.rejects(
-        f"an alert on a {_kind} that is not there", ALERTS, replace("deployment='", f"{_kind}='")
-    )
-
-
+@rejects("tests in the production image", "docker-compose.yml", change("services.test.build.target", "source"))
 @file_rule("docker-compose.yml")
 def tests_run_in_the_stage_for_tests(path: str, content: bytes) -> Problems:
     """The compose service test, which CI runs, builds the stage test of the Dockerfile."""
     if At("services.test.build.target")(content) != "test":
         yield Problem(path, "has no service test that builds the stage test", "services.test.build")
-
-
-tests_run_in_the_stage_for_tests.rejects(
-    "tests that run in the image of production", "docker-compose.yml", change("services.test.build.target", "source")
-)

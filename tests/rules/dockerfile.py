@@ -5,15 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
+from tests.harness import Fact, Files, Problem, file_rule, rejects, replace, rule, tool_rule
 from tests.rules.ignore_patterns import docker_ignored
+from tests.rules.linters import lint
 from tests.rules.presence import Need, need_rule
-from tests.toolchains import tool
 
 DOCKERFILE = "Dockerfile"
 USER = "65532:65532"
@@ -114,6 +114,8 @@ def _read(found: Iterable[Stage]) -> Iterator[tuple[Instruction, str]]:
         yield from ((item, path) for item, path in (*_copied(stage), *bound) if path not in ("", "."))
 
 
+@rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY app/project.toml ."))
+@rejects("a missing bind mount", DOCKERFILE, replace("source=requirements.txt", "source=requirements-all.txt"))
 @need_rule(DOCKERFILE)
 def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
     """The project has each file or folder that COPY, ADD or a bind mount takes."""
@@ -122,12 +124,7 @@ def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
         yield Need(f"^{re.escape(path)}(/|$)", problem)
 
 
-what_is_copied_exists.rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY app/project.toml ."))
-what_is_copied_exists.rejects(
-    "a bind mount of a missing file", DOCKERFILE, replace("source=requirements.txt", "source=requirements-all.txt")
-)
-
-
+@rejects("a folder that .dockerignore hides", ".dockerignore", replace("!app\n", ""))
 @rule(found=Fact(DOCKERFILE, stages), ignored=Fact(".dockerignore", bytes))
 def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | None) -> Iterator[Problem]:
     """The build context has each file or folder that COPY, ADD or a bind mount takes: .dockerignore lets it in."""
@@ -136,11 +133,7 @@ def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | 
             yield item.problem(f"{item.name} takes {path}, which .dockerignore keeps out")
 
 
-what_is_copied_is_in_the_build_context.rejects(
-    "a folder that .dockerignore hides", ".dockerignore", replace("!app\n", "")
-)
-
-
+@rejects("an image without the migrations", DOCKERFILE, replace("COPY migrations migrations\n", ""))
 @rule(found=Fact(DOCKERFILE, stages), folders=Fact("*/"), ignored=Fact(".dockerignore", bytes))
 def the_image_has_every_folder_of_the_build_context(
     found: list[Stage], folders: list[str], ignored: bytes | None
@@ -154,11 +147,7 @@ def the_image_has_every_folder_of_the_build_context(
                 yield found[-1].instructions[0].problem(f"the image has no {folder}, which the build context holds")
 
 
-the_image_has_every_folder_of_the_build_context.rejects(
-    "an image without the migrations", DOCKERFILE, replace("COPY migrations migrations\n", "")
-)
-
-
+@rejects("a stage that does not exist", DOCKERFILE, replace("--from=source", "--from=sources"), also="hadolint")
 @file_rule(DOCKERFILE)
 def files_come_from_an_earlier_stage(_: str, content: bytes) -> Iterator[Problem]:
     """COPY --from names a stage before it, or an image."""
@@ -171,6 +160,7 @@ def files_come_from_an_earlier_stage(_: str, content: bytes) -> Iterator[Problem
         before.add(stage.name)
 
 
+@rejects("an argument that nobody declares", DOCKERFILE, replace(":3.14-slim-trixie AS", ":${PYTHON}-3-slim-trixie AS"))
 @file_rule(DOCKERFILE)
 def from_reads_declared_arguments(_: str, content: bytes) -> Iterator[Problem]:
     """FROM reads only arguments that an ARG before the first FROM declares, or that BuildKit sets."""
@@ -185,11 +175,10 @@ def from_reads_declared_arguments(_: str, content: bytes) -> Iterator[Problem]:
                 yield origin.problem(f"FROM reads the argument {name}, which no ARG before it declares")
 
 
-from_reads_declared_arguments.rejects(
-    "an argument that nobody declares", DOCKERFILE, replace(":3.14-slim-trixie AS", ":${PYTHON}-3-slim-trixie AS")
-)
-
-
+@rejects("a base image without a tag", DOCKERFILE, replace("python:3.14-slim-trixie AS", "python AS"), also="hadolint")
+@rejects("the latest base image", DOCKERFILE, replace(":3.14-slim-trixie AS", ":latest AS"), also="hadolint")
+@rejects("a runtime without a version", DOCKERFILE, replace("distroless/static-debian13:", "distroless/static:"))
+@rejects("the latest runtime", DOCKERFILE, replace("debian13:nonroot", "debian13:latest"), also="hadolint")
 @file_rule(DOCKERFILE)
 def base_images_name_a_version(_: str, content: bytes) -> Iterator[Problem]:
     """Each base image has a tag or name with a version, or a digest: latest is another image tomorrow."""
@@ -202,6 +191,7 @@ def base_images_name_a_version(_: str, content: bytes) -> Iterator[Problem]:
         before.add(stage.name)
 
 
+@rejects("another name of the stage", DOCKERFILE, replace(" AS test\n", " AS tests\n"))
 @file_rule(DOCKERFILE)
 def ci_has_a_stage_for_tests(_: str, content: bytes) -> Iterator[Problem]:
     """A stage is named test: CI builds it and runs the tests in it."""
@@ -209,9 +199,8 @@ def ci_has_a_stage_for_tests(_: str, content: bytes) -> Iterator[Problem]:
         yield Problem(DOCKERFILE, "has no stage test, in which CI runs the tests", "1")
 
 
-ci_has_a_stage_for_tests.rejects("another name of the stage", DOCKERFILE, replace(" AS test\n", " AS tests\n"))
-
-
+@rejects("another user", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER 1000:1000\nEXPOSE"))
+@rejects("a user by name", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER nobody\nEXPOSE"), also="hadolint")
 @file_rule(DOCKERFILE)
 def the_image_runs_as_an_unprivileged_user(_: str, content: bytes) -> Iterator[Problem]:
     """The last stage sets the user by number, as which Kubernetes can see that it is not root."""
@@ -221,11 +210,10 @@ def the_image_runs_as_an_unprivileged_user(_: str, content: bytes) -> Iterator[P
         yield (user or stage.instructions[0]).problem(f"the image does not run as {USER}")
 
 
-the_image_runs_as_an_unprivileged_user.rejects(
-    "another user", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER 1000:1000\nEXPOSE")
-)
-
-
+@rejects("no port", DOCKERFILE, replace("EXPOSE 8080 9090\n", ""))
+@rejects("no health check", DOCKERFILE, replace("HEALTHCHECK --", "# --"))
+@rejects("no entry point", DOCKERFILE, replace('ENTRYPOINT ["python", "-m", "app"]\n', ""))
+@rejects("no argument VERSION", DOCKERFILE, replace("ARG VERSION=dev", "ARG REVISION=dev"))
 @file_rule(DOCKERFILE)
 def the_image_declares_how_it_runs(_: str, content: bytes) -> Iterator[Problem]:
     """The last stage has its ports, health check, entry point, and the version as a build argument."""
@@ -237,16 +225,10 @@ def the_image_declares_how_it_runs(_: str, content: bytes) -> Iterator[Problem]:
         yield stage.instructions[0].problem("the last stage has no argument VERSION")
 
 
-the_image_declares_how_it_runs.rejects("no port", DOCKERFILE, replace("EXPOSE 8080 9090\n", ""))
-the_image_declares_how_it_runs.rejects("no health check", DOCKERFILE, replace("HEALTHCHECK --", "# --"))
-the_image_declares_how_it_runs.rejects(
-    "no entry point", DOCKERFILE, replace('ENTRYPOINT ["python", "-m", "app"]\n', "")
-)
-the_image_declares_how_it_runs.rejects(
-    "no argument VERSION", DOCKERFILE, replace("ARG VERSION=dev", "ARG REVISION=dev")
-)
-
-
+@rejects(
+    "a shell as process 1", DOCKERFILE, replace('ENTRYPOINT ["python", "-m", "app"]', "ENTRYPOINT python -m app"),
+    also="hadolint",
+)  # fmt: skip
 @file_rule(DOCKERFILE)
 def programs_start_without_a_shell(_: str, content: bytes) -> Iterator[Problem]:
     """ENTRYPOINT, CMD and HEALTHCHECK have the exec form: a shell as process 1 does not pass SIGTERM on."""
@@ -257,48 +239,12 @@ def programs_start_without_a_shell(_: str, content: bytes) -> Iterator[Problem]:
                 yield item.problem(f"{item.name} goes through a shell, which then is process 1")
 
 
+@rejects("a word that the shell splits", DOCKERFILE, replace("compileall -q .", "compileall $x"))
 @tool_rule(DOCKERFILE)
 def hadolint(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """Hadolint finds nothing, with shellcheck for what RUN executes."""
-    names = [scratch / f"{index}.Dockerfile" for index in range(len(batch))]
-    for name, files in zip(names, batch, strict=True):
-        name.write_bytes(files[DOCKERFILE])
-    done = subprocess.run(
-        [tool("hadolint"), "--no-color", "--format=json", *names], capture_output=True, check=False, cwd=scratch
-    )
-    if done.returncode not in (0, 1) or not done.stdout:
-        raise RuntimeError(done.stderr.decode())
-    found = json.loads(done.stdout)
-    for name in names:
-        yield [
-            Problem(DOCKERFILE, f"{item['code']}: {item['message']}", str(item["line"]))
-            for item in found
-            if item["file"] == str(name)
-        ]
 
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
+        return item["file"], f"{item['code']}: {item['message']}", item["line"]
 
-files_come_from_an_earlier_stage.rejects(
-    "a stage that does not exist", DOCKERFILE, replace("--from=source", "--from=sources"), also=[hadolint]
-)
-the_image_runs_as_an_unprivileged_user.rejects(
-    "a user by name", DOCKERFILE, replace(f"USER {USER}\nEXPOSE", "USER nobody\nEXPOSE"), also=[hadolint]
-)
-hadolint.rejects("a word that the shell splits", DOCKERFILE, replace("compileall -q .", "compileall $x"))
-base_images_name_a_version.rejects(
-    "a base image without a tag", DOCKERFILE, replace("python:3.14-slim-trixie AS", "python AS"), also=[hadolint]
-)
-base_images_name_a_version.rejects(
-    "the latest base image", DOCKERFILE, replace("python:3.14-slim-trixie AS", "python:latest AS"), also=[hadolint]
-)
-base_images_name_a_version.rejects(
-    "a runtime without a version", DOCKERFILE, replace("distroless/static-debian13:", "distroless/static:")
-)
-base_images_name_a_version.rejects(
-    "the latest runtime", DOCKERFILE, replace("static-debian13:nonroot", "static-debian13:latest"), also=[hadolint]
-)
-programs_start_without_a_shell.rejects(
-    "a shell as process 1",
-    DOCKERFILE,
-    replace('ENTRYPOINT ["python", "-m", "app"]', "ENTRYPOINT python -m app"),
-    also=[hadolint],
-)
+    return lint(batch, scratch, "hadolint", "--no-color", "--format=json", read=read)

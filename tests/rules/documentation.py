@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from markdown_it import MarkdownIt
 
-from tests.harness import At, Fact, Problem, agreement, change, file_rule, load, replace, rule
+from tests.harness import At, Fact, Problem, agreement, change, file_rule, load, rejects, replace, rule
 from tests.rules.extract import AllMatching, Matching, explained_variables, settings
 from tests.rules.presence import Need, need_rule
 
@@ -69,6 +69,9 @@ def _needs(path: str, text: str) -> tuple[Need, ...]:
     )
 
 
+@rejects("a link to nothing", README, replace("## Run", "[a](docs/a.md)\n\n## Run"))
+@rejects("a file that does not exist", README, replace("`common.yml`", "`commons.yml`"))
+@rejects("a link to nothing before a block that never ends", README, replace("## Run", "[a](docs/a.md)\n\n```\n## Run"))
 @need_rule("*.md")
 def links_and_paths_lead_to_files(path: str, content: bytes) -> Iterator[Need]:
     """Each link, and each path in the text, leads to a file or folder, or to what git ignores because it is made."""
@@ -76,13 +79,8 @@ def links_and_paths_lead_to_files(path: str, content: bytes) -> Iterator[Need]:
         yield from _needs(path, text)
 
 
-links_and_paths_lead_to_files.rejects("a link to nothing", README, replace("## Run", "[a](docs/a.md)\n\n## Run"))
-links_and_paths_lead_to_files.rejects("a file that does not exist", README, replace("`common.yml`", "`commons.yml`"))
-links_and_paths_lead_to_files.rejects(
-    "a link to nothing before a block that never ends", README, replace("## Run", "[a](docs/a.md)\n\n```\n## Run")
-)
-
-
+@rejects("a heading two levels down", README, replace("## Run", "#### Run"))
+@rejects("a second title", README, replace("## Run", "# Run"))
 @file_rule("*.md")
 def headings_make_a_tree(path: str, content: bytes) -> Problems:
     """The first heading is the only title, and none is more than one level below the one before it."""
@@ -93,10 +91,8 @@ def headings_make_a_tree(path: str, content: bytes) -> Problems:
         yield Problem(path, f"leaves out a level of headings: {levels}", "1")
 
 
-headings_make_a_tree.rejects("a heading two levels down", README, replace("## Run", "#### Run"))
-headings_make_a_tree.rejects("a second title", README, replace("## Run", "# Run"))
-
-
+@rejects("an unexplained setting", CONFIG, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1"))
+@rejects("a setting that the README leaves out", README, replace("`LOG_LEVEL`", "LOG_LEVEL"))
 @rule(configured=Fact(CONFIG, settings), readme=Fact(README, explained_variables))
 def settings_are_explained(configured: dict[str, str], readme: Names | None) -> Problems:
     """The README explains each setting of the ConfigMap."""
@@ -105,6 +101,7 @@ def settings_are_explained(configured: dict[str, str], readme: Names | None) -> 
             yield Problem(README, f"does not explain {name}", "## Configure")
 
 
+@rejects("a setting that does not exist", README, replace("`LOG_LEVEL`", "`LOG_LEVEL`, `DATABASE_URL`"))
 @rule(configured=Fact(CONFIG, settings), texts=Fact("*.md", AllMatching("`(DATABASE_[A-Z_]+)`")))
 def explained_settings_exist(configured: dict[str, str], texts: Mapping[str, Names]) -> Problems:
     """The documentation explains no setting of the database that the ConfigMap does not have."""
@@ -112,15 +109,6 @@ def explained_settings_exist(configured: dict[str, str], texts: Mapping[str, Nam
         for name in names:
             if name not in configured:
                 yield Problem(path, f"explains {name}, which nothing sets", f"`{name}`")
-
-
-settings_are_explained.rejects(
-    "a setting that only Kubernetes has", CONFIG, replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_TIMEOUT=1")
-)
-settings_are_explained.rejects("a setting that the README leaves out", README, replace("`LOG_LEVEL`", "LOG_LEVEL"))
-explained_settings_exist.rejects(
-    "a setting that does not exist", README, replace("`LOG_LEVEL`", "`LOG_LEVEL`, `DATABASE_URL`")
-)
 
 
 @functools.cache
@@ -137,6 +125,8 @@ def _must(path: str, phrase: str, *, said: bool, is_so: bool) -> Problems:
 _LOAD_BALANCER, _NODE_PORT = "address of the load balancer", "Every node answers on port"
 
 
+@rejects("another type of the Service", "kubernetes/base/service.yaml", change("spec.type", "LoadBalancer"))
+@rejects("an address that the README leaves out", README, replace(_NODE_PORT, "Every node has port"))
 @rule(
     kind=Fact("kubernetes/base/service.yaml", At("spec.type")),
     load_balancer=Fact(README, says(_LOAD_BALANCER)),
@@ -148,18 +138,13 @@ def the_readme_says_how_the_service_is_reached(kind: str, load_balancer: bool, n
     yield from _must(README, _NODE_PORT, said=node_port, is_so=kind == "NodePort")
 
 
-the_readme_says_how_the_service_is_reached.rejects(
-    "a Service of another type than the README tells of", "kubernetes/base/service.yaml",
-    change("spec.type", "LoadBalancer"),
-)  # fmt: skip
-the_readme_says_how_the_service_is_reached.rejects(
-    "an address that the README leaves out", README, replace(_NODE_PORT, "Every node has port")
-)
-
 _ONE, _SEVERAL = "With one replica", "the others serve meanwhile"
 _AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 
 
+@rejects("another number of replicas than the documentation tells of", _AUTOSCALER, change("spec.minReplicas", 1))
+@rejects("one replica and several in the documentation", OPERATIONS, replace(_SEVERAL, f"{_SEVERAL}. {_ONE}"))
+@rejects("documentation that leaves out what drains do", OPERATIONS, replace(_SEVERAL, "others serve"))
 @rule(
     replicas=Fact("kubernetes/base/deployment.yaml", At("spec.replicas")),
     least=Fact(_AUTOSCALER, At("spec.minReplicas")),
@@ -175,17 +160,6 @@ def the_documentation_says_what_a_drain_interrupts(
     yield from _must(OPERATIONS, _SEVERAL, said=several, is_so=not is_one)
 
 
-the_documentation_says_what_a_drain_interrupts.rejects(
-    "another number of replicas than the documentation tells of", _AUTOSCALER, change("spec.minReplicas", 1)
-)
-the_documentation_says_what_a_drain_interrupts.rejects(
-    "one replica in the documentation, and two in the manifest", OPERATIONS,
-    replace(_SEVERAL, f"{_SEVERAL}. {_ONE}"),
-)  # fmt: skip
-the_documentation_says_what_a_drain_interrupts.rejects(
-    "documentation that leaves out what drains do", OPERATIONS, replace(_SEVERAL, "others serve")
-)
-
 host = agreement(
     "host",
     {
@@ -194,14 +168,8 @@ host = agreement(
         README: Matching(r" serves (\S+) in production and staging\.\S+ in staging"),
     },
 )
-host.rejects(
-    "a host that the README leaves out", README,
-    replace("The Ingress serves shop.example.com in production and staging.shop.example.com", "The Ingress serves"),
-)  # fmt: skip
-host.rejects(
-    "a host of the HTTPRoute that the README leaves out", README,
-    replace("The HTTPRoute serves shop.example.com in production and staging.shop.example.com", "The HTTPRoute serves"),
-)  # fmt: skip
+host.rejects("another host of the Ingress", README, replace("The Ingress serves shop.", "The Ingress serves shops."))
+host.rejects("another host of the HTTPRoute", README, replace("HTTPRoute serves shop.", "HTTPRoute serves shops."))
 
 
 def _certificate(content: bytes) -> Any:
@@ -214,7 +182,4 @@ certificate = agreement(
     "Secret of the certificate",
     {"kubernetes/base/ingress.yaml": _certificate, README: Matching("create secret tls (\\S+) ")},
 )
-certificate.rejects(
-    "a certificate that the README does not create", "kubernetes/base/ingress.yaml",
-    change("spec.tls.0.secretName", "shop-cert-tls"),
-)  # fmt: skip
+certificate.rejects("another certificate", "kubernetes/base/ingress.yaml", change("spec.tls.0.secretName", "a-tls"))

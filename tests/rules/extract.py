@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
-
-from tests.harness import At
 
 
 class Matching:
@@ -28,19 +26,6 @@ class AllMatching(Matching):
     def __call__(self, content: bytes) -> Any:
         """What is found."""
         return tuple(sorted(set(self.pattern.findall(content.decode())))) or None
-
-
-class Mapped(At):
-    """Gives what a function makes of what a pointer leads to, or None if that is not there."""
-
-    def __init__(self, pointer: str, function: Callable[[Any], Any]) -> None:
-        super().__init__(pointer)
-        self.function = function
-
-    def __call__(self, content: bytes) -> Any:
-        """What it makes of what is there."""
-        found = super().__call__(content)
-        return None if found is None else self.function(found)
 
 
 def the_same(values: Iterable[str]) -> str | tuple[str, ...]:

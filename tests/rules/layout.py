@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 import polars as pl
 
-from tests.harness import Failure, Problem, Projects, file_rule, replace
+from tests.harness import Failure, Problem, Projects, file_rule, rejects, replace
 from tests.harness.projects import CONTENT, matches
 from tests.harness.rules import FileRule
 from tests.harness.space import IS_EDGE_CASE
@@ -45,6 +46,8 @@ def _at(path: str, text: str, start: int, message: str) -> Problem:
     return Problem(path, message, str(text.count("\n", 0, start) + 1))
 
 
+@rejects("carriage returns", "common.yml", replace("services:\n", "services:\r\n"))
+@rejects("a byte order mark", "common.yml", replace("services:\n", "\ufeffservices:\n"))
 @file_rule("*")
 def lines_end_as_on_unix(path: str, content: bytes) -> Iterator[Problem]:
     """A file has neither carriage returns nor a byte order mark."""
@@ -52,10 +55,8 @@ def lines_end_as_on_unix(path: str, content: bytes) -> Iterator[Problem]:
         yield Problem(path, "has carriage returns or a byte order mark", "1")
 
 
-lines_end_as_on_unix.rejects("carriage returns", "common.yml", replace("services:\n", "services:\r\n"))
-lines_end_as_on_unix.rejects("a byte order mark", "common.yml", replace("services:\n", "\ufeffservices:\n"))
-
-
+@rejects("no newline at the end", "common.yml", replace("grace_period: 2m\n", "grace_period: 2m"))
+@rejects("two newlines at the end", "common.yml", replace("_period: 2m\n", "_period: 2m\n\n"))
 @file_rule("*")
 def files_end_in_one_newline(path: str, content: bytes) -> Iterator[Problem]:
     """A file that is not empty ends in exactly one newline."""
@@ -63,12 +64,8 @@ def files_end_in_one_newline(path: str, content: bytes) -> Iterator[Problem]:
         yield Problem(path, "does not end in exactly one newline", str(content.count(b"\n")))
 
 
-files_end_in_one_newline.rejects(
-    "no newline at the end", "common.yml", replace("grace_period: 2m\n", "grace_period: 2m")
-)
-files_end_in_one_newline.rejects("two newlines at the end", "common.yml", replace("_period: 2m\n", "_period: 2m\n\n"))
-
-
+@rejects("two blank lines", "common.yml", replace("\n\n", "\n\n\n"))
+@rejects("a blank line at the start", "common.yml", replace("services:\n", "\nservices:\n"))
 @file_rule("*")
 def blank_lines_are_single(path: str, content: bytes) -> Iterator[Problem]:
     """No blank line is first or follows another; in Python there may be two."""
@@ -79,10 +76,7 @@ def blank_lines_are_single(path: str, content: bytes) -> Iterator[Problem]:
         yield _at(path, text, found.end() - 1, "one blank line too many")
 
 
-blank_lines_are_single.rejects("two blank lines", "common.yml", replace("\n\n", "\n\n\n"))
-blank_lines_are_single.rejects("a blank line at the start", "common.yml", replace("services:\n", "\nservices:\n"))
-
-
+@rejects("a blank at the end of a line", "common.yml", replace("services:\n", "services: \n"))
 @file_rule("*")
 def lines_have_no_trailing_blanks(path: str, content: bytes) -> Iterator[Problem]:
     """No line ends in blanks or tabs."""
@@ -91,11 +85,7 @@ def lines_have_no_trailing_blanks(path: str, content: bytes) -> Iterator[Problem
         yield _at(path, text, found.start(), "blanks at the end of the line")
 
 
-lines_have_no_trailing_blanks.rejects(
-    "a blank at the end of a line", "common.yml", replace("services:\n", "services: \n")
-)
-
-
+@rejects("a tab", "README.md", replace("## Run", "##\tRun"))
 @file_rule("*.yml", "*.yaml", "*.py", "*.toml", "*.md")
 def indents_are_blanks(path: str, content: bytes) -> Iterator[Problem]:
     """Where the format does not want tabs there are none."""
@@ -104,27 +94,18 @@ def indents_are_blanks(path: str, content: bytes) -> Iterator[Problem]:
         yield _at(path, text, found.start(), "a tab")
 
 
-indents_are_blanks.rejects("a tab", "README.md", replace("## Run", "##\tRun"))
-
-
+@rejects("a key", "common.yml", replace("    read_only: true", "    # read_only: true"))
+@rejects("an item", "common.yml", replace("      - ALL", "      # - ALL"))
+@rejects("an instruction", "Dockerfile", replace("USER 65532:65532", "# USER 65532:65532"))
+@rejects("a setting", "kubernetes/base/config.env", replace("LOG_LEVEL=info", "# LOG_LEVEL=info"))
+@rejects("a variable", "Makefile", replace("SERVICE :=", "# SERVICE :="))
+@rejects("a setting of a tool", "pyproject.toml", replace("line-length = 120", "# line-length = 120"))
 @file_rule("*.yml", "*.yaml", "*.toml", "*.env", "*.mk", "Makefile", "Dockerfile")
 def nothing_is_commented_out(path: str, content: bytes) -> Iterator[Problem]:
     """No comment is a line of the file's own language: what a project does not use is not there."""
     text = content.decode()
     for found in _COMMENTED_OUT_LINE[_kind(path)].finditer(text):
         yield _at(path, text, found.start(), f"commented out: {found[0].strip()}")
-
-
-nothing_is_commented_out.rejects("a key", "common.yml", replace("    read_only: true", "    # read_only: true"))
-nothing_is_commented_out.rejects("an item", "common.yml", replace("      - ALL", "      # - ALL"))
-nothing_is_commented_out.rejects("an instruction", "Dockerfile", replace("USER 65532:65532", "# USER 65532:65532"))
-nothing_is_commented_out.rejects(
-    "a setting", "kubernetes/base/config.env", replace("LOG_LEVEL=info", "# LOG_LEVEL=info")
-)
-nothing_is_commented_out.rejects("a variable", "Makefile", replace("SERVICE :=", "# SERVICE :="))
-nothing_is_commented_out.rejects(
-    "a setting of a tool", "pyproject.toml", replace("line-length = 120", "# line-length = 120")
-)
 
 
 class _TypicalFileRule(FileRule):
@@ -143,11 +124,11 @@ def _typical(projects: Projects, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.join(table, on=names, how="semi", nulls_equal=True) if names else rows
 
 
-def _look_at_typical(function: Callable[[str, bytes], Iterator[Problem]]) -> FileRule:
-    return _TypicalFileRule(function, ["*"], unreadable=False)
-
-
-@_look_at_typical
+@rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
+@rejects("a block", "README.md", replace("## Run", "{% if x %}"))
+@rejects("no expression of GitHub", ".github/workflows/service.yml", replace("# A push replaces", "# A {{ push }}"))
+@rejects("GitHub's expression elsewhere", "Makefile", replace("# The commit, marked", "# The ${{ github.sha }}"))
+@functools.partial(_TypicalFileRule, patterns=["*"])
 def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Problem]:
     """With typical answers, no expression, block or file name of the template is in a project."""
     text = content.decode()
@@ -155,18 +136,6 @@ def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Probl
         text = language.sub("", text) if matches(path, (pattern,)) else text
     for found in re.finditer(r"{{|{%|{#|%}|\.jinja\b|copier\.yml", text):
         yield _at(path, text, found.start(), f"{found[0]} is left in")
-
-
-nothing_of_the_template_is_left.rejects("an expression", "README.md", replace("## Run", "## {{ service_name }}"))
-nothing_of_the_template_is_left.rejects("a block", "README.md", replace("## Run", "{% if x %}"))
-nothing_of_the_template_is_left.rejects(
-    "what is no expression of GitHub", ".github/workflows/service.yml",
-    replace("# A push replaces", "# A {{ push }} replaces"),
-)  # fmt: skip
-nothing_of_the_template_is_left.rejects(
-    "an expression of GitHub outside its workflows", "Makefile",
-    replace("# The commit, marked", "# The ${{ github.sha }}, marked"),
-)  # fmt: skip
 
 
 def test_programs_and_nothing_else_are_executable(projects: Projects) -> None:

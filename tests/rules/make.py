@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.harness import Fact, Files, Problem, file_rule, replace, rule, tool_rule
+from tests.harness import Fact, Files, Problem, file_rule, rejects, replace, rule, tool_rule
 from tests.rules.shell import shellcheck
 
 MAKEFILES = ("Makefile", "*.mk")
@@ -45,6 +45,7 @@ def _called(content: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(re.findall(r"\$\(MAKE\) ([a-z-]+)", content.decode())))
 
 
+@rejects("targets side by side", "Makefile", replace(".NOTPARALLEL:\n", ""))
 @file_rule("Makefile")
 def targets_run_in_order(path: str, content: bytes) -> Iterator[Problem]:
     """`make --jobs=4 image scan push` builds and scans before it pushes."""
@@ -52,9 +53,7 @@ def targets_run_in_order(path: str, content: bytes) -> Iterator[Problem]:
         yield Problem(path, "has no .NOTPARALLEL")
 
 
-targets_run_in_order.rejects("targets side by side", "Makefile", replace(".NOTPARALLEL:\n", ""))
-
-
+@rejects("a target that a file would stop", "Makefile", replace(".PHONY: up\n", ""))
 @file_rule(*MAKEFILES)
 def documented_targets_are_phony(path: str, content: bytes) -> Iterator[Problem]:
     """Each target that `make help` lists is declared phony: a file of its name would stop it from doing anything."""
@@ -63,9 +62,7 @@ def documented_targets_are_phony(path: str, content: bytes) -> Iterator[Problem]
         yield Problem(path, f"a file named {name} would stop `make {name}` from doing anything", f"\n{name}:")
 
 
-documented_targets_are_phony.rejects("a target that a file would stop", "Makefile", replace(".PHONY: up\n", ""))
-
-
+@rejects("a call of a target that does not exist", "kubernetes.mk", replace("$(MAKE) deploy", "$(MAKE) deplo"))
 @rule(
     makefile=Fact("Makefile", _targets), included=Fact("*.mk", _targets),
     calls=Fact("Makefile", _called), more=Fact("*.mk", _called),
@@ -82,11 +79,6 @@ def called_targets_exist(
                 yield Problem(path, f"calls make {name}, which is no target", f"$(MAKE) {name}")
 
 
-called_targets_exist.rejects(
-    "a call of a target that does not exist", "kubernetes.mk", replace("$(MAKE) deploy", "$(MAKE) deplo")
-)
-
-
 def _read_by_make(files: Files) -> tuple[tuple[str, bytes], ...]:
     """Make reads its own files, and of others whether they are there."""
     return tuple((path, content if _is_makefile(path) else b"") for path, content in files.items())
@@ -96,6 +88,11 @@ def _is_makefile(path: str) -> bool:
     return path == "Makefile" or path.endswith(".mk")
 
 
+@rejects("a prerequisite that nothing makes", "kubernetes.mk", replace("\nload: image", "\nload: images"))
+@rejects("a variable that nothing sets", "Makefile", replace("--tag=$(IMAGE):latest $(", "--tag=$(IMAG):latest $("))
+@rejects("blanks for a tab", "Makefile", replace("\tscripts/check.sh", "    scripts/check.sh"))
+@rejects("a word that splits", "kubernetes.mk", replace("docker compose logs --follow", "docker compose logs $$(date)"))
+@rejects("a loop without an end", "kubernetes.mk", replace("docker compose logs --follow", "for i in 1; do echo"))
 @tool_rule(*MAKEFILES, "requirements*.txt", "package*.json", sets="sample", choose=_read_by_make)
 def every_target_can_be_made(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """For each environment, make has rules for all that it needs, knows every variable, and runs sound commands."""
@@ -157,18 +154,3 @@ def _warnings(scratch: Path, run: _Run) -> Iterator[str]:
 def _problem(line: str) -> Problem:
     place = re.match(r"([\w.]+):(\d+): ", line)
     return Problem(place[1], line[place.end() :], place[2]) if place else Problem("Makefile", line)
-
-
-every_target_can_be_made.rejects(
-    "a prerequisite that nothing makes", "kubernetes.mk", replace("\nload: image", "\nload: images")
-)
-every_target_can_be_made.rejects(
-    "a variable that nothing sets", "Makefile", replace("--tag=$(IMAGE):latest $(", "--tag=$(IMAG):latest $(")
-)
-every_target_can_be_made.rejects("blanks for a tab", "Makefile", replace("\tscripts/check.sh", "    scripts/check.sh"))
-every_target_can_be_made.rejects(
-    "a word that splits", "kubernetes.mk", replace("docker compose logs --follow", "docker compose logs $$(date)")
-)
-every_target_can_be_made.rejects(
-    "a loop without an end", "kubernetes.mk", replace("docker compose logs --follow", "for i in 1; do echo")
-)

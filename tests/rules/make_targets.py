@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from tests.harness import At, Fact, Problem, add, agreement, change, load, remove, replace, rule
+from tests.harness import At, Fact, Problem, add, agreement, change, load, rejects, remove, replace, rule
 from tests.rules.ci.model import Pipeline, made_targets
 from tests.rules.ci.providers import CIRCLECI, GITLAB, by_path, pipeline_facts
-from tests.rules.extract import AllMatching, Mapped, Matching, explained_variables, variable
+from tests.rules.extract import AllMatching, Matching, explained_variables, variable
 from tests.rules.make import documented_targets
 
 Problems = Iterator[Problem]
@@ -51,6 +51,7 @@ def _unknown(made: Mapping[str, Names], makefile: Names, included: Mapping[str, 
                 yield Problem(path, f"there is no `make {target}`", f"make {target}")
 
 
+@rejects("a missing target of the README", README, replace("make lint", "make lints"))
 @rule(texts=Fact("*README.md", _made_by_readers), **TARGETS)
 def readmes_name_targets_that_exist(
     texts: Mapping[str, Names], makefile: Names, included: Mapping[str, Names]
@@ -59,33 +60,23 @@ def readmes_name_targets_that_exist(
     yield from _unknown(texts, makefile, included)
 
 
-readmes_name_targets_that_exist.rejects(
-    "a target that the README wants and nobody has", README, replace("make lint", "make lints")
-)
-
-
+@rejects("a missing target of CircleCI", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"}))
+@rejects("a missing target of GitLab", GITLAB, add("check.script", "make check everything"))
+@rejects("a missing target of GitHub", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)"))
+@rejects("CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply "))
 @rule(**pipeline_facts(_made_by_jobs), **TARGETS)
 def ci_makes_targets_that_exist(makefile: Names, included: Mapping[str, Names], **made: Any) -> Problems:
     """Each target that a job makes is one that `make help` lists."""
     yield from _unknown(by_path(**made), makefile, included)
 
 
-ci_makes_targets_that_exist.rejects(
-    "a target that CircleCI wants and nobody has", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"})
-)
-ci_makes_targets_that_exist.rejects(
-    "a target that GitLab wants and nobody has", GITLAB, add("check.script", "make check everything")
-)
-ci_makes_targets_that_exist.rejects(
-    "a target that a workflow wants and nobody has", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)")
-)
-ci_makes_targets_that_exist.rejects(
-    "CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply ")
-)
-
 _IN_ENVIRONMENT = AllMatching(r"\$\$\{?([A-Z][A-Z0-9_]+)")
 
 
+@rejects("a credential that the README leaves out", README, replace("`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`"))
+@rejects("a credential of CI that the README leaves out", CIRCLECI, replace('"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'))
+@rejects("a credential that no variable of GitLab holds", GITLAB, replace("$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN"))
+@rejects("an unexplained secret", SERVICE_WORKFLOW, replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"))
 @rule(
     makefile=Fact("Makefile", _IN_ENVIRONMENT),
     included=Fact("*.mk", _IN_ENVIRONMENT),
@@ -103,22 +94,8 @@ def variables_are_explained(
             yield Problem(path, f"reads {name}, which the README does not explain", name)
 
 
-variables_are_explained.rejects(
-    "a credential that the README leaves out", README, replace("`DOCKER_HUB_PWD`", "`DOCKER_HUB_PASSWORD`")
-)
-variables_are_explained.rejects(
-    "a credential of CI that the README leaves out", CIRCLECI,
-    replace('"$KUBECONFIG_BASE64"', '"$KUBE_CONFIG"'),
-)  # fmt: skip
-variables_are_explained.rejects(
-    "a credential that no variable of GitLab holds", GITLAB, replace("$TEMPLATE_TOKEN", "$RENOVATE_BOT_TOKEN")
-)
-variables_are_explained.rejects(
-    "a secret of a workflow that the README leaves out", SERVICE_WORKFLOW,
-    replace("secrets.REGISTRY_USER", "secrets.REGISTRY_NAME"),
-)  # fmt: skip
-
-
+@rejects("another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com"))
+@rejects("another registry to pull from", "kubernetes.mk", replace("https://index.docker.io/v1/", "example.com"))
 @rule(
     image=Fact("Makefile", variable("IMAGE")),
     login=Fact("Makefile", AllMatching(r"docker login .*--password-stdin *(.*)$")),
@@ -137,15 +114,6 @@ def make_logs_in_to_the_registry_of_the_image(image: str, login: Names | None, s
                 yield Problem(path, f"logs in to {other or 'Docker Hub'}, but the image is at {host}", other)
 
 
-make_logs_in_to_the_registry_of_the_image.rejects(
-    "a login to another registry", "Makefile", replace("--password-stdin", "--password-stdin registry.example.com")
-)
-make_logs_in_to_the_registry_of_the_image.rejects(
-    "a Secret for pulling from another registry", "kubernetes.mk",
-    replace("https://index.docker.io/v1/", "registry.example.com"),
-)  # fmt: skip
-
-
 def _logins(content: bytes) -> tuple[tuple[str, Names], ...]:
     """The commands of steps that make a login, and the variables that each is given."""
     return tuple(
@@ -161,6 +129,8 @@ def _read_by(target: str) -> Any:
     return lambda content: tuple(sorted(set(re.findall(r"\$\$([A-Z][A-Z0-9_]+)", recipe(content) or ""))))
 
 
+@rejects("no password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD"))
+@rejects("no user to pull", SERVICE_WORKFLOW, replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""))
 @rule(
     steps=Fact(".github/workflows/*.yml", _logins),
     login=Fact("Makefile", _read_by("login")),
@@ -178,20 +148,12 @@ def steps_that_log_in_have_its_variables(
                 yield Problem(path, f"{command} reads {', '.join(needed)} and is given {', '.join(given)}", command)
 
 
-steps_that_log_in_have_its_variables.rejects(
-    "a login without a password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD")
-)
-steps_that_log_in_have_its_variables.rejects(
-    "a Secret for pulling by an account without a name", SERVICE_WORKFLOW,
-    replace("          REGISTRY_USER: ${{ secrets.REGISTRY_USER }}\n", ""),
-)  # fmt: skip
-
-
 def _secrets(content: bytes) -> Names:
     volumes = At("spec.template.spec.volumes")(content) or ()
     return tuple(volume["secret"]["secretName"] for volume in volumes if "secret" in volume)
 
 
+@rejects("another Secret", "kubernetes.mk", replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"))
 @rule(
     path=Fact("kubernetes/base/config.env", Matching("^DATABASE_PASSWORD_FILE=(.*)$")),
     service=SERVICE,
@@ -213,16 +175,11 @@ def make_creates_the_secret_of_the_password(
             )
 
 
-make_creates_the_secret_of_the_password.rejects(
-    "another Secret than make creates", "kubernetes.mk",
-    replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"),
-)  # fmt: skip
-
-
+@rejects("another pull secret", "kubernetes.mk", replace("generic $(SERVICE)-registry", "generic $(SERVICE)-docker"))
 @rule(
     service=SERVICE,
     pulled=Fact(
-        "kubernetes/base/serviceaccount.yaml", Mapped("imagePullSecrets", lambda items: tuple(i["name"] for i in items))
+        "kubernetes/base/serviceaccount.yaml", At("imagePullSecrets", lambda items: tuple(i["name"] for i in items))
     ),
     created=Fact("kubernetes.mk", AllMatching(r"create secret generic (\S+) --type=kubernetes\.io/dockerconfigjson")),
     is_external=Fact("kubernetes/secrets/registry-externalsecret.yaml"),
@@ -236,16 +193,11 @@ def make_creates_the_pull_secret(
             yield Problem("kubernetes.mk", f"`make registry-secret` does not create {secret}", "create secret generic")
 
 
-make_creates_the_pull_secret.rejects(
-    "another Secret for pulling than make creates", "kubernetes.mk",
-    replace("generic $(SERVICE)-registry", "generic $(SERVICE)-docker"),
-)  # fmt: skip
-
-
+@rejects("a tag that make does not replace", "kubernetes.mk", replace(" s|set-by-make-deploy|", " s|set-by-make|"))
 @rule(
     tags=Fact(
         DEPLOYMENT,
-        Mapped(
+        At(
             "spec.template.spec.containers",
             lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
         ),
@@ -259,17 +211,13 @@ def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problem
             yield Problem("kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests", "|$(TAG)|")
 
 
-make_deploy_replaces_the_tag.rejects(
-    "a tag that make does not replace", "kubernetes.mk", replace(" s|set-by-make-deploy|", " s|set-by-make|")
-)
-
 namespace = agreement(
     "namespace",
     {
         "kubernetes.mk": Matching(r"^NAMESPACE = (.*)-\$\(ENVIRONMENT\)$"),
         OPERATIONS: Matching("`([a-z0-9-]+)-production`"),
         **{
-            f"kubernetes/overlays/{environment}/{path}": Mapped(
+            f"kubernetes/overlays/{environment}/{path}": At(
                 "namespace", operator.methodcaller("removesuffix", f"-{environment}")
             )
             for environment in ("local", "staging", "production")
@@ -277,10 +225,5 @@ namespace = agreement(
         },
     },
 )
-namespace.rejects(
-    "another namespace than make deploys to", "kubernetes/overlays/staging/kustomization.yaml",
-    change("namespace", "shop-stage"),
-)  # fmt: skip
-namespace.rejects(
-    "a README that leaves the namespace of production out", OPERATIONS, replace(", `shop-production`", "")
-)
+namespace.rejects("another namespace", "kubernetes/overlays/staging/kustomization.yaml", change("namespace", "shop-x"))
+namespace.rejects("no namespace of production in the README", OPERATIONS, replace(", `shop-production`", ""))

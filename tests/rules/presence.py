@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from tests.harness import Failure, Files, Finding, Problem, Projects, Rule
+from tests.harness import Failure, Files, Problem, Projects, Rule
 from tests.harness.projects import CONTENT, Column, joined, matches
 from tests.harness.rules import fact_column
 from tests.rules.ignore_patterns import ignoring
@@ -45,14 +45,12 @@ class Need(NamedTuple):
 class NeedRule(Rule):
     """Every file that a file needs exists."""
 
-    def check(self, files: Files) -> list[Finding]:
-        """What it finds in one project."""
+    def check(self, files: Files) -> list[Problem]:
         paths = [path for path in files if matches(path, self.patterns)]
         needs = [need for path in paths for need in self.function(path, files[path])]
-        return self.findings(need.problem for need in needs if not need.is_met(files))
+        return [need.problem for need in needs if not need.is_met(files)]
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        """What it finds in all projects."""
         for path in projects.paths(*self.patterns):
             is_folder = path.endswith("/")
             table = (projects.presence(path) if is_folder else projects.column(path)).table
@@ -66,8 +64,8 @@ class NeedRule(Rule):
                 rows = table.filter(pl.col(CONTENT).is_in(numbers)).drop(CONTENT)
                 for column in sorted(need.columns(projects), key=lambda column: len({*column.reads} - {*rows.columns})):
                     rows = rows_where(projects, rows, column, 0)
-                for finding in self.findings([need.problem] if rows.height else ()):
-                    yield Failure(finding, rows)
+                if rows.height:
+                    yield Failure(need.problem, rows)
 
 
 def need_rule(*patterns: str) -> Callable[[Callable[[str, bytes], Iterable[Need]]], NeedRule]:

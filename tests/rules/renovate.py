@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.harness import Fact, Problem, add, change, file_rule, load, replace, rule
+from tests.harness import Fact, Problem, add, change, file_rule, load, rejects, replace, rule
 from tests.rules.json_schema import schema, schema_errors
 from tests.rules.presence import Need, need_rule
 
@@ -51,6 +51,7 @@ def _matches(pattern: str, path: str) -> bool:
     return bool(re.search(pattern[1:-1], path))
 
 
+@rejects("a switch that is none", PATH, change("copier.enabled", "no"))
 @file_rule(PATH)
 def the_configuration_fits_the_schema(path: str, content: bytes) -> Iterator[Problem]:
     """The configuration fits the JSON schema that Renovate publishes."""
@@ -58,6 +59,8 @@ def the_configuration_fits_the_schema(path: str, content: bytes) -> Iterator[Pro
         yield Problem(path, message, where)
 
 
+@rejects("an unknown key", PATH, add("extend", ["config:best-practices"]))
+@rejects("an unknown key of a manager", PATH, add("customManagers.0.datasourceTemplates", "docker"))
 @file_rule(PATH)
 def every_key_is_an_option(path: str, content: bytes) -> Iterator[Problem]:
     """Every key is an option of Renovate: the schema allows any other, and Renovate only warns of one."""
@@ -66,6 +69,7 @@ def every_key_is_an_option(path: str, content: bytes) -> Iterator[Problem]:
             yield Problem(path, f"{key} is no option of Renovate", f"{where}.{key}".lstrip("."))
 
 
+@rejects("a pattern that is the name of no file", PATH, add("docker-compose.managerFilePatterns", "/^compose/"))
 @need_rule(PATH)
 def every_pattern_matches_a_file(path: str, content: bytes) -> Iterator[Need]:
     """Each pattern of managerFilePatterns is that of a file which the project has."""
@@ -80,6 +84,9 @@ def _lines_with_images(content: bytes) -> tuple[str, ...] | None:
     return tuple(line for line in content.decode().split("\n") if _IMAGE.search(line)) or None
 
 
+@rejects("compose files that are not looked into", PATH, replace("common|prod", "prod"))
+@rejects("manifests left out", PATH, change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]))
+@rejects("the image of a tool in a file that is not looked into", PATH, replace("scripts/.+", "scripts/c.+"))
 @rule(
     config=Fact(PATH, load),
     **{name: Fact(f"*.{name}", _lines_with_images) for name in ("sh", "mk", "yml", "yaml")},
@@ -107,22 +114,3 @@ def _found(config: dict[str, Any], path: str, text: str) -> set[tuple[str, str]]
                 matches = re.finditer(pattern.replace("(?<", "(?P<"), text)  # as RE2 writes names
                 found |= {(match["depName"], match["currentValue"]) for match in matches}
     return found
-
-
-the_configuration_fits_the_schema.rejects("a switch that is none", PATH, change("copier.enabled", "no"))
-every_key_is_an_option.rejects("an unknown key", PATH, add("extend", ["config:best-practices"]))
-every_key_is_an_option.rejects(
-    "an unknown key of a manager", PATH, add("customManagers.0.datasourceTemplates", "docker")
-)
-every_pattern_matches_a_file.rejects(
-    "a pattern that is the name of no file", PATH, add("docker-compose.managerFilePatterns", "/^compose/")
-)
-every_image_is_found.rejects("compose files that are not looked into", PATH, replace("common|prod", "prod"))
-every_image_is_found.rejects(
-    "manifests that are not looked into",
-    PATH,
-    change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]),
-)
-every_image_is_found.rejects(
-    "the image of a tool in a file that is not looked into", PATH, replace("scripts/.+", "scripts/c.+")
-)

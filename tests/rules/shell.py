@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.harness import Files, Problem, replace, tool_rule
+from tests.harness import Files, Problem, rejects, replace, tool_rule
 from tests.toolchains import tool
 
 _PROCESSES = 2
@@ -20,15 +20,13 @@ class Remark(NamedTuple):
     message: str
 
 
+@rejects("a word that splits", "scripts/check.sh", replace('kustomize "$folder"', "kustomize $folder"))
 @tool_rule("*.sh")
 def scripts_are_sound(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """Shellcheck finds nothing in a script."""
     remarks = shellcheck([content.decode() for files in batch for content in files.values()], scratch, "SC1091")
     for (path,), found in zip(batch, remarks, strict=True):
         yield [Problem(path, remark.message, str(remark.line)) for remark in found]
-
-
-scripts_are_sound.rejects("a word that splits", "scripts/check.sh", replace('kustomize "$folder"', "kustomize $folder"))
 
 
 def shellcheck(scripts: Sequence[str], scratch: Path, *excluded: str) -> list[list[Remark]]:

@@ -17,13 +17,16 @@ import yaml
 from sqlglot.errors import SqlglotError
 from sqlglot.expressions import Alter, Create, Drop
 
-from tests.harness import Problem, file_rule, replace, write
+from tests.harness import Problem, file_rule, rejects, replace, write
 from tests.harness.documents import Loader
 
 # Go's YAML readers, which kubectl, compose and the CI services use, disagree with each other on these.
 _DISPUTED = re.compile(
     r"(?i:y|n|yes|no|on|off)|0o[0-7]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+|[-+]?[0-9]+\.?[0-9]*[eE][0-9]+"
 )
+CONFIG = "kubernetes/base/config.env"
+MIGRATION = "migrations/0001.do.create-items.sql"
+WORKFLOW = ".github/workflows/service.yml"
 FORMATS = (
     "*.yml", "*.yaml", "*.py", "*.json", "*.jsonc", "*.toml", "*.ini", "*.cfg", "*.editorconfig", "*.npmrc", "*.env",
     "*.mako", "*.sql",
@@ -108,46 +111,30 @@ def _read_sql(text: str) -> None:
         raise ValueError(f"{others[0]} changes no schema")
 
 
-@file_rule(*FORMATS, unreadable=True)
+@rejects("a duplicate key", "common.yml", replace("services:", "services: {}\nservices:"))
+@rejects("a nested duplicate key", "docker-compose.yml", replace("    build: .\n", "    build: .\n    build: .\n"))
+@rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
+@rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
+@rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
+@rejects("another word that is a truth value to some", "prod.yml", replace("name: shop", "name: yes"))
+@rejects("a branch that is a truth value to some", WORKFLOW, replace("      - main\n", "      - on\n"))
+@rejects("an octal number of YAML 1.2", "prod.yml", replace("memory: 256M", "memory: 0o17"))
+@rejects("a number of Go's YAML", "prod.yml", replace("name: shop", "name: 1.e5"))
+@rejects("a setting without a name", CONFIG, write("=1\n"))
+@rejects("a setting twice", CONFIG, replace("LOG_LEVEL=info", "PORT=1"))
+@rejects("a comment among settings", CONFIG, replace("LOG_LEVEL=info", "# LOG_LEVEL=info"))
+@rejects("TOML that does not parse", "pyproject.toml", replace("[project]", "[project"))
+@rejects("settings of editors that do not parse", ".editorconfig", replace("[*]", "[*"))
+@rejects("duplicate settings of npm", ".npmrc", replace("engine-strict=true", "engine-strict=true\nengine-strict=true"))
+@rejects("an invalid template of migrations", "migrations/script.py.mako", replace("def upgrade()", "def upgrade("))
+@rejects("an invalid expression", "migrations/script.py.mako", replace("${repr(up_revision)}", "${repr(up_revision}"))
+@rejects("SQL that does not parse", MIGRATION, replace("CREATE TABLE", "CREATED TABLE"))
+@rejects("SQL that changes no schema", MIGRATION, replace("CREATE TABLE", "SELECT 1; CREATE TABLE"))
+@file_rule(*FORMATS)
 def syntax(path: str, content: bytes) -> Iterator[Problem]:
     """Every file can be read by what reads its format, and YAML means the same to every reader."""
     if problem := _problem(PurePosixPath(path).suffix or PurePosixPath(path).name, content):
         yield Problem(path, problem[1], problem[0])
 
 
-CONFIG = "kubernetes/base/config.env"
-MIGRATION = "migrations/0001.do.create-items.sql"
-WORKFLOW = ".github/workflows/service.yml"
-
-syntax.rejects("a key that stands twice", "common.yml", replace("services:", "services: {}\nservices:"))
-syntax.rejects(
-    "a key of a service that stands twice",
-    "docker-compose.yml",
-    replace("    build: .\n", "    build: .\n    build: .\n"),
-)
-syntax.rejects("a broken indent", "common.yml", replace("    read_only: true", "   read_only: true"))
-syntax.rejects("a character that YAML does not allow", "common.yml", replace("services:\n", "# \x07\nservices:\n"))
-syntax.rejects("text that YAML 1.1 reads as a truth value", "docker-compose.yml", replace("name: shop-dev", "name: on"))
-syntax.rejects("another word that is a truth value to some", "prod.yml", replace("name: shop", "name: yes"))
-syntax.rejects("a branch that is a truth value to some", WORKFLOW, replace("      - main\n", "      - on\n"))
-syntax.rejects("an octal number of YAML 1.2", "prod.yml", replace("memory: 256M", "memory: 0o17"))
-syntax.rejects("a number of Go's YAML", "prod.yml", replace("name: shop", "name: 1.e5"))
-syntax.rejects("a setting without a name", CONFIG, write("=1\n"))
-syntax.rejects("a setting twice", CONFIG, replace("LOG_LEVEL=info", "PORT=1"))
-syntax.rejects("a comment among settings", CONFIG, replace("LOG_LEVEL=info", "# LOG_LEVEL=info"))
-syntax.rejects("TOML that does not parse", "pyproject.toml", replace("[project]", "[project"))
-syntax.rejects("settings of editors that do not parse", ".editorconfig", replace("[*]", "[*"))
-syntax.rejects(
-    "settings of npm that stand twice",
-    ".npmrc",
-    replace("engine-strict=true", "engine-strict=true\nengine-strict=true"),
-)
-syntax.rejects(
-    "a template of migrations that is no Python", "migrations/script.py.mako", replace("def upgrade()", "def upgrade(")
-)
-syntax.rejects(
-    "an expression that is no Python", "migrations/script.py.mako",
-    replace("${repr(up_revision)}", "${repr(up_revision}"),
-)  # fmt: skip
-syntax.rejects("SQL that does not parse", MIGRATION, replace("CREATE TABLE", "CREATED TABLE"))
-syntax.rejects("SQL that changes no schema", MIGRATION, replace("CREATE TABLE", "SELECT 1; CREATE TABLE"))
+syntax.is_for_unreadable = True

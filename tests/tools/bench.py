@@ -253,10 +253,7 @@ SECTIONS: dict[str, dict[str, Callable[[Path], Figures]]] = {
     "The CPU of a request": {"requests": lambda scratch: requests(scratch, say)},
     "A service in containers": {"services": lambda scratch: services(scratch, say)},
 }
-MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "combinations": measure_combinations,
-    "growth": measure_growth,
-}
+MEASURED: dict[str, Callable[[Path], dict[str, Any]]] = {"combinations": measure_combinations, "growth": measure_growth}
 
 
 def replaced(page: str, section: str, table: str) -> str:

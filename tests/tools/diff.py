@@ -80,7 +80,7 @@ def _contents(projects: Projects, path: str, known: set[str]) -> Column:
     column = projects.column(path)
     contents = [None if number is None else projects.contents[number] for number in column.table[CONTENT].to_list()]
     by_content = Column(column.reads, column.table.with_columns(pl.Series(CONTENT, contents, dtype=pl.Binary)))
-    asked = sorted({question.name for question in projects.space.closure(column.reads)} & known)
+    asked = sorted({question.name for question in projects.space.closure(frozenset(column.reads))} & known)
     if not asked:
         return Column([], by_content.table.select(pl.lit(0).alias(""), CONTENT).head(1))
     axes = sorted({*asked, *column.reads})

@@ -75,7 +75,7 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
 def _reports(function: ast.FunctionDef) -> Iterator[tuple[Any, ast.AST, list[Edit]]]:
     """For each: the statement or expression that makes it, what is deleted, and how."""
     inside: set[ast.AST] = set()  # of a report that is deleted as a whole
-    for node in ast.walk(function):
+    for node in ast.walk(ast.Module(function.body, [])):  # not its decorators
         if node in inside:
             inside.update(ast.iter_child_nodes(node))
             continue

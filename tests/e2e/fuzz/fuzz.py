@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tests.e2e.fuzz.readers import Tree, count, read
-from tests.harness import ANSWERS_FILE, Answers, Finding, Projects
+from tests.harness import ANSWERS_FILE, Answers, Problem, Projects
 from tests.harness.rules import rules_of
 from tests.harness.space import Question, Value
 from tests.harness.template import Source
@@ -250,7 +250,7 @@ def kind_of(name: str, value: Any) -> object:
 
 
 @functools.lru_cache(maxsize=2000)
-def findings(path: str, content: bytes) -> frozenset[Finding]:
+def findings(path: str, content: bytes) -> frozenset[Problem]:
     """What is wrong with a file by itself."""
     rules = [rule for rule in rules_of(layout) if rule is not layout.nothing_of_the_template_is_left]
     if path != ANSWERS_FILE:  # which nobody but Copier reads
@@ -260,9 +260,9 @@ def findings(path: str, content: bytes) -> frozenset[Finding]:
         try:
             read(path, content)
         except (ValueError, SyntaxError, yaml.YAMLError) as error:
-            found = [Finding(path, "", "reader", f"is unreadable: {error}")]
+            found = [Problem(path, f"is unreadable: {error}")]
     if not found and re.fullmatch(r"kubernetes/.*\.yaml", path) and b"\nmetadata:" in content:
-        found = [Finding(path, error.pointer, "schema", error.message) for error in schema_errors(content)]
+        found = [Problem(path, error.message, error.pointer) for error in schema_errors(content)]
     return frozenset(found)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.harness import add, change, load, remove
+from tests.harness import add, change, load, rejects, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
 from tests.rules.json_schema import schema_errors
@@ -32,30 +32,31 @@ _STAGING = f"{_JOBS}.5.deploy"
 _PREDEFINED = re.compile(r"CIRCLE_\w+|BASH_ENV|HOME|PATH|PWD")
 
 
+@rejects("an unknown key of a job", PATH, add("jobs.lint.executer", "docker"))
+@rejects("no version", PATH, remove("version"))
+@rejects("a job without an executor", PATH, remove("jobs.lint.executor"))
+@rejects("a job without steps", PATH, change("jobs.lint.steps", []))
 @configuration_rule(PATH)
 def configuration_fits_the_schema(config: Configuration) -> Problems:
     """The configuration fits the JSON schema that CircleCI publishes."""
     return schema_errors("circle-ci", config)
 
 
-configuration_fits_the_schema.rejects("an unknown key of a job", PATH, add("jobs.lint.executer", "docker"))
-configuration_fits_the_schema.rejects("no version", PATH, remove("version"))
-configuration_fits_the_schema.rejects("a job without an executor", PATH, remove("jobs.lint.executor"))
-configuration_fits_the_schema.rejects("a job without steps", PATH, change("jobs.lint.steps", []))
-
-
 _rule = functools.partial(configuration_rule, PATH, after=[configuration_fits_the_schema])
 
 
+@rejects("an orb", PATH, add("orb", {"node": "circleci/node@6"}))
 @_rule()
 def every_key_is_known(config: Configuration) -> Problems:
     """The configuration has only keys that CircleCI knows, and no orbs, which no test can read."""
     yield from ((key, "is an orb, or no key of CircleCI") for key in config.keys() - _KEYS)
 
 
-every_key_is_known.rejects("an orb", PATH, add("orb", {"node": "circleci/node@6"}))
-
-
+@rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
+@rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
+@rejects("a missing conditional step", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}))
+@rejects("a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}}))
+@rejects("a missing command", PATH, change("jobs.deploy.steps.1", "conect"), also="everything_that_is_declared_is_used")
 @_rule()
 def every_step_exists(config: Configuration) -> Problems:
     """Every step is built in or a command of the configuration, and no list of steps is empty."""
@@ -66,17 +67,7 @@ def every_step_exists(config: Configuration) -> Problems:
             yield where, f"there is no command {name}"
 
 
-every_step_exists.rejects("a step that does not exist", PATH, add("jobs.lint.steps", "conect"))
-every_step_exists.rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
-every_step_exists.rejects(
-    "a step that does not exist under a condition",
-    PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}),
-)  # fmt: skip
-every_step_exists.rejects(
-    "a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}})
-)
-
-
+@rejects("an executor that does not exist", PATH, change("jobs.lint.executor", "dockr"))
 @_rule()
 def every_executor_exists(config: Configuration) -> Problems:
     """Every executor that a job names is declared."""
@@ -85,9 +76,12 @@ def every_executor_exists(config: Configuration) -> Problems:
             yield f"jobs.{name}.executor", f"there is no executor {executor}"
 
 
-every_executor_exists.rejects("an executor that does not exist", PATH, change("jobs.lint.executor", "dockr"))
-
-
+@rejects("an undeclared parameter of the job", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"}))
+@rejects(
+    "an undeclared parameter of a command", PATH, add("commands.connect.steps", {"run": "<< parameters.region >>"})
+)
+@rejects("an unread parameter", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"}))
+@rejects("an undeclared parameter of all", PATH, add("jobs.lint.steps", {"run": "<< pipeline.parameters.region >>"}))
 @_rule()
 def parameters_are_declared_and_read(config: Configuration) -> Problems:
     """Jobs and commands read the parameters that they declare and no others, and no undeclared one of the pipeline."""
@@ -104,22 +98,11 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
             yield f"pipeline.parameters.{parameter}", "is not declared"
 
 
-parameters_are_declared_and_read.rejects(
-    "a parameter that the job does not declare", PATH, add("jobs.deploy.steps", {"run": "echo << parameters.env >>"})
-)
-parameters_are_declared_and_read.rejects(
-    "a parameter that the command does not declare",
-    PATH, add("commands.connect.steps", {"run": "echo << parameters.kubeconfig >>"}),
-)  # fmt: skip
-parameters_are_declared_and_read.rejects(
-    "a parameter that nothing reads", PATH, add("jobs.deploy.parameters.region", {"type": "string", "default": "x"})
-)
-parameters_are_declared_and_read.rejects(
-    "a parameter of the pipeline that is not declared",
-    PATH, add("jobs.lint.steps", {"run": "echo << pipeline.parameters.environment >>"}),
-)  # fmt: skip
-
-
+@rejects("a misspelt parameter", PATH, remove(f"{_STAGING}.environment"), PATH, add(f"{_STAGING}.env", "staging"))
+@rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
+@rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
+@rejects("a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin"))
+@rejects("an unknown parameter of a command", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}}))
 @_rule()
 def arguments_fit_the_parameters(config: Configuration) -> Problems:
     """Commands and jobs are given a value for each parameter without a default, and no others than they take."""
@@ -141,20 +124,12 @@ def arguments_fit_the_parameters(config: Configuration) -> Problems:
                 yield where, f"gives {name} no {parameter}"
 
 
-arguments_fit_the_parameters.rejects(
-    "a parameter under another name", PATH, remove(f"{_STAGING}.environment"),
-    PATH, add(f"{_STAGING}.environmnt", "staging"),
+@rejects("a job too many that does not exist", PATH, add(_JOBS, "lints"))
+@rejects("a job that runs twice", PATH, add(_JOBS, "lint"))
+@rejects(
+    "a job that does not exist", PATH, change(f"{_JOBS}.0", "lints"),
+    also="every_required_job_runs everything_that_is_declared_is_used",
 )  # fmt: skip
-arguments_fit_the_parameters.rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
-arguments_fit_the_parameters.rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
-arguments_fit_the_parameters.rejects(
-    "a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin")
-)
-arguments_fit_the_parameters.rejects(
-    "a parameter that the command does not have", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}})
-)
-
-
 @_rule()
 def every_job_of_a_workflow_exists(config: Configuration) -> Problems:
     """Workflows run jobs that are declared, and none of them twice under one name."""
@@ -168,10 +143,8 @@ def every_job_of_a_workflow_exists(config: Configuration) -> Problems:
             yield where, f"there is no job {name}"
 
 
-every_job_of_a_workflow_exists.rejects("a job too many that does not exist", PATH, add(_JOBS, "lints"))
-every_job_of_a_workflow_exists.rejects("a job that runs twice", PATH, add(_JOBS, "lint"))
-
-
+@rejects("a requirement that does not exist", PATH, change(f"{_STAGING}.requires", ["publis"]))
+@rejects("jobs that wait for each other", PATH, change(f"{_JOBS}.0", {"lint": {"requires": ["publish"]}}))
 @_rule()
 def every_required_job_runs(config: Configuration) -> Problems:
     """A job requires only jobs of its own workflow, and never itself."""
@@ -186,12 +159,10 @@ def every_required_job_runs(config: Configuration) -> Problems:
                 yield f"{where}.{name}.requires", f"{alias} waits for itself"
 
 
-every_required_job_runs.rejects("a requirement that does not exist", PATH, change(f"{_STAGING}.requires", ["publis"]))
-every_required_job_runs.rejects(
-    "jobs that wait for each other", PATH, change(f"{_JOBS}.0", {"lint": {"requires": ["publish"]}})
-)
-
-
+@rejects("a job that no workflow runs", PATH, remove(f"{_JOBS}.3"))
+@rejects("a job that nothing runs and another requires", PATH, remove(f"{_JOBS}.2"), also="every_required_job_runs")
+@rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.1"))
+@rejects("an executor that no job takes", PATH, add("executors.other", {"machine": {"image": "ubuntu-2404:current"}}))
 @_rule()
 def everything_that_is_declared_is_used(config: Configuration) -> Problems:
     """A workflow runs every job, and jobs use every command and executor."""
@@ -202,24 +173,6 @@ def everything_that_is_declared_is_used(config: Configuration) -> Problems:
     }
     for kind, names in used.items():
         yield from ((f"{kind}.{name}", "is not used") for name in config[kind] if name not in names)
-
-
-every_step_exists.rejects(
-    "a command that does not exist", PATH, change("jobs.deploy.steps.1", "conect"),
-    also=[everything_that_is_declared_is_used],
-)  # fmt: skip
-every_job_of_a_workflow_exists.rejects(
-    "a job that does not exist", PATH, change(f"{_JOBS}.0", "lints"),
-    also=[every_required_job_runs, everything_that_is_declared_is_used],
-)  # fmt: skip
-everything_that_is_declared_is_used.rejects("a job that no workflow runs", PATH, remove(f"{_JOBS}.3"))
-everything_that_is_declared_is_used.rejects(
-    "a job that nothing runs and another requires", PATH, remove(f"{_JOBS}.2"), also=[every_required_job_runs]
-)
-everything_that_is_declared_is_used.rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.1"))
-everything_that_is_declared_is_used.rejects(
-    "an executor that no job takes", PATH, add("executors.other", {"machine": {"image": "ubuntu-2404:current"}})
-)
 
 
 def _entry(item: Any) -> tuple[str, Any]:

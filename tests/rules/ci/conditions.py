@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<operator>==|!=|=~|!~|&&|\|\||\(|\))|\$(?P<variable>[A-Za-z_]\w*)|(?P<null>null)\b"""
-    r"""|"(?P<text>[^"]*)"|'(?P<quoted>[^']*)'|/(?P<pattern>(?:[^/\\\n]|\\.)+)/(?P<flags>[ism]*))"""
+    r"""\s*(?:(?P<operator>==|!=|&&|\|\||\((?!\s*\))|\))|null\b|"(?P<text>[^"]*)"|'(?P<quoted>[^']*)'"""
+    r"""|\$(?P<variable>[A-Za-z_]\w*)(?:\s*(?P<match>=~|!~)\s*/(?P<pattern>(?:[^/\\\n]|\\.)+)/(?P<flags>[ism]*))?)"""
 )
+_OPERATORS = {"&&": "and", "||": "or"}
 
 
 class ConditionError(ValueError):
@@ -23,76 +23,31 @@ def holds(condition: str, variables: Mapping[str, str], known: Collection[str]) 
         ConditionError: it cannot be evaluated.
 
     """
-    return _Condition(condition, variables, known).holds()
-
-
-class _Condition:
-    def __init__(self, text: str, variables: Mapping[str, str], known: Collection[str]) -> None:
-        self._text = text
-        self._variables = variables
-        self._known = known
-        self._tokens: list[tuple[str, str | re.Pattern[str] | None]] = []
-        place = 0
-        while text[place:].strip():
-            found = _TOKEN.match(text, place)
-            if found is None:
-                raise self._syntax_error()
+    words: list[str] = []
+    values: dict[str, str | bool | None] = {}
+    place = 0
+    try:
+        while condition[place:].strip():
+            found = _TOKEN.match(condition, place)
+            if not found:
+                raise ConditionError(f"is no condition: {condition}")
             place = found.end()
-            self._tokens.append(self._token(found))
-        self._tokens.append(("end", ""))
+            words.append(_OPERATORS.get(found["operator"], found["operator"]) or f"value{len(words)}")
+            if found["variable"] and found["variable"] not in known:
+                raise ConditionError(f"no pipeline sets {found['variable']}: {condition}")
+            if not found["operator"]:
+                values[words[-1]] = _value(found, variables)
+        # Names and operators alone, with the precedence that GitLab's have.
+        return bool(eval(" ".join(words), {"__builtins__": {}}, values))  # noqa: S307
+    except (SyntaxError, TypeError, re.error) as error:
+        raise ConditionError(f"is no condition: {condition}") from error
 
-    def holds(self) -> bool:
-        value = self._either()
-        self._take("end")
-        return bool(value)
 
-    def _syntax_error(self) -> ConditionError:
-        return ConditionError(f"is no condition: {self._text}")
-
-    def _token(self, found: re.Match[str]) -> tuple[str, str | re.Pattern[str] | None]:
-        kind = str(found.lastgroup)
-        if kind == "operator":
-            return found["operator"], ""
-        if kind == "variable":
-            if found["variable"] not in self._known:
-                raise ConditionError(f"no pipeline sets {found['variable']}: {self._text}")
-            return "value", self._variables.get(found["variable"])
-        if kind in ("pattern", "flags"):
-            try:
-                return "pattern", re.compile(f"(?{found['flags']})" * bool(found["flags"]) + found["pattern"])
-            except re.error as error:
-                raise self._syntax_error() from error
-        return "value", None if kind == "null" else found[kind]
-
-    def _take(self, kind: str) -> Any:
-        if self._tokens[0][0] != kind:
-            raise self._syntax_error()
-        return self._tokens.pop(0)[1]
-
-    def _take_one_of(self, *operators: str) -> str:
-        return self._tokens.pop(0)[0] if self._tokens[0][0] in operators else ""
-
-    def _either(self) -> bool:
-        value = self._both()
-        while self._take_one_of("||"):
-            value = self._both() or value
+def _value(found: re.Match[str], variables: Mapping[str, str]) -> str | bool | None:
+    if not found["variable"]:
+        return found["quoted"] if found["text"] is None else found["text"]
+    value = variables.get(found["variable"])
+    if not found["match"]:
         return value
-
-    def _both(self) -> bool:
-        value = self._comparison()
-        while self._take_one_of("&&"):
-            value = self._comparison() and value
-        return value
-
-    def _comparison(self) -> bool:
-        if self._take_one_of("("):
-            value = self._either()
-            self._take(")")
-            return value
-        one = self._take("value")
-        if operator := self._take_one_of("==", "!="):
-            return bool((one == self._take("value")) == (operator == "=="))
-        if operator := self._take_one_of("=~", "!~"):
-            found = self._take("pattern").search(one or "")
-            return bool(found) == (operator == "=~")
-        return bool(one)
+    flags = f"(?{found['flags']})" if found["flags"] else ""
+    return bool(re.search(flags + found["pattern"], value or "")) == (found["match"] == "=~")

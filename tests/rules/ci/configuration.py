@@ -21,7 +21,7 @@ class ConfigurationRule(FileRule):
         self, function: Callable[[Configuration], Problems], pattern: str, after: Sequence[ConfigurationRule]
     ) -> None:
         check = functools.partial(_problems, function, after)
-        super().__init__(functools.update_wrapper(check, function), [pattern], unreadable=False)
+        super().__init__(functools.update_wrapper(check, function), [pattern])
         self.after = after
 
     def is_followed(self, content: bytes) -> bool:

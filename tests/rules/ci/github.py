@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tests.harness import add, change, load, remove
+from tests.harness import add, change, load, rejects, remove
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective
 from tests.rules.json_schema import schema_errors
@@ -43,18 +43,17 @@ _ATTEST = "jobs.publish.steps.[name=Attest what is in it].with"
 _REPORTS = {"ci-test": "reports/junit.xml", "scan": "reports/sbom.cdx.json"}
 
 
+@rejects("an unknown key of a job", SERVICE, add("jobs.lint.timeout", 15))
 @configuration_rule(WORKFLOWS)
 def workflows_fit_the_schema(workflow: Workflow) -> Problems:
     """A workflow fits the JSON schema that is published for GitHub's workflows."""
     return schema_errors("github-workflows", workflow)
 
 
-workflows_fit_the_schema.rejects("an unknown key of a job", SERVICE, add("jobs.lint.timeout", 15))
-
-
 _rule = functools.partial(configuration_rule, WORKFLOWS, after=[workflows_fit_the_schema])
 
 
+@rejects("another machine", SERVICE, change("jobs.lint.runs-on", "ubuntu-latest"))
 @_rule()
 def jobs_run_on_the_machine_of_the_table(workflow: Workflow) -> Problems:
     """Every job runs on the machine that the table of versions names."""
@@ -64,9 +63,9 @@ def jobs_run_on_the_machine_of_the_table(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.runs-on", f"runs on {job.get('runs-on')}, not on {machine}"
 
 
-jobs_run_on_the_machine_of_the_table.rejects("another machine", SERVICE, change("jobs.lint.runs-on", "ubuntu-latest"))
-
-
+@rejects("a push to another branch", SERVICE, add("on.push.branches", "wip"))
+@rejects("a release of any tag", RELEASE, change("on.push.tags", ["v*"]))
+@rejects("a comment", SERVICE, add("on.issue_comment", None))
 @_rule()
 def only_the_pipelines_events_start_a_workflow(workflow: Workflow) -> Problems:
     """Pull requests, main, tags of versions, a schedule and maintainers start workflows.
@@ -78,11 +77,12 @@ def only_the_pipelines_events_start_a_workflow(workflow: Workflow) -> Problems:
             yield f"on.{name}", "starts the workflow at other times than the pipeline has"
 
 
-only_the_pipelines_events_start_a_workflow.rejects("a push to another branch", SERVICE, add("on.push.branches", "wip"))
-only_the_pipelines_events_start_a_workflow.rejects("a release of any tag", RELEASE, change("on.push.tags", ["v*"]))
-only_the_pipelines_events_start_a_workflow.rejects("a comment", SERVICE, add("on.issue_comment", None))
-
-
+@rejects("permissions for every job", SERVICE, change("permissions", {"contents": "read"}))
+@rejects("a token that may write", SERVICE, change("jobs.lint.permissions.contents", "write"))
+@rejects("a job with the token's defaults", UPDATES, remove("jobs.propose-update.permissions"))
+@rejects("a job that may not attest", SERVICE, remove("jobs.publish.permissions.attestations"))
+@rejects("a job that may not sign", SERVICE, remove("jobs.publish.permissions.id-token"))
+@rejects("a job that may not push", RELEASE, remove("jobs.release.permissions.packages"))
 @_rule()
 def permissions_are_those_that_steps_need(workflow: Workflow) -> Problems:
     """The workflow's token has no permissions, and each job's those that its steps need."""
@@ -101,26 +101,8 @@ def permissions_are_those_that_steps_need(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.permissions", f"are {job.get('permissions')}, but the steps need {needed}"
 
 
-permissions_are_those_that_steps_need.rejects(
-    "permissions for every job", SERVICE, change("permissions", {"contents": "read"})
-)
-permissions_are_those_that_steps_need.rejects(
-    "a token that may write", SERVICE, change("jobs.lint.permissions.contents", "write")
-)
-permissions_are_those_that_steps_need.rejects(
-    "a job with the token's defaults", UPDATES, remove("jobs.propose-update.permissions")
-)
-permissions_are_those_that_steps_need.rejects(
-    "a job that may not attest", SERVICE, remove("jobs.publish.permissions.attestations")
-)
-permissions_are_those_that_steps_need.rejects(
-    "a job that may not sign", SERVICE, remove("jobs.publish.permissions.id-token")
-)
-permissions_are_those_that_steps_need.rejects(
-    "a job that may not push", RELEASE, remove("jobs.release.permissions.packages")
-)
-
-
+@rejects("a secret of every job", SERVICE, add("env", {"TOKEN": "${{ secrets.TOKEN }}"}))
+@rejects("a secret of every step", UPDATES, add("jobs.propose-update.env", {"TOKEN": "${{ secrets.TEMPLATE_TOKEN }}"}))
 @_rule()
 def secrets_reach_single_steps(workflow: Workflow) -> Problems:
     """A secret is in the environment of one step, not of a job or the workflow."""
@@ -129,12 +111,8 @@ def secrets_reach_single_steps(workflow: Workflow) -> Problems:
         yield f"secrets.{name}", f"{name} reaches more than one step"
 
 
-secrets_reach_single_steps.rejects("a secret of every job", SERVICE, add("env", {"TOKEN": "${{ secrets.TOKEN }}"}))
-secrets_reach_single_steps.rejects(
-    "a secret of every step", UPDATES, add("jobs.propose-update.env", {"TOKEN": "${{ secrets.TEMPLATE_TOKEN }}"})
-)
-
-
+@rejects("a secret of no environment", SERVICE, remove("jobs.deploy-staging.environment"))
+@rejects("an environment of which nothing is taken", SERVICE, add("jobs.lint.environment", "lint"))
 @_rule()
 def secrets_and_environments_belong_together(workflow: Workflow) -> Problems:
     """A job that takes secrets or variables has an environment, which says who may have them, and no other job has."""
@@ -146,14 +124,8 @@ def secrets_and_environments_belong_together(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.environment", f"takes nothing of the environment {_environment(job)}"
 
 
-secrets_and_environments_belong_together.rejects(
-    "a secret of no environment", SERVICE, remove("jobs.deploy-staging.environment")
-)
-secrets_and_environments_belong_together.rejects(
-    "an environment of which nothing is taken", SERVICE, add("jobs.lint.environment", "lint")
-)
-
-
+@rejects("a token that is persisted", SERVICE, change("jobs.lint.steps.0.with.persist-credentials", value=True))
+@rejects("a token that is persisted by default", UPDATES, remove("jobs.propose-update.steps.0.with"))
 @_rule()
 def checkouts_leave_no_token(workflow: Workflow) -> Problems:
     """A checkout does not persist the job's token in the working directory."""
@@ -164,14 +136,8 @@ def checkouts_leave_no_token(workflow: Workflow) -> Problems:
                 yield f"jobs.{name}.steps.{index}.with", "leaves the job's token in the working directory"
 
 
-checkouts_leave_no_token.rejects(
-    "a token that is persisted", SERVICE, change("jobs.lint.steps.0.with.persist-credentials", value=True)
-)
-checkouts_leave_no_token.rejects(
-    "a token that is persisted by default", UPDATES, remove("jobs.propose-update.steps.0.with")
-)
-
-
+@rejects("a canceled run of main", SERVICE, change("concurrency.group", "${{ github.workflow }}-${{ github.ref }}"))
+@rejects("runs that a push has replaced", SERVICE, change("concurrency.cancel-in-progress", value=False))
 @_rule()
 def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
     """A push cancels the run of its pull request that it replaces, and no run of main."""
@@ -182,15 +148,11 @@ def pushes_cancel_only_their_pull_request(workflow: Workflow) -> Problems:
         yield "concurrency", "lets runs go on that a push has replaced"
 
 
-pushes_cancel_only_their_pull_request.rejects(
-    "a run of main that the next one cancels",
-    SERVICE, change("concurrency.group", "${{ github.workflow }}-${{ github.ref }}"),
-)  # fmt: skip
-pushes_cancel_only_their_pull_request.rejects(
-    "runs that a push has replaced", SERVICE, change("concurrency.cancel-in-progress", value=False)
-)
-
-
+@rejects("two pushes at once", SERVICE, remove("jobs.publish.concurrency"))
+@rejects("tests that wait for each other", SERVICE, add("jobs.lint.concurrency", {"group": "lint"}))
+@rejects("a canceled deployment", SERVICE, change("jobs.deploy-production.concurrency.cancel-in-progress", value=True))
+@rejects("concurrent deployments", SERVICE, change("jobs.deploy-staging.concurrency.group", "${{ github.sha }}"))
+@rejects("a push that waits for deployments", SERVICE, change("jobs.publish.concurrency.group", "staging"))
 @_rule()
 def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:
     """Jobs that push or deploy wait for others of their kind, run to their end, and no other job waits."""
@@ -212,23 +174,8 @@ def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:
         yield "jobs", "wait for jobs of another kind"
 
 
-pushes_and_deployments_run_one_at_a_time.rejects("two pushes at once", SERVICE, remove("jobs.publish.concurrency"))
-pushes_and_deployments_run_one_at_a_time.rejects(
-    "tests that wait for each other", SERVICE, add("jobs.lint.concurrency", {"group": "lint"})
-)
-pushes_and_deployments_run_one_at_a_time.rejects(
-    "a deployment that the next one cancels",
-    SERVICE, change("jobs.deploy-production.concurrency.cancel-in-progress", value=True),
-)  # fmt: skip
-pushes_and_deployments_run_one_at_a_time.rejects(
-    "two deployments to one environment at once",
-    SERVICE, change("jobs.deploy-staging.concurrency.group", "staging-${{ github.sha }}"),
-)  # fmt: skip
-pushes_and_deployments_run_one_at_a_time.rejects(
-    "a push that waits for deployments", SERVICE, change("jobs.publish.concurrency.group", "staging")
-)
-
-
+@rejects("a job that may take hours", SERVICE, remove("jobs.lint.timeout-minutes"))
+@rejects("a deployment that is cut off", SERVICE, change("jobs.deploy-staging.timeout-minutes", 10))
 @_rule()
 def every_job_has_a_timeout(workflow: Workflow) -> Problems:
     """A job ends within an hour, but not before a deployment does, which itself waits ten minutes."""
@@ -238,12 +185,8 @@ def every_job_has_a_timeout(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.timeout-minutes", f"may take {job.get('timeout-minutes', 'six hours of')} minutes"
 
 
-every_job_has_a_timeout.rejects("a job that may take hours", SERVICE, remove("jobs.lint.timeout-minutes"))
-every_job_has_a_timeout.rejects(
-    "a deployment that is cut off", SERVICE, change("jobs.deploy-staging.timeout-minutes", 10)
-)
-
-
+@rejects("a condition on the branch", SERVICE, change("jobs.publish.if", "github.ref == 'refs/heads/main'"))
+@rejects("a job that never runs", SERVICE, change("jobs.publish.if", "github.event_name == 'release'"))
 @_rule()
 def conditions_of_jobs_compare_the_event(workflow: Workflow) -> Problems:
     """The `if` of a job compares the event with one that starts the workflow, so that `pipeline` knows when it runs."""
@@ -255,14 +198,8 @@ def conditions_of_jobs_compare_the_event(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.if", f"waits for {found[1]}, which does not start the workflow"
 
 
-conditions_of_jobs_compare_the_event.rejects(
-    "a condition on the branch", SERVICE, change("jobs.publish.if", "github.ref == 'refs/heads/main'")
-)
-conditions_of_jobs_compare_the_event.rejects(
-    "a job that never runs", SERVICE, change("jobs.publish.if", "github.event_name == 'release'")
-)
-
-
+@rejects("results that are not uploaded", SERVICE, change("jobs.test.steps.2.with.path", "reports/tests.xml"))
+@rejects("a list of packages that is not made", SERVICE, change("jobs.build.steps.3.run", "make image"))
 @_rule()
 def reports_are_uploaded(workflow: Workflow) -> Problems:
     """What tests and scans write is uploaded by the job that makes it."""
@@ -276,14 +213,7 @@ def reports_are_uploaded(workflow: Workflow) -> Problems:
                 yield f"jobs.{name}", f"uploads {path}, which it does not make"
 
 
-reports_are_uploaded.rejects(
-    "results that are not uploaded", SERVICE, change("jobs.test.steps.2.with.path", "reports/tests.xml")
-)
-reports_are_uploaded.rejects(
-    "a list of packages that is not made", SERVICE, change("jobs.build.steps.3.run", "make image")
-)
-
-
+@rejects("an image whose packages are not attested", SERVICE, remove(f"{_ATTEST}.sbom-path"))
 @_rule()
 def the_build_and_the_packages_are_attested(workflow: Workflow) -> Problems:
     """A job that attests an image attests both how it was built and the packages that the scan lists."""
@@ -293,11 +223,15 @@ def the_build_and_the_packages_are_attested(workflow: Workflow) -> Problems:
             yield f"jobs.{name}", "does not attest both its own run and what the scan lists"
 
 
-the_build_and_the_packages_are_attested.rejects(
-    "an image whose packages are not attested", SERVICE, remove(f"{_ATTEST}.sbom-path")
-)
-
-
+@rejects("an input that the action does not have", SERVICE, add(f"{_ATTEST}.subject-digst", "sha256:0"))
+@rejects(
+    "an output that the builder does not have", SERVICE,
+    change("jobs.build.steps.3.env.BUILD_FLAGS", "--builder=${{ steps.buildx.outputs.builder }}"),
+)  # fmt: skip
+@rejects(
+    "an output that the script does not write", SERVICE,
+    change("jobs.publish.steps.[id=image].run", 'echo "sha256=0" >> "$GITHUB_OUTPUT"'),
+)  # fmt: skip
 @_rule()
 def inputs_and_outputs_exist(workflow: Workflow) -> Problems:
     """Every input is one of the action, and every output one that the step has."""
@@ -314,19 +248,6 @@ def inputs_and_outputs_exist(workflow: Workflow) -> Problems:
         for step_id, output in re.findall(r"\bsteps\.([\w-]+)\.outputs\.([\w-]+)", json.dumps(job)):
             if output not in outputs.get(step_id, ()):
                 yield f"steps.{step_id}.outputs.{output}", f"the step {step_id} has no output {output}"
-
-
-inputs_and_outputs_exist.rejects(
-    "an input that the action does not have", SERVICE, add(f"{_ATTEST}.subject-digst", "sha256:0")
-)
-inputs_and_outputs_exist.rejects(
-    "an output that the builder does not have",
-    SERVICE, change("jobs.build.steps.3.env.BUILD_FLAGS", "--builder=${{ steps.buildx.outputs.builder }}"),
-)  # fmt: skip
-inputs_and_outputs_exist.rejects(
-    "an output that the script does not write",
-    SERVICE, change("jobs.publish.steps.[id=image].run", 'echo "sha256=0" >> "$GITHUB_OUTPUT"'),
-)  # fmt: skip
 
 
 def _names(value: Any, kind: str) -> set[str]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Files, Problem, Projects, file_rule, replace, tool_rule
+from tests.harness import Files, Problem, Projects, file_rule, rejects, replace, tool_rule
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES, WORKFLOWS
+from tests.rules.linters import lint
 from tests.rules.tables import table
 from tests.toolchains import tool
 
 
+@rejects("another commit of an action", SERVICE, replace("actions/checkout@3d", "actions/checkout@4d"))
+@rejects("a comment of another version", RELEASE, replace("# v7.0.1", "# v7.0.0"))
+@rejects(
+    "an action at a tag", UPDATES, replace("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
+    also="actionlint_finds_nothing zizmor_finds_nothing",
+)  # fmt: skip
 @file_rule(WORKFLOWS)
 def actions_are_pinned_to_a_commit(path: str, content: bytes) -> Iterator[Problem]:
     """Every action is at the commit of the table of versions, with its version beside it."""
@@ -25,12 +30,6 @@ def actions_are_pinned_to_a_commit(path: str, content: bytes) -> Iterator[Proble
             yield Problem(path, f"{used} is no action of the table with its commit and version", used)
 
 
-actions_are_pinned_to_a_commit.rejects(
-    "another commit of an action", SERVICE, replace("actions/checkout@3d", "actions/checkout@4d")
-)
-actions_are_pinned_to_a_commit.rejects("a comment of another version", RELEASE, replace("# v7.0.1", "# v7.0.0"))
-
-
 def test_every_pinned_action_is_used(projects: Projects) -> None:
     """The table of versions has no action that nothing uses."""
     texts = [projects.contents[number].decode() for _, number in projects.each(WORKFLOWS)]
@@ -38,79 +37,42 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
     assert used == table("versions", "github")["actions"].keys()
 
 
+@rejects("a missing step", SERVICE, replace("steps.image.outputs", "steps.x.outputs"), message="undefined-property")
+@rejects("an unknown input", SERVICE, replace("if-no-files-found:", "if-no-files:"), message="unknown-action-input")
+@rejects("a missing job", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs")
+@rejects("words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086")
+@rejects(
+    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
+    also="zizmor_finds_nothing", message="template-injection",
+)  # fmt: skip
+@rejects(
+    "a pull request of a fork with secrets", SERVICE, replace("on:\n", "on:\n pull_request_target:\n"),
+    also="zizmor_finds_nothing", message="dangerous-triggers",
+)  # fmt: skip
 @tool_rule(WORKFLOWS, sets="each")
 def actionlint_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """Workflows are clean to jactionlint, and their scripts to shellcheck within it."""
-    command = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
-    found: dict[str, list[tuple[str, int]]] = {}
-    for item in _run("jactionlint", (0, 1), *command, batch=batch, scratch=scratch):
-        found.setdefault(item["filepath"], []).append((f"{item['id']}: {item['message']}", item["line"]))
-    return _problems(batch, found)
+
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
+        return item["filepath"], f"{item['id']}: {item['message']}", item["line"]
+
+    options = ("--profile=default", "--no-online", f"--shellcheck={tool('shellcheck')}", "--format=json")
+    return lint(batch, scratch, "jactionlint", *options, read=read)
 
 
-actionlint_finds_nothing.rejects(
-    "a step that does not exist", SERVICE, replace("steps.image.outputs", "steps.images.outputs"),
-    message="undefined-property",
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "an input that the action does not have", SERVICE, replace("if-no-files-found:", "if-no-file-found:"),
-    message="unknown-action-input",
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a job that does not exist", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs"
-)
-actionlint_finds_nothing.rejects(
-    "words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086"
-)
-
-
-@tool_rule(WORKFLOWS, sets="each")
-def zizmor_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
-    """Workflows are clean to zizmor's pedantic persona."""
-    command = ("--no-config", "--strict-collection", "--offline", "--persona=pedantic", "--no-exit-codes", "--quiet")
-    found: dict[str, list[tuple[str, int]]] = {}
-    for item in _run("zizmor", (0,), *command, "--format=json", batch=batch, scratch=scratch):
-        place = next(part for part in item["locations"] if part["symbolic"]["kind"] == "Primary")
-        message = f"{item['ident']}: {item['desc']}: {place['symbolic']['annotation']}"
-        line = place["concrete"]["location"]["start_point"]["row"] + 1
-        found.setdefault(place["symbolic"]["key"]["Local"]["verbatim_path"], []).append((message, line))
-    return _problems(batch, found)
-
-
-actions_are_pinned_to_a_commit.rejects(
-    "an action at a tag", UPDATES, replace("@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7.0.1"),
-    also=[actionlint_finds_nothing, zizmor_finds_nothing],
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),
-    also=[zizmor_finds_nothing], message="template-injection",
-)  # fmt: skip
-actionlint_finds_nothing.rejects(
-    "a pull request of a fork with secrets", SERVICE, replace("on:\n", "on:\n pull_request_target:\n"),
-    also=[zizmor_finds_nothing], message="dangerous-triggers",
-)  # fmt: skip
-zizmor_finds_nothing.rejects(
+@rejects(
     "a permission without its reason", RELEASE, replace("packages: write # pushes the tag", "packages: write"),
     message="undocumented-permissions",
 )  # fmt: skip
+@tool_rule(WORKFLOWS, sets="each")
+def zizmor_finds_nothing(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
+    """Workflows are clean to zizmor's pedantic persona."""
 
+    def read(item: dict[str, Any]) -> tuple[str, str, int]:
+        place = next(part for part in item["locations"] if part["symbolic"]["kind"] == "Primary")
+        message = f"{item['ident']}: {item['desc']}: {place['symbolic']['annotation']}"
+        line = place["concrete"]["location"]["start_point"]["row"] + 1
+        return place["symbolic"]["key"]["Local"]["verbatim_path"], message, line
 
-def _run(name: str, codes: tuple[int, ...], *options: str, batch: Sequence[Files], scratch: Path) -> Any:
-    """What a linter says of all workflows, each in a repository of its own."""
-    for index, files in enumerate(batch):
-        for path, content in files.items():
-            place = scratch / str(index) / path
-            place.parent.mkdir(parents=True)
-            place.write_bytes(content)
-    paths = [f"{index}/{path}" for index, files in enumerate(batch) for path in files]
-    done = subprocess.run([tool(name), *options, *paths], capture_output=True, check=False, cwd=scratch)
-    if done.returncode not in codes or not done.stdout:
-        raise RuntimeError(done.stderr.decode())
-    return json.loads(done.stdout)
-
-
-def _problems(batch: Sequence[Files], found: Mapping[str, Sequence[tuple[str, int]]]) -> Iterator[list[Problem]]:
-    for index, files in enumerate(batch):
-        yield [
-            Problem(path, message, str(line)) for path in files for message, line in found.get(f"{index}/{path}", ())
-        ]
+    options = ("--no-config", "--strict-collection", "--offline", "--persona=pedantic", "--no-exit-codes", "--quiet")
+    return lint(batch, scratch, "zizmor", *options, "--format=json", read=read)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.harness import Files, Problem, add, change, load, remove, tool_rule
+from tests.harness import Files, Problem, add, change, load, rejects, remove, tool_rule
 from tests.rules.ci.conditions import ConditionError, holds
 from tests.rules.ci.configuration import Configuration, Problems, configuration_rule
 from tests.rules.ci.model import Credential, Event, Job, Pipeline, effective, transitive_needs
@@ -46,19 +46,17 @@ _NOT_JOBS = {"default", "include", "stages", "variables", "workflow"}
 _NEEDS_DOCKER = re.compile(r"\bmake (ci-lint|ci-test|check|image|scan|login|push|release)\b")
 
 
+@rejects("an unknown key of a job", PATH, add("publish.resource_groups", "publish"))
+@rejects("an unknown key of all jobs", PATH, add("default.interuptible", True))
+@rejects("a failure to retry that does not exist", PATH, change("default.retry.when", "runner_failure"))
 @configuration_rule(PATH)
 def configuration_fits_the_schema(config: Configuration) -> Problems:
     """The pipeline fits the JSON schema that GitLab publishes."""
     return schema_errors("gitlab-ci", config)
 
 
-configuration_fits_the_schema.rejects("an unknown key of a job", PATH, add("publish.resource_groups", "publish"))
-configuration_fits_the_schema.rejects("an unknown key of all jobs", PATH, add("default.interuptible", True))
-configuration_fits_the_schema.rejects(
-    "a failure to retry that does not exist", PATH, change("default.retry.when", "runner_failure")
-)
-
-
+@rejects("a part that does not exist", PATH, change("lint.extends", ".tests"))
+@rejects("parts that extend each other", PATH, change("'.test'.extends", ".test"))
 @configuration_rule(PATH, after=[configuration_fits_the_schema])
 def every_extended_part_exists(config: Configuration) -> Problems:
     """Jobs extend parts that exist, and not each other in a circle: https://docs.gitlab.com/ci/yaml/#extends."""
@@ -71,10 +69,7 @@ def every_extended_part_exists(config: Configuration) -> Problems:
             yield f"{name!r}.extends", f"{name} extends itself"
 
 
-every_extended_part_exists.rejects("a part that does not exist", PATH, change("lint.extends", ".tests"))
-every_extended_part_exists.rejects("parts that extend each other", PATH, change("'.test'.extends", ".test"))
-
-
+@rejects("a part that no job takes", PATH, add("'.other'", {"timeout": "1 hour"}))
 @configuration_rule(PATH, after=[configuration_fits_the_schema])
 def every_part_is_extended(config: Configuration) -> Problems:
     """A part, whose name starts with a dot, is extended by something."""
@@ -84,21 +79,19 @@ def every_part_is_extended(config: Configuration) -> Problems:
             yield f"{name!r}", f"nothing extends {name}"
 
 
-every_part_is_extended.rejects("a part that no job takes", PATH, add("'.other'", {"timeout": "1 hour"}))
-
-
+@rejects("a part with an unknown key", PATH, add("'.docker'.volumes", ["/certs"]))
+@rejects("an action that does not exist", PATH, change("'.registry'.environment.action", "acces"))
 @configuration_rule(PATH, after=[every_extended_part_exists])
 def every_job_fits_the_schema(config: Configuration) -> Problems:
     """With all that it extends, each job fits the schema, which looks into no part that jobs extend."""
     return schema_errors("gitlab-ci", whole_jobs(config))
 
 
-every_job_fits_the_schema.rejects("a part with an unknown key", PATH, add("'.docker'.volumes", ["/certs"]))
-every_job_fits_the_schema.rejects(
-    "an action that does not exist", PATH, change("'.registry'.environment.action", "acces")
-)
-
-
+@rejects("an unfinished condition", PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge" &&'))
+@rejects("a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG"))
+@rejects("an operator that does not exist", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG ~ /v/"))
+@rejects("a pattern that is none", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^(v\d+\.\d+\.\d+$/"))
+@rejects("a variable that no pipeline has", PATH, change("release.rules.0.if", "$CI_COMMIT_TAGS"))
 @configuration_rule(PATH, after=[every_job_fits_the_schema])
 def every_condition_can_be_evaluated(config: Configuration) -> Problems:
     """Each `if` of a rule follows GitLab's syntax, and reads variables that a pipeline has."""
@@ -110,27 +103,11 @@ def every_condition_can_be_evaluated(config: Configuration) -> Problems:
                 yield f"{name}.rules", str(error)
 
 
-every_condition_can_be_evaluated.rejects(
-    "a condition without its end",
-    PATH, change("workflow.rules.0.if", '$CI_PIPELINE_SOURCE == "merge_request_event" &&'),
-)  # fmt: skip
-every_condition_can_be_evaluated.rejects(
-    "a condition of two values", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG $CI_COMMIT_TAG")
-)
-every_condition_can_be_evaluated.rejects(
-    "an operator that does not exist", PATH, change("release.rules.0.if", "$CI_COMMIT_TAG ~ /v/")
-)
-every_condition_can_be_evaluated.rejects(
-    "a pattern that is none", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^(v\d+\.\d+\.\d+$/")
-)
-every_condition_can_be_evaluated.rejects(
-    "a variable that no pipeline has", PATH, change("release.rules.0.if", "$CI_COMMIT_TAGS")
-)
-
-
 _rule = functools.partial(configuration_rule, PATH, after=[every_condition_can_be_evaluated])
 
 
+@rejects("a stage that does not exist", PATH, change("release.stage", "builds"))
+@rejects("a stage that no job is in", PATH, add("stages", "clean"))
 @_rule()
 def every_stage_exists_and_has_a_job(config: Configuration) -> Problems:
     """A job is in a stage of the list, and each stage of the list has a job."""
@@ -143,10 +120,7 @@ def every_stage_exists_and_has_a_job(config: Configuration) -> Problems:
             yield f"stages.{index}", f"no job is in the stage {stage}"
 
 
-every_stage_exists_and_has_a_job.rejects("a stage that does not exist", PATH, change("release.stage", "builds"))
-every_stage_exists_and_has_a_job.rejects("a stage that no job is in", PATH, add("stages", "clean"))
-
-
+@rejects("a job without a script", PATH, remove("check.script"))
 @_rule()
 def every_job_has_a_script(config: Configuration) -> Problems:
     """A job has a script, of its own or of what it extends."""
@@ -155,9 +129,7 @@ def every_job_has_a_script(config: Configuration) -> Problems:
             yield f"{name}.script", "has no script"
 
 
-every_job_has_a_script.rejects("a job without a script", PATH, remove("check.script"))
-
-
+@rejects("a job that nothing starts", PATH, change("'.update'.rules.0.if", '$CI_PIPELINE_SOURCE == "scheduled"'))
 @_rule()
 def every_job_is_started_by_an_event(config: Configuration) -> Problems:
     """A merge request, a push to main, a tag of a version or a schedule starts each job."""
@@ -166,11 +138,10 @@ def every_job_is_started_by_an_event(config: Configuration) -> Problems:
             yield f"{name}.rules", "nothing starts the job"
 
 
-every_job_is_started_by_an_event.rejects(
-    "a job that nothing starts", PATH, change("'.update'.rules.0.if", '$CI_PIPELINE_SOURCE == "scheduled"')
-)
-
-
+@rejects("a need that does not exist", PATH, change("deploy-staging.needs", ["publis"]))
+@rejects("a need of a later stage", PATH, change("stages", ["test", "build", "production", "staging", "update"]))
+@rejects("a need that is not in the same pipeline", PATH, change("deploy-staging.needs", ["build"]))
+@rejects("a job that needs itself", PATH, change("deploy-staging.needs", ["deploy-staging"]))
 @_rule()
 def every_need_runs_before_the_job(config: Configuration) -> Problems:
     """A job needs others that exist, start with the same events, and are in no later stage."""
@@ -192,18 +163,9 @@ def every_need_runs_before_the_job(config: Configuration) -> Problems:
             yield where, f"{name} needs itself"
 
 
-every_need_runs_before_the_job.rejects("a need that does not exist", PATH, change("deploy-staging.needs", ["publis"]))
-every_need_runs_before_the_job.rejects(
-    "a need of a later stage", PATH, change("stages", ["test", "build", "production", "staging", "update"])
-)
-every_need_runs_before_the_job.rejects(
-    "a need that is not in the same pipeline", PATH, change("deploy-staging.needs", ["build"])
-)
-every_need_runs_before_the_job.rejects(
-    "a job that needs itself", PATH, change("deploy-staging.needs", ["deploy-staging"])
-)
-
-
+@rejects("a second pipeline for every push", PATH, change("workflow.rules.1.if", "$CI_COMMIT_BRANCH"))
+@rejects("a release of any tag", PATH, change("workflow.rules.2.if", "$CI_COMMIT_TAG"))
+@rejects("a pattern without its end", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+/"))
 @_rule()
 def other_events_start_no_pipeline(config: Configuration) -> Problems:
     """A push to a branch, which has the pipeline of its merge request, and a tag of no version start nothing."""
@@ -212,15 +174,9 @@ def other_events_start_no_pipeline(config: Configuration) -> Problems:
             yield "workflow.rules", f"{event} starts a pipeline"
 
 
-other_events_start_no_pipeline.rejects(
-    "a second pipeline for every push", PATH, change("workflow.rules.1.if", "$CI_COMMIT_BRANCH")
-)
-other_events_start_no_pipeline.rejects("a release of any tag", PATH, change("workflow.rules.2.if", "$CI_COMMIT_TAG"))
-other_events_start_no_pipeline.rejects(
-    "a pattern without its end", PATH, change("workflow.rules.2.if", r"$CI_COMMIT_TAG =~ /^v\d+\.\d+\.\d+/")
-)
-
-
+@rejects("a variable that GitLab does not set", PATH, change("renovate.variables.RENOVATE_ENDPOINT", "$CI_API_URL"))
+@rejects("a variable of other pipelines", PATH, change("release.script", ['make release VERSION="$CI_COMMIT_BRANCH"']))
+@rejects("the environment of a job that has none", PATH, add("lint.script", 'echo "$CI_ENVIRONMENT_NAME"'))
 @_rule()
 def every_predefined_variable_is_set(config: Configuration) -> Problems:
     """A job reads variables that GitLab sets for each event that starts it: the environment's name if it has one."""
@@ -236,17 +192,9 @@ def every_predefined_variable_is_set(config: Configuration) -> Problems:
             yield f"{name!r}", "reads the name of its environment, and has none"
 
 
-every_predefined_variable_is_set.rejects(
-    "a variable that GitLab does not set", PATH, change("renovate.variables.RENOVATE_ENDPOINT", "$CI_API_URL")
-)
-every_predefined_variable_is_set.rejects(
-    "a variable of other pipelines", PATH, change("release.script", ['make release VERSION="$CI_COMMIT_BRANCH"'])
-)
-every_predefined_variable_is_set.rejects(
-    "the environment of a job that has none", PATH, add("lint.script", 'echo "$CI_ENVIRONMENT_NAME"')
-)
-
-
+@rejects("no engine for Docker", PATH, remove("'.test'.extends"))
+@rejects("an engine under another name", PATH, change("'.docker'.services.0.alias", "engine"))
+@rejects("an engine without certificates", PATH, change("'.docker'.variables.DOCKER_TLS_CERTDIR", ""))
 @_rule()
 def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
     """Jobs that build or test have a service with the alias docker, which the client looks for, and its certificates.
@@ -260,15 +208,9 @@ def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
             yield f"{name}.services", "has no Docker: no service with the alias docker, or no certificates for it"
 
 
-jobs_that_need_docker_have_it.rejects("no engine for Docker", PATH, remove("'.test'.extends"))
-jobs_that_need_docker_have_it.rejects(
-    "an engine under another name", PATH, change("'.docker'.services.0.alias", "engine")
-)
-jobs_that_need_docker_have_it.rejects(
-    "an engine without certificates", PATH, change("'.docker'.variables.DOCKER_TLS_CERTDIR", "")
-)
-
-
+@rejects("deployments that overlap", PATH, remove("deploy-production.resource_group"))
+@rejects("a resource group of another environment", PATH, change("deploy-production.resource_group", "staging"))
+@rejects("pushes that overlap", PATH, remove("publish.resource_group"))
 @_rule()
 def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
     """The resource group of a deployment is its environment, and a push has one, so the newer image stays latest."""
@@ -280,16 +222,8 @@ def deployments_and_pushes_do_not_overlap(config: Configuration) -> Problems:
             yield f"{name}.resource_group", "two pushes may overlap, and leave the older image as latest"
 
 
-deployments_and_pushes_do_not_overlap.rejects(
-    "deployments that overlap", PATH, remove("deploy-production.resource_group")
-)
-deployments_and_pushes_do_not_overlap.rejects(
-    "deployments that wait for those of the other environment",
-    PATH, change("deploy-production.resource_group", "staging"),
-)  # fmt: skip
-deployments_and_pushes_do_not_overlap.rejects("pushes that overlap", PATH, remove("publish.resource_group"))
-
-
+@rejects("a name without quotes", PATH, change("renovate.script", ["renovate $CI_PROJECT_PATH"]), message="SC2086")
+@rejects("unquoted words before", PATH, add("'.registry'.before_script", "make login $(date)"), message="SC2046")
 @tool_rule(PATH, sets="each")
 def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -> Iterable[Iterable[Problem]]:
     """What a job hands to its shell is clean to shellcheck."""
@@ -305,15 +239,6 @@ def shellcheck_finds_nothing_in_scripts(batch: Sequence[Files], scratch: Path) -
     for index, name, script in jobs:
         problems[index] += [Problem(PATH, remark.message, f"{name}.script") for remark in found[script]]
     return problems
-
-
-shellcheck_finds_nothing_in_scripts.rejects(
-    "a name without quotes", PATH, change("renovate.script", ["renovate $CI_PROJECT_PATH"]), message="SC2086"
-)
-shellcheck_finds_nothing_in_scripts.rejects(
-    "words without quotes before the script", PATH, add("'.registry'.before_script", "make login $(date)"),
-    message="SC2046",
-)  # fmt: skip
 
 
 def job_scripts(content: bytes) -> dict[str, str]:

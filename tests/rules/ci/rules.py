@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.harness import Fact, Problem, add, change, remove, replace, rule
+from tests.harness import Fact, Problem, accepts, add, change, rejects, remove, replace, rule
 from tests.rules.ci.circleci import PATH as CIRCLECI
 from tests.rules.ci.github import RELEASE, SERVICE, UPDATES
 from tests.rules.ci.gitlab import PATH as GITLAB
@@ -32,7 +32,10 @@ _TESTS = ("ci-lint", "ci-test", "check")
 # Of CircleCI's configuration.
 _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
-
+# Rules that find a fault too.
+_DEPLOYED, _NEEDED = "main_is_deployed_to_staging_then_production", "credentials_are_those_that_jobs_need"
+_CHANGES = "changes_get_no_credential"
+_LOGIN, _LIVE = {"lint": {"context": "registry"}}, "deploy-production"
 
 _FACTS = pipeline_facts(jobs_of_pipeline)
 
@@ -68,6 +71,27 @@ class _Jobs(dict[str, Job]):
         return next((job for job in self.values() if command in job.commands and job.deploys_to == environment), None)
 
 
+@rejects("a push of what was not scanned", CIRCLECI, change("jobs.publish.steps.4.run", "make image push"))
+@rejects("a push before the scan", CIRCLECI, change("jobs.publish.steps", ["login", {"run": "make image push scan"}]))
+@rejects("a build that is not scanned", CIRCLECI, change("jobs.build.steps.1.run", "make image"))
+@rejects("a release of no tag", CIRCLECI, change(f"{_JOBS}.8.release.filters", {"branches": {"only": "main"}}))
+@rejects("GitLab that scans no merge request", GITLAB, change("build.script", ["make image"]))
+@rejects("GitLab that pushes before the scan", GITLAB, change("publish.script", ["make image push scan"]))
+@rejects("a pull request that builds nothing", SERVICE, change("jobs.build.if", "github.event_name == 'push'"))
+@rejects("a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]}))
+@rejects("a build without a push", SERVICE, change("on", {"pull_request": None, "schedule": []}), also=_DEPLOYED)
+@rejects(
+    "CircleCI that never pushes", CIRCLECI, change("jobs.publish.steps", ["checkout", {"run": "make image scan"}]),
+    also=f"{_DEPLOYED} {_NEEDED}",
+)  # fmt: skip
+@rejects(
+    "a push from every branch", CIRCLECI, change(f"{_JOBS}.4.publish.filters", {"branches": {"ignore": "x"}}),
+    also=f"{_DEPLOYED} {_CHANGES}",
+)  # fmt: skip
+@rejects(
+    "a push from pull requests", SERVICE, change("jobs.publish.if", "github.event_name == 'pull_request'"),
+    also=f"{_DEPLOYED} {_CHANGES}",
+)  # fmt: skip
 @rule(**_FACTS)
 def builds_scan_before_they_push(**ci: Any) -> Iterator[Problem]:
     """A change builds and scans an image, main also pushes what it scanned, and a tag releases the pushed one."""
@@ -82,33 +106,16 @@ def builds_scan_before_they_push(**ci: Any) -> Iterator[Problem]:
                 yield jobs.problem(f"makes {', '.join(targets)}, not {', '.join(order)}", job)
 
 
-builds_scan_before_they_push.rejects(
-    "a push of what was not scanned", CIRCLECI, change("jobs.publish.steps.4.run", "make image push")
-)
-builds_scan_before_they_push.rejects(
-    "a push before the scan",
-    CIRCLECI, change("jobs.publish.steps", ["checkout", "login", {"run": "make image push scan"}]),
-)  # fmt: skip
-builds_scan_before_they_push.rejects(
-    "a build that is not scanned", CIRCLECI, change("jobs.build.steps.1.run", "make image")
-)
-builds_scan_before_they_push.rejects(
-    "a release of no tag", CIRCLECI, change(f"{_JOBS}.8.release.filters", {"branches": {"only": "main"}})
-)
-builds_scan_before_they_push.rejects(
-    "GitLab that scans no merge request", GITLAB, change("build.script", ["make image"])
-)
-builds_scan_before_they_push.rejects(
-    "GitLab that pushes before the scan", GITLAB, change("publish.script", ["make image push scan"])
-)
-builds_scan_before_they_push.rejects(
-    "a pull request that builds nothing", SERVICE, change("jobs.build.if", "github.event_name == 'push'")
-)
-builds_scan_before_they_push.rejects(
-    "a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]})
-)
-
-
+@rejects("CircleCI that never runs ci-lint", CIRCLECI, change("jobs.lint.steps.1.run", "make lint"))
+@rejects("CircleCI that never runs ci-test", CIRCLECI, change("jobs.test.steps.1.run", "make test"))
+@rejects("CircleCI that never runs check", CIRCLECI, change("jobs.check.steps.1.run", "make lint"))
+@rejects("a push that waits for no test", CIRCLECI, change(f"{_JOBS}.4.publish.requires", ["lint", "check"]))
+@rejects("a build that waits for no lint", CIRCLECI, change(f"{_JOBS}.3.build.requires", ["test", "check"]))
+@rejects("GitLab that never runs ci-lint", GITLAB, change("lint.script", ["make lint"]))
+@rejects("GitLab that never runs ci-test", GITLAB, change("test.script", ["make test"]))
+@rejects("GitLab that never runs check", GITLAB, change("check.script", ["make lint"]))
+@rejects("a push that waits for no test of GitLab", GITLAB, change("'.image'.needs", ["lint", "check"]))
+@rejects("a workflow that waits for no lint", SERVICE, change("jobs.build.needs", ["test", "check"]))
 @rule(**_FACTS)
 def builds_wait_for_tests(**ci: Any) -> Iterator[Problem]:
     """What builds an image of a change or of main waits for lint, tests and checks."""
@@ -121,30 +128,15 @@ def builds_wait_for_tests(**ci: Any) -> Iterator[Problem]:
                     yield jobs.problem(f"does not wait for {target}", job)
 
 
-builds_wait_for_tests.rejects(
-    "CircleCI that never runs ci-lint", CIRCLECI, change("jobs.lint.steps.1.run", "make lint")
-)
-builds_wait_for_tests.rejects(
-    "CircleCI that never runs ci-test", CIRCLECI, change("jobs.test.steps.1.run", "make test")
-)
-builds_wait_for_tests.rejects("CircleCI that never runs check", CIRCLECI, change("jobs.check.steps.1.run", "make lint"))
-builds_wait_for_tests.rejects(
-    "a push that waits for no test", CIRCLECI, change(f"{_JOBS}.4.publish.requires", ["lint", "check"])
-)
-builds_wait_for_tests.rejects(
-    "a build that waits for no lint", CIRCLECI, change(f"{_JOBS}.3.build.requires", ["test", "check"])
-)
-builds_wait_for_tests.rejects("GitLab that never runs ci-lint", GITLAB, change("lint.script", ["make lint"]))
-builds_wait_for_tests.rejects("GitLab that never runs ci-test", GITLAB, change("test.script", ["make test"]))
-builds_wait_for_tests.rejects("GitLab that never runs check", GITLAB, change("check.script", ["make lint"]))
-builds_wait_for_tests.rejects(
-    "a push that waits for no test of GitLab", GITLAB, change("'.image'.needs", ["lint", "check"])
-)
-builds_wait_for_tests.rejects(
-    "a workflow that waits for no lint", SERVICE, change("jobs.build.needs", ["test", "check"])
-)
-
-
+@accepts("a deployment that waits for all stages before its own", GITLAB, remove("deploy-staging.needs"))
+@rejects("production that does not wait for staging", GITLAB, change("deploy-production.needs", ["publish"]))
+@rejects("an environment that nobody protects", SERVICE, change("jobs.deploy-production.environment", "prod"))
+@rejects(
+    "CircleCI that never deploys", CIRCLECI,
+    change("jobs.deploy.steps.3.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"), also=_NEEDED,
+)  # fmt: skip
+@rejects("a deployment before the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]), also=_CHANGES)
+@rejects("staging before the push", SERVICE, change("jobs.deploy-staging.needs", "test"), also=_CHANGES)
 @rule(**_FACTS)
 def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
     """Only main is deployed: to staging what was pushed, and to production what staging has."""
@@ -159,21 +151,17 @@ def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
         before = job
 
 
-main_is_deployed_to_staging_then_production.accepts(
-    "a deployment that waits for all stages before its own", GITLAB, remove("deploy-staging.needs")
-)
-main_is_deployed_to_staging_then_production.rejects(
-    "production that does not wait for staging", GITLAB, change("deploy-production.needs", ["publish"])
-)
-builds_scan_before_they_push.rejects(
-    "a build of main that pushes nothing", SERVICE, change("on", {"pull_request": None, "workflow_dispatch": None}),
-    also=[main_is_deployed_to_staging_then_production],
+@rejects("production without an approval", CIRCLECI, change(f"{_JOBS}.7.deploy.requires", ["deploy-staging"]))
+@rejects(
+    "staging that waits for an approval", CIRCLECI, change(f"{_STAGING}.requires", ["publish", "agree"]), CIRCLECI,
+    add(_JOBS, {"agree": {"type": "approval"}}),
 )  # fmt: skip
-main_is_deployed_to_staging_then_production.rejects(
-    "an environment that nobody protects", SERVICE, change("jobs.deploy-production.environment", "prod")
-)
-
-
+@rejects("a pipeline that goes on without the approval", GITLAB, remove("deploy-production.allow_failure"))
+@rejects("production without a click", GITLAB, remove(f"{_LIVE}.when"), GITLAB, remove(f"{_LIVE}.allow_failure"))
+@rejects(
+    "a manual deployment to staging", GITLAB, add("deploy-staging.when", "manual"), GITLAB,
+    add("deploy-staging.allow_failure", value=False),
+)  # fmt: skip
 @rule(**_FACTS)
 def only_production_needs_approval(**ci: Any) -> Iterator[Problem]:
     """A person approves each deployment to production, and none to staging."""
@@ -184,26 +172,10 @@ def only_production_needs_approval(**ci: Any) -> Iterator[Problem]:
             yield jobs.problem("waits for an approval" if job.approved else "waits for no approval", job)
 
 
-only_production_needs_approval.rejects(
-    "production without an approval", CIRCLECI, change(f"{_JOBS}.7.deploy.requires", ["deploy-staging"])
-)
-only_production_needs_approval.rejects(
-    "staging that waits for an approval", CIRCLECI, change(f"{_STAGING}.requires", ["publish", "agree"]),
-    CIRCLECI, add(_JOBS, {"agree": {"type": "approval"}}),
-)  # fmt: skip
-only_production_needs_approval.rejects(
-    "a pipeline that goes on without the approval", GITLAB, remove("deploy-production.allow_failure")
-)
-only_production_needs_approval.rejects(
-    "production that GitLab starts by itself", GITLAB, remove("deploy-production.when"),
-    GITLAB, remove("deploy-production.allow_failure"),
-)  # fmt: skip
-only_production_needs_approval.rejects(
-    "a manual deployment to staging", GITLAB, add("deploy-staging.when", "manual"),
-    GITLAB, add("deploy-staging.allow_failure", value=False),
-)  # fmt: skip
-
-
+@rejects("updates with each tag", UPDATES, change("on", {"push": {"tags": ["v*"]}}))
+@rejects("no proposal of updates", CIRCLECI, change("workflows.template.when.equal.0", "webhook"), also=_CHANGES)
+@rejects("updates with every push", GITLAB, change("'.update'.rules.0.if", "$CI_PIPELINE_SOURCE"), also=_CHANGES)
+@rejects("proposals on every push", UPDATES, add("on.push", None), also=_CHANGES)
 @rule(**_FACTS)
 def a_schedule_proposes_updates(**ci: Any) -> Iterator[Problem]:
     """A job that only a schedule starts proposes updates of the template."""
@@ -212,6 +184,8 @@ def a_schedule_proposes_updates(**ci: Any) -> Iterator[Problem]:
         yield jobs.problem("no schedule proposes updates of the template")
 
 
+@rejects("CircleCI that deploys latest", CIRCLECI, add("jobs.deploy.steps", {"run": "make deploy TAG=latest"}))
+@rejects("CircleCI that runs latest", CIRCLECI, change("jobs.lint.steps.1.run", "docker pull x:latest; make ci-lint"))
 @rule(**_FACTS)
 def jobs_use_the_image_of_their_commit(**ci: Any) -> Iterator[Problem]:
     """No job names another image than that of its commit, which `make` takes by default."""
@@ -219,14 +193,6 @@ def jobs_use_the_image_of_their_commit(**ci: Any) -> Iterator[Problem]:
     for job in jobs.values():
         if found := re.search(r"\blatest\b|\b(TAG|IMAGE)=", job.commands):
             yield jobs.problem(f"says {found[0]}", job)
-
-
-jobs_use_the_image_of_their_commit.rejects(
-    "CircleCI that deploys latest", CIRCLECI, add("jobs.deploy.steps", {"run": "make deploy TAG=latest"})
-)
-jobs_use_the_image_of_their_commit.rejects(
-    "CircleCI that runs latest", CIRCLECI, change("jobs.lint.steps.1.run", "docker pull x:latest; make ci-lint")
-)
 
 
 _CREDENTIAL_FACTS = {**_FACTS, "documented": Fact("README.md", documented_credentials)}
@@ -244,6 +210,31 @@ def _credentials(
         yield job, {*job.credentials, *own}, needed
 
 
+@rejects("a job without the login that it needs", CIRCLECI, change(f"{_STAGING}.context", ["kubernetes-staging"]))
+@rejects("a job without its kubeconfig", CIRCLECI, change(f"{_STAGING}.context", ["registry"]))
+@rejects("a proposal without its token", CIRCLECI, change("workflows.template.jobs.0", "propose-update"))
+@rejects("a push without the scope of its login", GITLAB, change("'.registry'.environment.name", "registries"))
+@rejects("a Renovate without its token", GITLAB, change("'.update'.environment.name", "templates"))
+@rejects("a Secret for pulling without the deploy token", GITLAB, remove("'.deploy'.variables.REGISTRY_PASSWORD"))
+@rejects(
+    "a scope that the README leaves out", "README.md",
+    replace("| `KUBECONFIG` | `staging`, `production` |", "| `KUBECONFIG` | `staging` |"),
+)  # fmt: skip
+@rejects("a job whose token may not push", SERVICE, remove("jobs.publish.permissions.packages"))
+@rejects("a job without a kubeconfig", SERVICE, remove("jobs.deploy-staging.steps.[name=Write the kubeconfig].env"))
+@rejects("a proposal without a token", UPDATES, remove("jobs.propose-update.steps.1.env"))
+@rejects(
+    "a job with a login that it does not need", CIRCLECI,
+    change("workflows.template.jobs.0.propose-update.context", ["registry", "template"]),
+)  # fmt: skip
+@rejects(
+    "a job of GitLab with a login that it does not need", GITLAB,
+    add("check.environment", {"name": "registry", "action": "access"}), also=_CHANGES,
+)  # fmt: skip
+@rejects(
+    "a token of a job that pushes nothing", GITLAB,
+    add("check.variables", {"REGISTRY_PASSWORD": "$CI_REGISTRY_PASSWORD"}), also=_CHANGES,
+)  # fmt: skip
 @rule(**_CREDENTIAL_FACTS)
 def credentials_are_those_that_jobs_need(documented: Any, **ci: Any) -> Iterator[Problem]:
     """Jobs that push have a login, jobs that deploy a kubeconfig, jobs that propose updates a token, and no others."""
@@ -253,52 +244,14 @@ def credentials_are_those_that_jobs_need(documented: Any, **ci: Any) -> Iterator
             yield jobs.problem(f"has the credentials {sorted(has)}, but needs {sorted(needed)}", job)
 
 
-credentials_are_those_that_jobs_need.rejects(
-    "a job without the login that it needs", CIRCLECI, change(f"{_STAGING}.context", ["kubernetes-staging"])
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a job without its kubeconfig", CIRCLECI, change(f"{_STAGING}.context", ["registry"])
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a proposal without its token", CIRCLECI, change("workflows.template.jobs.0", "propose-update")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a push without the scope of its login", GITLAB, change("'.registry'.environment.name", "registries")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a Renovate without its token", GITLAB, change("'.update'.environment.name", "templates")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a Secret for pulling without the deploy token", GITLAB, remove("'.deploy'.variables.REGISTRY_PASSWORD")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a scope that the README leaves out",
-    "README.md", replace("| `KUBECONFIG` | `staging`, `production` |", "| `KUBECONFIG` | `staging` |"),
+@rejects("a pull request's credential", CIRCLECI, change(f"{_JOBS}.0", _LOGIN), also=_NEEDED)
+@rejects("every branch's kubeconfig", CIRCLECI, add(f"{_JOBS}.3.build.context", "kubernetes-production"), also=_NEEDED)
+@rejects("a pull request's login", CIRCLECI, change(f"{_JOBS}.0", _LOGIN), CIRCLECI, add("jobs.lint.steps", "login"))
+@rejects(
+    "a kubeconfig for a pull request", SERVICE,
+    add("jobs.lint.steps.1.env", {"KUBECONFIG_BASE64": "${{ secrets.KUBECONFIG_BASE64 }}"}), also=_NEEDED,
 )  # fmt: skip
-credentials_are_those_that_jobs_need.rejects(
-    "a job whose token may not push", SERVICE, remove("jobs.publish.permissions.packages")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a job without a kubeconfig", SERVICE, remove("jobs.deploy-staging.steps.[name=Write the kubeconfig].env")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a proposal without a token", UPDATES, remove("jobs.propose-update.steps.1.env")
-)
-credentials_are_those_that_jobs_need.rejects(
-    "a job with a login that it does not need",
-    CIRCLECI, change("workflows.template.jobs.0.propose-update.context", ["registry", "template"]),
-)  # fmt: skip
-builds_scan_before_they_push.rejects(
-    "CircleCI that never pushes", CIRCLECI, change("jobs.publish.steps", ["checkout", {"run": "make image scan"}]),
-    also=[main_is_deployed_to_staging_then_production, credentials_are_those_that_jobs_need],
-)  # fmt: skip
-main_is_deployed_to_staging_then_production.rejects(
-    "CircleCI that never deploys",
-    CIRCLECI, change("jobs.deploy.steps.3.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"),
-    also=[credentials_are_those_that_jobs_need],
-)  # fmt: skip
-
-
+@rejects("a pull request's token to push", SERVICE, add("jobs.check.permissions.packages", "write"), also=_NEEDED)
 @rule(**_CREDENTIAL_FACTS)
 def changes_get_no_credential(documented: Any, **ci: Any) -> Iterator[Problem]:
     """A job that a change starts, which nobody has reviewed, has no credential."""
@@ -306,62 +259,3 @@ def changes_get_no_credential(documented: Any, **ci: Any) -> Iterator[Problem]:
     for job, has, _ in _credentials(jobs, documented):
         if Event.CHANGE in job.events and has:
             yield jobs.problem(f"gives the credential {', '.join(sorted(has))} to changes", job)
-
-
-changes_get_no_credential.rejects(
-    "a credential for a pull request", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}),
-    also=[credentials_are_those_that_jobs_need],
-)  # fmt: skip
-changes_get_no_credential.rejects(
-    "a kubeconfig for every branch", CIRCLECI, add(f"{_JOBS}.3.build.context", "kubernetes-production"),
-    also=[credentials_are_those_that_jobs_need],
-)  # fmt: skip
-changes_get_no_credential.rejects(
-    "a login for a pull request", CIRCLECI, change(f"{_JOBS}.0", {"lint": {"context": "registry"}}),
-    CIRCLECI, add("jobs.lint.steps", "login"),
-)  # fmt: skip
-builds_scan_before_they_push.rejects(
-    "a push from every branch", CIRCLECI, change(f"{_JOBS}.4.publish.filters", {"branches": {"ignore": "x"}}),
-    also=[main_is_deployed_to_staging_then_production, changes_get_no_credential],
-)  # fmt: skip
-main_is_deployed_to_staging_then_production.rejects(
-    "a deployment that does not wait for the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]),
-    also=[changes_get_no_credential],
-)  # fmt: skip
-a_schedule_proposes_updates.rejects("updates with each tag", UPDATES, change("on", {"push": {"tags": ["v*"]}}))
-a_schedule_proposes_updates.rejects(
-    "updates that nothing proposes", CIRCLECI, change("workflows.template.when.equal.0", "webhook"),
-    also=[changes_get_no_credential],
-)  # fmt: skip
-a_schedule_proposes_updates.rejects(
-    "updates that every push proposes", GITLAB, change("'.update'.rules.0.if", "$CI_PIPELINE_SOURCE"),
-    also=[changes_get_no_credential],
-)  # fmt: skip
-credentials_are_those_that_jobs_need.rejects(
-    "a job of GitLab with a login that it does not need",
-    GITLAB, add("check.environment", {"name": "registry", "action": "access"}), also=[changes_get_no_credential],
-)  # fmt: skip
-credentials_are_those_that_jobs_need.rejects(
-    "a token of a job that pushes nothing",
-    GITLAB, add("check.variables", {"REGISTRY_PASSWORD": "$CI_REGISTRY_PASSWORD"}), also=[changes_get_no_credential],
-)  # fmt: skip
-changes_get_no_credential.rejects(
-    "a kubeconfig for a pull request",
-    SERVICE, add("jobs.lint.steps.1.env", {"KUBECONFIG_BASE64": "${{ secrets.KUBECONFIG_BASE64 }}"}),
-    also=[credentials_are_those_that_jobs_need],
-)  # fmt: skip
-changes_get_no_credential.rejects(
-    "a pull request whose token may push", SERVICE, add("jobs.check.permissions.packages", "write"),
-    also=[credentials_are_those_that_jobs_need],
-)  # fmt: skip
-builds_scan_before_they_push.rejects(
-    "a push from pull requests", SERVICE, change("jobs.publish.if", "github.event_name == 'pull_request'"),
-    also=[main_is_deployed_to_staging_then_production, changes_get_no_credential],
-)  # fmt: skip
-main_is_deployed_to_staging_then_production.rejects(
-    "staging that does not wait for the push", SERVICE, change("jobs.deploy-staging.needs", "test"),
-    also=[changes_get_no_credential],
-)  # fmt: skip
-a_schedule_proposes_updates.rejects(
-    "proposals on every push", UPDATES, add("on.push", None), also=[changes_get_no_credential]
-)

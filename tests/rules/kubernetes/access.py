@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.harness import add, change, remove, replace, write
-from tests.rules.kubernetes import kustomize, workloads
+from tests.harness import add, change, rejects, remove, replace
+from tests.rules.kubernetes.build import extra
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule
 
 CLUSTER_ROLES = {"view", "edit", "admin", "cluster-admin"}
@@ -19,12 +19,15 @@ RESTRICTED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
 
-
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"
-BASE, NAMESPACE = "kubernetes/base/kustomization.yaml", "kubernetes/namespace/kustomization.yaml"
-EXTRA = "kubernetes/base/extra.yaml"
+BASE, NAMESPACE = "kubernetes/base", "kubernetes/namespace/kustomization.yaml"
+BACKUP, AGENT = "kubernetes/database/backup-cronjob.yaml", "kubernetes/cluster/logs/daemonset.yaml"
+SETTINGS, DATABASE = "kubernetes/base/config.env", "kubernetes/database/statefulset.yaml"
+ENFORCE = "'pod-security.kubernetes.io/enforce'"
+NODE = {"name": "tmp", "hostPath": {"path": "/a"}}
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: extra}\nstringData: {password: /x}\n"  # noqa: S105
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -51,6 +54,22 @@ rules:
 """
 
 
+@rejects("a folder of the node", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", NODE))
+@rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
+@rejects("a folder of the node for a backup", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=tmp]", NODE))
+@rejects("a log agent with capabilities", AGENT, change(f"{POD}.containers.0.securityContext.capabilities.drop", []))
+@rejects("a loose namespace", "kubernetes/namespace/namespace.yaml", change(f"metadata.labels.{ENFORCE}", "baseline"))
+@rejects("a pod with hostNetwork", DEPLOYMENT, add(f"{POD}.hostNetwork", True))
+@rejects("a pod with hostPID", DEPLOYMENT, add(f"{POD}.hostPID", True))
+@rejects("a pod with hostIPC", DEPLOYMENT, add(f"{POD}.hostIPC", True))
+@rejects("a pod with shareProcessNamespace", DEPLOYMENT, add(f"{POD}.shareProcessNamespace", True))
+@rejects("a root user", DEPLOYMENT, change(f"{POD}.securityContext.runAsUser", 0))
+@rejects("the root group", DEPLOYMENT, change(f"{POD}.securityContext.runAsGroup", 0))
+@rejects("no seccomp profile", DEPLOYMENT, change(f"{POD}.securityContext.seccompProfile.type", "Unconfined"))
+@rejects("privileges", DEPLOYMENT, change(f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True))
+@rejects("capabilities", DEPLOYMENT, change(f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]))
+@rejects("a writable file system", DEPLOYMENT, change(f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False))
+@rejects("a token of the API", DEPLOYMENT, change(f"{POD}.automountServiceAccountToken", True))
 @environment_rule
 def every_pod_is_restricted(env: Environment) -> Issues:
     """Pods follow the Pod Security Standard "restricted", which the namespace enforces, and a little more."""
@@ -76,40 +95,6 @@ def every_pod_is_restricted(env: Environment) -> Issues:
                 yield pod.issue(f"{container['name']} {problem}", container, "securityContext")
 
 
-for title, pointer, value in (
-    ("a root user", f"{POD}.securityContext.runAsUser", 0),
-    ("the root group", f"{POD}.securityContext.runAsGroup", 0),
-    ("no seccomp profile", f"{POD}.securityContext.seccompProfile.type", "Unconfined"),
-    ("privileges", f"{CONTAINER}.securityContext.allowPrivilegeEscalation", True),
-    ("capabilities", f"{CONTAINER}.securityContext.capabilities.drop", ["NET_RAW"]),
-    ("a root file system that can be written", f"{CONTAINER}.securityContext.readOnlyRootFilesystem", False),
-    ("a token of the API", f"{POD}.automountServiceAccountToken", True),
-):
-    every_pod_is_restricted.rejects(title, DEPLOYMENT, change(pointer, value))
-for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
-    every_pod_is_restricted.rejects(f"a pod with {key}", DEPLOYMENT, add(f"{POD}.{key}", True))
-rejects = every_pod_is_restricted.rejects
-rejects(
-    "a folder of the node", DEPLOYMENT, change(f"{POD}.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}})
-)
-rejects("a port of the node", DEPLOYMENT, add(f"{CONTAINER}.ports.[name=http].hostPort", 8080))
-rejects(
-    "a folder of the node for a backup",
-    "kubernetes/database/backup-cronjob.yaml",
-    change("spec.jobTemplate.spec.template.spec.volumes.[name=tmp]", {"name": "tmp", "hostPath": {"path": "/a"}}),
-)
-rejects(
-    "a log agent with capabilities",
-    "kubernetes/cluster/logs/daemonset.yaml",
-    change(f"{POD}.containers.0.securityContext.capabilities.drop", ["NET_RAW"]),
-)
-rejects(
-    "a namespace that enforces nothing",
-    "kubernetes/namespace/namespace.yaml",
-    change("metadata.labels.'pod-security.kubernetes.io/enforce'", "baseline"),
-)
-
-
 def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, reads_node: bool) -> list[str]:
     """What a container may do, and should not."""
     own = container.get("securityContext", {})
@@ -130,6 +115,9 @@ def _privileges(of_pod: Mapping[str, Any], container: Mapping[str, Any], *, read
     return [problem for problem, is_so in problems.items() if is_so]
 
 
+@rejects("a password in the settings", SETTINGS, replace("DATABASE_NAME=app", "DATABASE_PASSWORD=app"))
+@rejects("a password in the manifest", DATABASE, change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "PASSWORD"))
+@rejects("a Secret with data", *extra(BASE, SECRET), also="every_resource_is_used")
 @environment_rule
 def no_manifest_holds_a_secret(env: Environment) -> Issues:
     """Passwords and tokens come from outside: everybody can read a manifest in the repository."""
@@ -147,33 +135,16 @@ def no_manifest_holds_a_secret(env: Environment) -> Issues:
                     yield pod.issue(f"{item['name']} holds a secret", container, f"env.[name={item['name']}]")
 
 
-rejects = no_manifest_holds_a_secret.rejects
-rejects(
-    "a password in the settings",
-    "kubernetes/base/config.env",
-    replace("DATABASE_NAME=app", "DATABASE_NAME=app\nDATABASE_PASSWORD=app"),
-)
-rejects(
-    "a password in the manifest",
-    "kubernetes/database/statefulset.yaml",
-    change(f"{POD}.containers.0.env.[name=POSTGRES_DB].name", "POSTGRES_PASSWORD"),
-)
-rejects(
-    "a Secret with data",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write("apiVersion: v1\nkind: Secret\nmetadata:\n  name: extra\nstringData:\n  password: /x\n"),
-    also=[workloads.every_resource_is_used],
-)
-
-
 def _is_secret(name: str, value: str) -> bool:
     """Whether a variable has a secret in it, and not the path of a file with one."""
     is_path = value.startswith("/")
     return bool(re.search(r"(?i)passw(or)?d|secret|token|api_?key", name) and value and not is_path)
 
 
+@rejects("a missing role", *extra(BASE, BINDING.format("Role", "reader", "shop")))
+@rejects("a missing ServiceAccount", *extra(BASE, BINDING.format("ClusterRole", "view", "nobody")))
+@rejects("a role that allows everything", *extra(BASE, ROLE.format('"*"')))
+@rejects("a missing role of CI", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy"))
 @environment_rule
 def every_role_binding_has_a_role(env: Environment) -> Issues:
     """A RoleBinding binds a role and ServiceAccounts that exist, and no Role allows everything of a kind."""
@@ -191,25 +162,7 @@ def every_role_binding_has_a_role(env: Environment) -> Issues:
                 yield Issue(role, "allows everything of a kind", f"rules.{index}")
 
 
-rejects = every_role_binding_has_a_role.rejects
-rejects(
-    "a role that does not exist",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write(BINDING.format("Role", "reader", "shop")),
-)
-rejects(
-    "a ServiceAccount that does not exist",
-    BASE,
-    add("resources", "extra.yaml"),
-    EXTRA,
-    write(BINDING.format("ClusterRole", "view", "nobody")),
-)
-rejects("a role that allows everything", BASE, add("resources", "extra.yaml"), EXTRA, write(ROLE.format('"*"')))
-rejects("a deployer without a role", "kubernetes/namespace/deployer-rolebinding.yaml", change("roleRef.name", "deploy"))
-
-
+@rejects("a Role of no namespace", *extra("kubernetes/cluster", ROLE.format("get")))
 @environment_rule
 def every_resource_has_a_namespace(env: Environment) -> Issues:
     """What belongs into a namespace names one: without, it lands in whichever is current."""
@@ -218,15 +171,9 @@ def every_resource_has_a_namespace(env: Environment) -> Issues:
             yield Issue(resource, "has no namespace")
 
 
-every_resource_has_a_namespace.rejects(
-    "a Role of no namespace",
-    "kubernetes/cluster/kustomization.yaml",
-    add("resources", "extra.yaml"),
-    "kubernetes/cluster/extra.yaml",
-    write(ROLE.format("get")),
-)
-
-
+@rejects("open egress", "kubernetes/cluster/logs/default-deny-networkpolicy.yaml", remove("spec.policyTypes.1"))
+@rejects("a namespace without a quota", NAMESPACE, remove("resources.7"), also="every_file_is_in_a_kustomization")
+@rejects("a namespace that nothing creates", NAMESPACE, remove("resources.5"), also="every_file_is_in_a_kustomization")
 @environment_rule
 def every_namespace_starts_closed(env: Environment) -> Issues:
     """Each namespace is created, denies all traffic by default, and has a quota with defaults for containers."""
@@ -249,20 +196,3 @@ def every_namespace_starts_closed(env: Environment) -> Issues:
     )
     if not closed:
         yield Issue(namespace, "there is no NetworkPolicy that denies everything by default")
-
-
-rejects = every_namespace_starts_closed.rejects
-rejects(
-    "a namespace that is open to the outside of it",
-    "kubernetes/cluster/logs/default-deny-networkpolicy.yaml",
-    remove("spec.policyTypes.1"),
-)
-rejects(
-    "a namespace without a quota", NAMESPACE, remove("resources.7"), also=[kustomize.every_file_is_in_a_kustomization]
-)
-rejects(
-    "a namespace that nothing creates",
-    NAMESPACE,
-    remove("resources.5"),
-    also=[kustomize.every_file_is_in_a_kustomization],
-)

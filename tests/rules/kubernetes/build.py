@@ -18,13 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import jinja2
-
 from tests import toolchains
-from tests.harness.documents import load
+from tests.harness.documents import Edit, add, load, write
 from tests.harness.projects import Files
-from tests.harness.template import ROOT
 from tests.rules.kubernetes import published_schemas
+from tests.rules.tables import table
 
 FILE = "kustomization.yaml"
 BUILDER = Path(__file__).parent / "builder"
@@ -84,6 +82,28 @@ def schema_errors(content: bytes) -> list[SchemaError]:
     (outcome,) = build_all([{f"file/{FILE}": b"resources: [resources.yaml]", "file/resources.yaml": content}])
     built = outcome["file"]
     return [SchemaError("", str(built))] if isinstance(built, ValueError) else [e for one in built for e in one.errors]
+
+
+def extra(folder: str, manifest: str) -> tuple[str, Edit, str, Edit]:
+    """The edits of a fault that adds a resource to a kustomization."""
+    return f"{folder}/{FILE}", add("resources", "extra.yaml"), f"{folder}/extra.yaml", write(manifest)
+
+
+def name_of(resource: Resource) -> str:
+    """Kind and name."""
+    return f"{resource['kind']}/{resource['metadata']['name']}"
+
+
+def values_of(key: str, value: Any) -> Iterator[str]:
+    """The texts that stand under this key, at any depth."""
+    if isinstance(value, dict):
+        if isinstance(value.get(key), str):
+            yield value[key]
+        for item in value.values():
+            yield from values_of(key, item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from values_of(key, item)
 
 
 def entry_points(files: Files) -> list[str]:
@@ -205,9 +225,8 @@ class Builder:
 @functools.cache
 def _builder() -> Builder:
     """The program of this process, for the oldest and the newest version of Kubernetes that is supported."""
-    tables = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "extensions"), autoescape=False)  # noqa: S701
-    versions: Any = tables.get_template("versions.jinja").module
-    builder = Builder([versions.kubernetes["oldest"], versions.kubernetes["newest"]])
+    versions = table("versions", "kubernetes")
+    builder = Builder([versions["oldest"], versions["newest"]])
     atexit.register(builder.close)
     return builder
 

@@ -56,7 +56,7 @@ SCHEMAS: dict[tuple[str, str], dict[str, Any]] = {
                     port=_NUMBER,
                     protocol={"enum": ["HTTP"]},
                     allowedRoutes=_object("*", namespaces=_object("*", **{"from": {"enum": ["All", "Same"]}})),
-                ),
+                )
             ),
         )
     ),

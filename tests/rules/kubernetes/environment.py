@@ -10,25 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from tests.harness import (
-    ANSWERS_FILE,
-    Answers,
-    Failure,
-    Files,
-    Finding,
-    Problem,
-    Projects,
-    Rule,
-    Sample,
-    Template,
-    load,
-)
-from tests.harness.documents import load_all
+from tests.harness import ANSWERS_FILE, Answers, Failure, Files, Problem, Projects, Rule, Sample, Template
+from tests.harness.documents import load, load_all
 from tests.harness.rules import failures_of
 from tests.harness.template import copy_working_tree
-from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join
+from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_all, join, name_of
 
 PATTERNS = ("kubernetes/*",)
 APART = ("kubernetes/cluster/*", "kubernetes/local/*")  # which no overlay takes
@@ -53,6 +41,13 @@ class Pod:
     owner: Resource
     pointer: str  # to the template, in its owner
     claims: frozenset[str]  # the volumes for which a StatefulSet makes a claim
+
+    @classmethod
+    def of(cls, owner: Resource) -> Self:
+        """The pod template of a workload."""
+        pointer = "spec.jobTemplate.spec.template" if owner["kind"] == "CronJob" else "spec.template"
+        claims = frozenset(claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", []))
+        return cls(owner, pointer, claims)
 
     @cached_property
     def template(self) -> dict[str, Any]:
@@ -144,7 +139,7 @@ class Environment:
     @cached_property
     def pods(self) -> list[Pod]:
         """The pods of all workloads."""
-        return [pod_of(owner) for owner in self.of("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
+        return [Pod.of(owner) for owner in self.of("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")]
 
     def matching(self, labels: Mapping[str, str] | None) -> list[Pod]:
         """The pods with these labels."""
@@ -158,18 +153,6 @@ class Environment:
                 return autoscaler["spec"].get("minReplicas", 1), autoscaler["spec"]["maxReplicas"]
         replicas = pod.owner["spec"].get("replicas", 1)
         return replicas, replicas
-
-
-def pod_of(owner: Resource) -> Pod:
-    """The pod template of a workload."""
-    pointer = "spec.jobTemplate.spec.template" if owner["kind"] == "CronJob" else "spec.template"
-    claims = frozenset(claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", []))
-    return Pod(owner, pointer, claims)
-
-
-def name_of(resource: Resource) -> str:
-    """Kind and name."""
-    return f"{resource['kind']}/{resource['metadata']['name']}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,17 +225,12 @@ def _source(files: Files, resource: Resource) -> tuple[str, int]:
 class TreeRule(Rule):
     """A rule about what is built: for every triple of answers, or for all where the tests are exhaustive."""
 
-    def __init__(self, function: Callable[[Tree], Iterable[Problem]]) -> None:
-        super().__init__(function, PATTERNS)
-
-    def check(self, files: Files) -> list[Finding]:
-        """What it finds in one project."""
-        return self.findings(self.function(_tree(tuple((path, files[path]) for path in files if path[-1] != "/"))))
+    def check(self, files: Files) -> list[Problem]:
+        return list(self.function(_tree(tuple((path, files[path]) for path in files if path[-1] != "/"))))
 
     def run(self, projects: Projects) -> Iterator[Failure]:
-        """What it finds in all projects, or in a sample of them."""
         samples, trees = _trees(projects)
-        yield from failures_of(samples, (self.findings(self.function(tree)) for tree in trees))
+        yield from failures_of(samples, map(self.function, trees))
 
 
 class EnvironmentRule(TreeRule):
@@ -266,7 +244,7 @@ class EnvironmentRule(TreeRule):
                 for issue in issues(environment):
                     yield tree.problem(environment.namespace or "cluster", issue)
 
-        super().__init__(functools.update_wrapper(of_tree, function))
+        super().__init__(functools.update_wrapper(of_tree, function), PATTERNS)
 
 
 def environment_rule(function: Callable[[Environment], Issues]) -> EnvironmentRule:
@@ -276,7 +254,7 @@ def environment_rule(function: Callable[[Environment], Issues]) -> EnvironmentRu
 
 def tree_rule(function: Callable[[Tree], Iterable[Problem]]) -> TreeRule:
     """A rule about everything that is built of a project's manifests."""
-    return TreeRule(function)
+    return TreeRule(function, PATTERNS)
 
 
 @functools.lru_cache(maxsize=2)
@@ -302,23 +280,19 @@ def _template() -> Template:
     return Template(copy_working_tree(Path(folder.name)))
 
 
+@functools.cache
 def _trees(projects: Projects) -> tuple[list[Sample], list[Tree]]:
     """The trees of all projects, or of a sample, each built; every rule asks for the same."""
-    key = ("trees", projects.exhaustive)
-    if key not in projects.facts:
-        choose = projects.distinct if projects.exhaustive else projects.sample
-        samples = choose(*PATTERNS, without=(*APART, *UNBUILT))
-        samples += [sample for pattern in APART for sample in choose(pattern)]
-        outcomes = build_all([sample.files for sample in samples])
-        trees = [
-            Tree(sample.files, lambda sample=sample: sample.context, outcome)  # type: ignore[misc]
-            for sample, outcome in zip(samples, outcomes, strict=True)
-        ]
-        projects.count("trees of manifests that Kustomize builds", len(trees))
-        projects.count("environments built", sum(len(tree.environments) for tree in trees))
-        projects.count(
-            "distinct resources that kubeconform validates", len({one.number for tree in trees for one in tree.built})
-        )
-        projects.facts[key] = samples, trees
-    found: tuple[list[Sample], list[Tree]] = projects.facts[key]
-    return found
+    choose = projects.distinct if projects.exhaustive else projects.sample
+    samples = choose(*PATTERNS, without=(*APART, *UNBUILT))
+    samples += [sample for pattern in APART for sample in choose(pattern)]
+    outcomes = build_all([sample.files for sample in samples])
+    trees = [
+        Tree(sample.files, lambda sample=sample: sample.context, outcome)  # type: ignore[misc]
+        for sample, outcome in zip(samples, outcomes, strict=True)
+    ]
+    projects.count("trees of manifests that Kustomize builds", len(trees))
+    projects.count("environments built", sum(len(tree.environments) for tree in trees))
+    numbers = {one.number for tree in trees for one in tree.built}
+    projects.count("distinct resources that kubeconform validates", len(numbers))
+    return samples, trees

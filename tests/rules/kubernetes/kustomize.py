@@ -12,22 +12,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.harness import Fact, Files, Problem, add, change, load, load_all, remove, replace, rule, write
-from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, join
+from tests.harness import Fact, Files, Problem, accepts, add, change, load, load_all, rejects, remove, replace, rule
+from tests.rules.kubernetes.build import FILE, Resource, build_all, entry_points, extra, join, values_of
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Tree, environment_rule, tree_rule
 from tests.toolchains import tool
 
 PATTERN = "kubernetes/*kustomization.yaml"
 DEPRECATED = {"bases", "commonLabels", "patchesJson6902", "patchesStrategicMerge", "vars"}
 
-
 _IDENTITY = ("group", "version", "kind", "name")
-
 
 BASE, STAGING = "kubernetes/base/kustomization.yaml", "kubernetes/overlays/staging/kustomization.yaml"
 LOCAL = "kubernetes/overlays/local/kustomization.yaml"
+SCALER = "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop"
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
-NAMESPACE = "kubernetes/namespace/kustomization.yaml"
 SERVICE_ACCOUNT = """\
 apiVersion: v1
 kind: ServiceAccount
@@ -68,20 +66,8 @@ def resource_names(content: bytes) -> tuple[ResourceRef, ...]:
 
 def _ref(resource: Resource) -> ResourceRef:
     group, _, version = str(resource.get("apiVersion", "")).rpartition("/")
-    images = tuple(image.rsplit(":", 1)[0] for image in _images(resource))
+    images = tuple(image.rsplit(":", 1)[0] for image in values_of("image", resource))
     return ResourceRef(group, version, resource["kind"], str(resource.get("metadata", {}).get("name", "")), images)
-
-
-def _images(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if key == "image" and isinstance(item, str):
-                yield item
-            else:
-                yield from _images(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _images(item)
 
 
 class Kustomization(NamedTuple):
@@ -141,6 +127,16 @@ def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[s
             yield from _below(f"{taken}/{FILE}", kustomizations, refs, (*above, path))
 
 
+@rejects("a missing resource", BASE, change("resources.0", "deploymnt.yaml"), also="every_file_is_in_a_kustomization")
+@rejects("a resource twice", BASE, add("resources", "service.yaml"))
+@rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
+@rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
+@rejects("an operation on a field that does not exist", STAGING, replace("/spec/rules/0/host", "/spec/rules/1/host"))
+@rejects("two resources of one name", *extra("kubernetes/base", SERVICE_ACCOUNT))
+@rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
+@rejects("replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]))
+@accepts("a component", STAGING, add("components", []))
+@accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
 @tree_rule
 def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
     """Kustomize builds every folder that people deploy."""
@@ -152,6 +148,7 @@ def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
             yield Problem(f"{folders[-1]}/{FILE}", f"{folder} does not build: {built}", where[-1] if where else "")
 
 
+@rejects("a resource of two entry points", *extra("kubernetes/namespace", SERVICE_ACCOUNT))
 @environment_rule
 def every_resource_is_made_once(env: Environment) -> Issues:
     """No two entry points of a namespace make the same resource: each deploy would undo the other."""
@@ -160,20 +157,12 @@ def every_resource_is_made_once(env: Environment) -> Issues:
             yield Issue(next(one for one in env.of(kind) if one["metadata"]["name"] == name), f"is made {number} times")
 
 
-every_resource_is_made_once.rejects(
-    "a resource of two entry points",
-    NAMESPACE,
-    add("resources", "twin.yaml"),
-    "kubernetes/namespace/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)
-
-
 def _identity(resource: Resource) -> tuple[str, str, str]:
     """By which a cluster tells the resources of a namespace apart."""
     return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
 
 
+@rejects("a file that no kustomization names", BASE, remove("resources.4"), project="ingress")
 @rule(kustomizations=Fact(PATTERN, load), paths=Fact("kubernetes/*"))
 def every_file_is_in_a_kustomization(kustomizations: Mapping[str, Any], paths: list[str]) -> Iterator[Problem]:
     """A kustomization names every file in its folder: Kustomize passes over the others without a word."""
@@ -187,35 +176,6 @@ def every_file_is_in_a_kustomization(kustomizations: Mapping[str, Any], paths: l
             yield Problem(path, f"{folder}/{FILE} does not name it")
 
 
-rejects = every_entry_point_builds.rejects
-rejects(
-    "a resource that does not exist",
-    BASE,
-    change("resources.0", "deploymnt.yaml"),
-    also=[every_file_is_in_a_kustomization],
-)
-rejects("a resource twice", BASE, add("resources", "service.yaml"))
-rejects("settings merged into nothing", STAGING, change("configMapGenerator.0.name", "shops"))
-rejects("settings made twice", STAGING, remove("configMapGenerator.0.behavior"))
-rejects("an operation on a field that does not exist", STAGING, replace("/spec/rules/0/host", "/spec/rules/1/host"))
-rejects(
-    "two resources of one name",
-    BASE,
-    add("resources", "twin.yaml"),
-    "kubernetes/base/twin.yaml",
-    write(SERVICE_ACCOUNT),
-)
-rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
-rejects("replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]))
-every_entry_point_builds.accepts("a component", STAGING, add("components", []))
-every_entry_point_builds.accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
-
-
-every_file_is_in_a_kustomization.rejects(
-    "a file that no kustomization names", BASE, remove("resources.4"), project="ingress"
-)
-
-
 def _named(content: Mapping[str, Any]) -> Iterator[str]:
     """The files that a kustomization names."""
     yield from content.get("resources", [])
@@ -224,6 +184,8 @@ def _named(content: Mapping[str, Any]) -> Iterator[str]:
         yield from (item.rpartition("=")[2] for key in ("envs", "files") for item in generator.get(key, []))
 
 
+@rejects("a kustomization without a version", BASE, remove("apiVersion"))
+@rejects("a deprecated field", BASE, add("vars", []))
 @rule(kustomizations=Fact(PATTERN, load))
 def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, Any]) -> Iterator[Problem]:
     """Kustomizations have a version, no deprecated field, and leave selectors as they are."""
@@ -236,11 +198,25 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
             yield Problem(path, "includeSelectors rewrites the selectors of network policies too", "includeSelectors")
 
 
-rejects = every_kustomization_is_of_the_current_version.rejects
-rejects("a kustomization without a version", BASE, remove("apiVersion"))
-rejects("a deprecated field", BASE, add("vars", []))
-
-
+@rejects("a patch of nothing without a target", LOCAL, replace(SCALER, f"{SCALER}s"), also="every_entry_point_builds")
+@rejects(
+    "a patch in a file that matches nothing", BASE, remove("resources.4"), BASE,
+    add("patches", [{"path": "poddisruptionbudget.yaml"}]), also="every_entry_point_builds", project="ingress",
+)  # fmt: skip
+@accepts(
+    "a patch of a generated ConfigMap", STAGING,
+    add("patches", {"target": {"kind": "ConfigMap", "name": "shop"}, "patch": "- {op: add, path: /data/A, value: b}"}),
+)  # fmt: skip
+@accepts(
+    "a patch that may rename", STAGING,
+    add("patches", {"target": {"kind": "Ingress"}, "patch": "[]", "options": {"allowNameChange": True}}),
+    project="ingress",
+)  # fmt: skip
+@rejects(
+    "a patch that matches nothing", STAGING,
+    add("patches", {"target": {"kind": "Ingress", "name": "shops"}, "patch": "- {op: remove, path: /spec}"}),
+    project="ingress",
+)  # fmt: skip
 @rule(kustomizations=Fact(PATTERN, with_patches), refs=Fact("kubernetes/*.yaml", resource_names))
 def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """Each patch changes a resource: Kustomize passes over one whose target matches nothing without a word."""
@@ -251,58 +227,14 @@ def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iter
                 yield Problem(path, f"no resource matches the patch's target {target}", f"patches.{number}")
 
 
-rejects = every_patch_has_a_target.rejects
-rejects(
-    "a patch without a target that matches nothing",
-    LOCAL,
-    replace(
-        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shop",
-        "kind: HorizontalPodAutoscaler\n      metadata:\n        name: shops",
-    ),
-    also=[every_entry_point_builds],
-)
-rejects(
-    "a patch in a file that matches nothing",
-    BASE,
-    remove("resources.4"),
-    BASE,
-    add("patches", [{"path": "poddisruptionbudget.yaml"}]),
-    also=[every_entry_point_builds],
-    project="ingress",
-)
-every_patch_has_a_target.accepts(
-    "a patch of a generated ConfigMap",
-    STAGING,
-    add("patches", {"target": {"kind": "ConfigMap", "name": "shop"}, "patch": "- {op: add, path: /data/A, value: b}"}),
-)
-every_patch_has_a_target.accepts(
-    "a patch that may rename",
-    STAGING,
-    add("patches", {"target": {"kind": "Ingress"}, "patch": "[]", "options": {"allowNameChange": True}}),
-    project="ingress",
-)
-rejects(
-    "a patch that matches nothing",
-    STAGING,
-    add("patches", {"target": {"kind": "Ingress", "name": "shops"}, "patch": "- {op: remove, path: /spec}"}),
-    project="ingress",
-)
-
-
+@rejects("an image that no container runs", STAGING, add("images", [{"name": "docker.io/acme/shops", "newTag": "x"}]))
+@accepts("an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}]))
 @rule(kustomizations=Fact(PATTERN, with_images), refs=Fact("kubernetes/*.yaml", resource_refs))
 def every_image_override_has_a_container(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
     """An image for which a kustomization gives a name, tag or digest is one that a container runs."""
     for path, number, image, below in changes_of(kustomizations, refs):
         if not any(image in ref.images for ref in below):
             yield Problem(path, f"no container runs {image}", f"images.{number}")
-
-
-every_image_override_has_a_container.rejects(
-    "an image that no container runs", STAGING, add("images", [{"name": "docker.io/acme/shops", "newTag": "x"}])
-)
-every_image_override_has_a_container.accepts(
-    "an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}])
-)
 
 
 def test_a_key_that_stands_twice_does_not_build() -> None:

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tests.databases import DATABASES
-from tests.harness import Problem, add, change, remove, replace, write
-from tests.rules.kubernetes import access, kustomize, workloads
-from tests.rules.kubernetes.build import Resource
+from tests.harness import Problem, add, change, rejects, remove, replace
+from tests.rules.kubernetes.build import Resource, extra
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, Tree, environment_rule, tree_rule
 from tests.rules.kubernetes.workloads import settings_of
 
@@ -33,15 +32,14 @@ DECISIVE = (
 )  # fmt: skip
 """The answers on which it depends what is open."""
 
-
-POLICY = "kubernetes/base/networkpolicy.yaml"
+DEPLOYMENT, POLICY = "kubernetes/base/deployment.yaml", "kubernetes/base/networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
 SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
 OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
 DATABASE_SERVICE = "kubernetes/database/service.yaml"
 NAMESPACE_POLICY = "kubernetes/namespace/networkpolicy.yaml"
-SETTINGS = "kubernetes/base/config.env"
+SETTINGS, STAGING = "kubernetes/base/config.env", "kubernetes/overlays/staging/kustomization.yaml"
 NAME = "'app.kubernetes.io/name'"
 EXTRA_POLICY = """\
 apiVersion: networking.k8s.io/v1
@@ -56,6 +54,16 @@ spec:
     - Ingress
 """
 INGRESS_NAMESPACE = "spec.ingress.0.from.0.namespaceSelector"
+OTHER = f"'{NAMESPACE_LABEL}'"
+SELECTED = f"spec.podSelector.matchLabels.{NAME}"
+CALLERS = "spec.ingress.0.from.{}.podSelector.matchLabels." + NAME
+# Rules that find a fault too.
+PODS, CLOSED = "every_policy_is_about_pods_that_exist", "every_namespace_starts_closed only_needed_connections_are_open"
+HOSTS, OPEN = "every_host_in_the_settings_is_reachable", "only_needed_connections_are_open"
+
+
+def _expression(operator: str, *namespaces: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": operator, "values": [*namespaces]}]}
 
 
 class Connection(NamedTuple):
@@ -83,6 +91,21 @@ class Peer(NamedTuple):
 ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
 
 
+@rejects("a policy beside others for no pods", *extra("kubernetes/base", EXTRA_POLICY))
+@rejects("a policy of no pods", POLICY, change(SELECTED, "shops"), also=f"{HOSTS} {OPEN}")
+@rejects("a policy for a missing port", POLICY, change("spec.ingress.1.ports.0.port", "metric"), also=OPEN)
+@rejects("a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=OPEN)
+@rejects("rules for another direction", POLICY, remove("spec.policyTypes.0"), also=OPEN)
+@rejects("a policy for missing callers", DATABASE_POLICY, change(CALLERS.format(1), "none"), also=f"{HOSTS} {OPEN}")
+@rejects("an open namespace", NAMESPACE_POLICY, change("spec.podSelector", {"matchLabels": {"a": "b"}}), also=CLOSED)
+@rejects(
+    "a selector that matches the pods of another workload too",
+    BACKUP,
+    change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
+    also="every_selector_selects_its_own_pods every_service_selects_one_workload "
+    "every_disruption_budget_lets_nodes_drain",
+)
+@rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also=OPEN)
 @environment_rule
 def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
     """A NetworkPolicy selects pods of the namespace, names ports that they have, and opens no direction by accident."""
@@ -119,6 +142,25 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
     return env.matching(item["podSelector"].get("matchLabels"))
 
 
+@rejects("a database out of reach", SERVICE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=f"{PODS} {OPEN}")
+@rejects("a closed database", DATABASE_POLICY, change(CALLERS.format(0), "shop-database"), also=OPEN)
+@rejects("no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also=OPEN)
+@rejects("a missing database host", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database"))
+@rejects("a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306"))
+@rejects("an external database out of reach", OUTSIDE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=OPEN)
+@rejects(
+    "a headless Service of other pods", DATABASE_SERVICE, change(f"spec.selector.{NAME}", "shop"),
+    also="every_stateful_set_has_a_headless_service every_service_selects_one_workload",
+)  # fmt: skip
+@rejects(
+    "selectors rewritten by an overlay",
+    STAGING,
+    change("labels.0.includeTemplates", False),
+    STAGING,
+    add("labels.0.includeSelectors", True),
+    also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
+    "only_needed_connections_are_open",
+)
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
     """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
@@ -155,184 +197,36 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
         yield "no NetworkPolicy lets it ask the cluster's DNS"
 
 
+@rejects("a proxy of another namespace", POLICY, change(f"{INGRESS_NAMESPACE}.matchLabels.{OTHER}", "proxies"))
+@rejects("all namespaces but one", POLICY, change(INGRESS_NAMESPACE, _expression("NotIn", "default")))
+@rejects("a second namespace", POLICY, change(INGRESS_NAMESPACE, _expression("In", "traefik", "default")))
+@rejects("an open service", POLICY, add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}), project="ingress")
+@rejects("traces to any address", POLICY, remove("spec.egress.1.to"))
+@rejects("more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090}))
+@rejects("open metrics", POLICY, change(f"spec.ingress.1.from.0.namespaceSelector.matchLabels.{OTHER}", "default"))
+@rejects("pods with open egress", NAMESPACE_POLICY, remove("spec.policyTypes.1"), also="every_namespace_starts_closed")
+@rejects("an open database", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}}))
+@rejects("a backup without DNS over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"), also=HOSTS)
+@rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
+@rejects("a database in a private network", OUTSIDE_POLICY, add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]))
+@rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
+@rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
 @tree_rule
 def only_needed_connections_are_open(tree: Tree) -> Iterator[Problem]:
     """The open connections are those that the answers ask for: no more, so that nobody gets in, and no less."""
-    if "kubernetes/base/deployment.yaml" not in tree.files:
+    if DEPLOYMENT not in tree.files:
         return
     answers = {name: tree.context[name] for name in DECISIVE}
     app = answers["service_name"]
     environments = [env for env in tree.environments if env.get("Deployment", app)]
     if tree.environments and not environments:
-        yield Problem("kubernetes/base/deployment.yaml", f"no environment runs Deployment/{app}", "metadata.name")
+        yield Problem(DEPLOYMENT, f"no environment runs Deployment/{app}", "metadata.name")
     for env in environments:
         found, expected = open_connections(env), expected_connections(env, tuple(answers.items()))
         for connection in sorted(found ^ expected):
             verb = "reaches" if connection in found else "does not reach"
             issue = Issue(_decides(env, connection), f"{connection.source} {verb} {connection}")
             yield tree.problem(env.namespace, issue)
-
-
-rejects = every_policy_is_about_pods_that_exist.rejects
-rejects(
-    "a policy beside others for no pods",
-    "kubernetes/base/kustomization.yaml",
-    add("resources", "extra.yaml"),
-    "kubernetes/base/extra.yaml",
-    write(EXTRA_POLICY),
-)
-rejects(
-    "a policy of no pods",
-    POLICY,
-    change(f"spec.podSelector.matchLabels.{NAME}", "shops"),
-    also=[every_host_in_the_settings_is_reachable, only_needed_connections_are_open],
-)
-rejects(
-    "a policy for a port that does not exist",
-    POLICY,
-    change("spec.ingress.1.ports.0.port", "metric"),
-    also=[only_needed_connections_are_open],
-)
-rejects(
-    "a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=[only_needed_connections_are_open]
-)
-rejects(
-    "a policy with rules for a direction that is none of it",
-    POLICY,
-    remove("spec.policyTypes.0"),
-    also=[only_needed_connections_are_open],
-)
-rejects(
-    "a policy for callers that do not exist",
-    DATABASE_POLICY,
-    change(f"spec.ingress.0.from.1.podSelector.matchLabels.{NAME}", "shop-backups"),
-    also=[every_host_in_the_settings_is_reachable, only_needed_connections_are_open],
-)
-rejects(
-    "a namespace that is open",
-    NAMESPACE_POLICY,
-    change("spec.podSelector", {"matchLabels": {"a": "b"}}),
-    also=[access.every_namespace_starts_closed, only_needed_connections_are_open],
-)
-rejects(
-    "a selector that matches the pods of another workload too",
-    BACKUP,
-    change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
-    also=[
-        workloads.every_selector_selects_its_own_pods,
-        workloads.every_service_selects_one_workload,
-        workloads.every_disruption_budget_lets_nodes_drain,
-    ],
-)
-rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also=[only_needed_connections_are_open])
-
-
-rejects = every_host_in_the_settings_is_reachable.rejects
-rejects(
-    "a database that the service may not reach",
-    SERVICE_POLICY,
-    change("spec.egress.0.ports.0.port", 5433),
-    also=[every_policy_is_about_pods_that_exist, only_needed_connections_are_open],
-)
-rejects(
-    "a database that lets nobody in",
-    DATABASE_POLICY,
-    change(f"spec.ingress.0.from.0.podSelector.matchLabels.{NAME}", "shop-database"),
-    also=[only_needed_connections_are_open],
-)
-rejects("no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also=[only_needed_connections_are_open])
-rejects(
-    "a database host that does not exist", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database")
-)
-rejects("a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306"))
-rejects(
-    "a database outside that the service may not reach",
-    OUTSIDE_POLICY,
-    change("spec.egress.0.ports.0.port", 5433),
-    also=[only_needed_connections_are_open],
-)
-rejects(
-    "a headless Service of other pods",
-    DATABASE_SERVICE,
-    change(f"spec.selector.{NAME}", "shop"),
-    also=[workloads.every_stateful_set_has_a_headless_service, workloads.every_service_selects_one_workload],
-)
-rejects(
-    "selectors rewritten by an overlay",
-    "kubernetes/overlays/staging/kustomization.yaml",
-    change("labels.0.includeTemplates", False),
-    "kubernetes/overlays/staging/kustomization.yaml",
-    add("labels.0.includeSelectors", True),
-    also=[
-        kustomize.every_kustomization_is_of_the_current_version,
-        workloads.every_selector_selects_its_own_pods,
-        only_needed_connections_are_open,
-    ],
-)
-
-
-rejects = only_needed_connections_are_open.rejects
-rejects(
-    "a service that a proxy of another namespace reaches",
-    POLICY,
-    change(f"{INGRESS_NAMESPACE}.matchLabels.'{NAMESPACE_LABEL}'", "proxies"),
-)
-rejects(
-    "a service that all but one namespace reach",
-    POLICY,
-    change(
-        INGRESS_NAMESPACE, {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "NotIn", "values": ["default"]}]}
-    ),
-)
-rejects(
-    "a service that a second namespace reaches",
-    POLICY,
-    change(
-        INGRESS_NAMESPACE,
-        {"matchExpressions": [{"key": NAMESPACE_LABEL, "operator": "In", "values": ["traefik", "default"]}]},
-    ),
-)
-rejects(
-    "a service that everybody reaches",
-    POLICY,
-    add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}),
-    project="ingress",
-)
-rejects("traces to any address", POLICY, remove("spec.egress.1.to"))
-rejects("more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090}))
-rejects(
-    "metrics that everybody reads",
-    POLICY,
-    change(f"spec.ingress.1.from.0.namespaceSelector.matchLabels.'{NAMESPACE_LABEL}'", "default"),
-)
-rejects(
-    "a namespace whose pods reach everything",
-    NAMESPACE_POLICY,
-    remove("spec.policyTypes.1"),
-    also=[access.every_namespace_starts_closed],
-)
-rejects(
-    "a database that other namespaces reach", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}})
-)
-rejects(
-    "a backup that cannot ask DNS again over TCP",
-    BACKUP_POLICY,
-    change("spec.egress.0.ports.1.protocol", "SCTP"),
-    also=[every_host_in_the_settings_is_reachable],
-)
-rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
-rejects(
-    "a database outside that is not reached in a private network",
-    OUTSIDE_POLICY,
-    add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]),
-)
-rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
-rejects(
-    "nothing that runs the service",
-    "kubernetes/base/deployment.yaml",
-    change("metadata.name", "shops"),
-    also=[workloads.every_autoscaler_can_scale],
-)
 
 
 def _decides(env: Environment, connection: Connection) -> Resource:

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from tests.harness import add, change, remove
+from tests.harness import add, change, rejects, remove
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, environment_rule
 from tests.rules.kubernetes.workloads import references, share
 
@@ -19,7 +19,6 @@ COUNTED = {
     "count/jobs.batch": "Job",
 }
 """The quotas of objects, and their kinds."""
-
 
 DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
 QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
@@ -37,6 +36,9 @@ def quantity(value: str | float) -> Decimal:
     return Decimal(number) * Decimal(10) ** exponents[unit]
 
 
+@rejects("a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi"))
+@rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
+@rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
 @environment_rule
 def every_container_has_requests_and_limits(env: Environment) -> Issues:
     """A container requests CPU and memory, and limits memory, to no less than it requests."""
@@ -56,12 +58,21 @@ def every_container_has_requests_and_limits(env: Environment) -> Issues:
                     yield pod.issue(message, container, f"resources.requests.{name}")
 
 
-rejects = every_container_has_requests_and_limits.rejects
-rejects("a request above the limit", DATABASE, change(f"{OWN}.limits.memory", "511Mi"))
-rejects("no request for CPU", DATABASE, remove(f"{OWN}.requests.cpu"))
-rejects("no limit of memory", DATABASE, change(f"{OWN}.limits", {"cpu": 1}))
-
-
+@rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
+@rejects("no quota of requests.cpu", QUOTA, remove("spec.hard.'requests.cpu'"))
+@rejects("no quota of requests.memory", QUOTA, remove("spec.hard.'requests.memory'"))
+@rejects("no quota of limits.memory", QUOTA, remove("spec.hard.'limits.memory'"))
+@rejects("no quota of pods", QUOTA, remove("spec.hard.'pods'"))
+@rejects("a quota too small for a rollout", QUOTA, change("spec.hard.pods", "7"))
+@rejects("a quota without room for the claim", QUOTA, change("spec.hard.persistentvolumeclaims", "1"))
+@rejects("a quota without room for what the claims hold", QUOTA, change("spec.hard.'requests.storage'", "10Gi"))
+@rejects("a quota without room for a Service", QUOTA, change("spec.hard.services", "1"))
+@rejects("a quota without room for the Secrets", QUOTA, change("spec.hard.secrets", "0"))
+@rejects("a quota without room for the CronJobs", QUOTA, change("spec.hard.'count/cronjobs.batch'", "1"))
+@rejects("a quota without room for the finished jobs", QUOTA, change("spec.hard.'count/jobs.batch'", "3"))
+@rejects("a quota of CPUs too small for a rollout", QUOTA, change("spec.hard.'requests.cpu'", "900m"))
+@rejects("a quota of requested memory too small for a rollout", QUOTA, change("spec.hard.'requests.memory'", "2Gi"))
+@rejects("a quota of memory too small for a rollout", QUOTA, change("spec.hard.'limits.memory'", "2Gi"))
 @environment_rule
 def every_quota_admits_a_rollout(env: Environment) -> Issues:
     """A ResourceQuota has room for the most replicas during a rollout, and for every object beside them."""
@@ -78,24 +89,6 @@ def every_quota_admits_a_rollout(env: Environment) -> Issues:
         for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
             if name not in hard:
                 yield Issue(quota, f"does not limit {name}", "spec.hard")
-
-
-for title, name, value in (
-    ("a quota too small for a rollout", "pods", "7"),
-    ("a quota without room for the claim", "persistentvolumeclaims", "1"),
-    ("a quota without room for what the claims hold", "'requests.storage'", "10Gi"),
-    ("a quota without room for a Service", "services", "1"),
-    ("a quota without room for the Secrets", "secrets", "0"),
-    ("a quota without room for the CronJobs", "'count/cronjobs.batch'", "1"),
-    ("a quota without room for the finished jobs", "'count/jobs.batch'", "3"),
-    ("a quota of CPUs too small for a rollout", "'requests.cpu'", "900m"),
-    ("a quota of requested memory too small for a rollout", "'requests.memory'", "2Gi"),
-    ("a quota of memory too small for a rollout", "'limits.memory'", "2Gi"),
-):
-    every_quota_admits_a_rollout.rejects(title, QUOTA, change(f"spec.hard.{name}", value))
-for name in ("requests.cpu", "requests.memory", "limits.memory", "pods"):
-    every_quota_admits_a_rollout.rejects(f"no quota of {name}", QUOTA, remove(f"spec.hard.'{name}'"))
-every_quota_admits_a_rollout.rejects("a quota of something unknown", QUOTA, add("spec.hard.'count/pods'", "12"))
 
 
 def needs(env: Environment) -> dict[str, Decimal]:
@@ -150,6 +143,9 @@ def _storage(claim: dict[str, Any]) -> Decimal:
     return quantity(claim["spec"]["resources"]["requests"]["storage"])
 
 
+@rejects("a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi"))
+@rejects("a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi"))
+@rejects("a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"}))
 @environment_rule
 def every_size_is_within_the_limit_range(env: Environment) -> Issues:
     """The limits of containers and the sizes of claims lie between the bounds of the LimitRange, as its defaults do."""
@@ -166,12 +162,6 @@ def every_size_is_within_the_limit_range(env: Environment) -> Issues:
                         yield Issue(limits, f"{what} has {name} {value}, above the maximum {item['max'][name]}", place)
                     if name in item.get("min", {}) and quantity(value) < quantity(item["min"][name]):
                         yield Issue(limits, f"{what} has {name} {value}, below the minimum {item['min'][name]}", place)
-
-
-rejects = every_size_is_within_the_limit_range.rejects
-rejects("a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi"))
-rejects("a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi"))
-rejects("a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"}))
 
 
 def _sizes(env: Environment, item: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

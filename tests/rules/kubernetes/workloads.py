@@ -9,20 +9,9 @@ from typing import Any, NamedTuple
 
 import promql_parser
 
-from tests.harness import Problem, add, change, remove, replace, write
-from tests.rules.kubernetes import kustomize
-from tests.rules.kubernetes.build import Resource
-from tests.rules.kubernetes.environment import (
-    Environment,
-    Issue,
-    Issues,
-    Pod,
-    Tree,
-    environment_rule,
-    name_of,
-    pod_of,
-    tree_rule,
-)
+from tests.harness import Problem, add, change, rejects, remove, replace
+from tests.rules.kubernetes.build import Resource, extra, name_of, values_of
+from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, Tree, environment_rule, tree_rule
 
 SECRETS_FROM_OUTSIDE = {
     "-database": {"password"},  # make secret
@@ -31,20 +20,26 @@ SECRETS_FROM_OUTSIDE = {
 }
 """The Secrets that people or `make` put into a namespace: the end of the name, and the keys."""
 
-
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 INGRESS = "kubernetes/base/ingress.yaml"
-ROUTE = "kubernetes/base/httproute.yaml"
+ROUTE, ALERTS = "kubernetes/base/httproute.yaml", "kubernetes/overlays/production/prometheusrule.yaml"
 AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
-KUSTOMIZATION = "kubernetes/base/kustomization.yaml"
 STAGING = "kubernetes/overlays/staging/kustomization.yaml"
 DATABASE, DATABASE_SERVICE = "kubernetes/database/statefulset.yaml", "kubernetes/database/service.yaml"
 BACKUP = "kubernetes/database/backup-cronjob.yaml"
 POD = "spec.template.spec"
 CONTAINER = f"{POD}.containers.[name=shop]"
-NAME = "'app.kubernetes.io/name'"
+NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
+CLAIM, PATH, SECRETS = "persistentVolumeClaim.claimName", "mountPath", "/run/secrets/database"
+HOST = "every_host_leads_to_one_environment"  # which finds some faults too
+SPREAD = f"{POD}.topologySpreadConstraints.0"
+APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
+
+
+def _key_of(source: str, name: str) -> list[dict[str, Any]]:
+    return [{"name": "X", "valueFrom": {source: {"name": name, "key": "none"}}}]
 
 
 class Reference(NamedTuple):
@@ -56,6 +51,8 @@ class Reference(NamedTuple):
     place: tuple[Any, ...]  # in the pod's spec, as `Pod.issue` takes it
 
 
+@rejects("a changing label", DEPLOYMENT, add(f"spec.selector.matchLabels.{COMPONENT}", "api"))
+@rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_selector_selects_its_own_pods(env: Environment) -> Issues:
     """A workload selects its pods and no others, by the one label that never changes: a selector is immutable."""
@@ -67,20 +64,16 @@ def every_selector_selects_its_own_pods(env: Environment) -> Issues:
             yield Issue(pod.owner, message, "spec.selector")
         elif others:
             yield Issue(pod.owner, f"the selector {selector} matches the pods of {', '.join(others)}", "spec.selector")
-        if extra := selector.keys() - {"app.kubernetes.io/name"}:
-            message = f"the selector, which can never change, holds {', '.join(sorted(extra))}"
+        if changing := selector.keys() - {"app.kubernetes.io/name"}:
+            message = f"the selector, which can never change, holds {', '.join(sorted(changing))}"
             yield Issue(pod.owner, message, "spec.selector")
 
 
-rejects = every_selector_selects_its_own_pods.rejects
-rejects(
-    "a selector with a label that changes",
-    DEPLOYMENT,
-    add("spec.selector.matchLabels.'app.kubernetes.io/component'", "api"),
-)
-rejects("a selector that does not match the pods", DEPLOYMENT, change(f"spec.selector.matchLabels.{NAME}", "shops"))
-
-
+@rejects("a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops"))
+@rejects("a Service of two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"}))
+@rejects("a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web"))
+@rejects("two ports of one name", SERVICE, add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}))
+@rejects("unserved metrics", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric"))
 @environment_rule
 def every_service_selects_one_workload(env: Environment) -> Issues:
     """A Service selects the pods of one workload, and each of its ports, named differently, goes to one of theirs."""
@@ -102,18 +95,8 @@ def every_service_selects_one_workload(env: Environment) -> Issues:
                     yield Issue(service, message, f"spec.ports.{index}.targetPort")
 
 
-rejects = every_service_selects_one_workload.rejects
-rejects("a Service that selects nothing", SERVICE, change(f"spec.selector.{NAME}", "shops"))
-rejects("a Service that selects two workloads", SERVICE, change("spec.selector", {"app.kubernetes.io/part-of": "shop"}))
-rejects("a Service whose target port does not exist", SERVICE, change("spec.ports.0.targetPort", "web"))
-rejects(
-    "a Service with two ports of one name",
-    SERVICE,
-    add("spec.ports", {"name": "http", "port": 81, "targetPort": "http"}),
-)
-rejects("metrics that no pod serves", "kubernetes/monitoring/service.yaml", change("spec.ports.0.targetPort", "metric"))
-
-
+@rejects("a StatefulSet whose Service does not exist", DATABASE, change("spec.serviceName", "shop-db"))
+@rejects("a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP"))
 @environment_rule
 def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
     """The Service of a StatefulSet is headless and selects its pods: it gives each a name of its own."""
@@ -122,15 +105,16 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
         if not service or service["spec"].get("clusterIP") != "None":
             message = f"{owner['spec'].get('serviceName')!r} is no headless Service"
             yield Issue(owner, message, "spec.serviceName")
-        elif not service["spec"].get("selector", {}).items() <= pod_of(owner).labels.items():
+        elif not service["spec"].get("selector", {}).items() <= Pod.of(owner).labels.items():
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
 
 
-rejects = every_stateful_set_has_a_headless_service.rejects
-rejects("a StatefulSet whose Service does not exist", DATABASE, change("spec.serviceName", "shop-db"))
-rejects("a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP"))
-
-
+@rejects("one host in every environment", ROUTE, add("spec.hostnames", "www.example.com"))
+@rejects(
+    "a patch of a host that matches nothing", STAGING, change("patches.0.target.name", "shops"),
+    also="every_patch_has_a_target", project="ingress",
+)  # fmt: skip
+@rejects("a patch of the name", STAGING, replace("path: /spec/rules/0/host", "path: /metadata/name"), project="small")
 @tree_rule
 def every_host_leads_to_one_environment(tree: Tree) -> Iterator[Problem]:
     """No two environments answer under the same host: in one cluster, requests would go to either."""
@@ -143,23 +127,6 @@ def every_host_leads_to_one_environment(tree: Tree) -> Iterator[Problem]:
                     yield tree.problem(env.namespace, issue)
 
 
-rejects = every_host_leads_to_one_environment.rejects
-rejects("one host in every environment", ROUTE, add("spec.hostnames", "www.example.com"))
-rejects(
-    "a patch of a host that matches nothing",
-    STAGING,
-    change("patches.0.target.name", "shops"),
-    also=[kustomize.every_patch_has_a_target],
-    project="ingress",
-)
-rejects(
-    "a patch of the name instead of the host",
-    STAGING,
-    replace("path: /spec/rules/0/host", "path: /metadata/name"),
-    project="small",
-)
-
-
 def _hosts(resource: Resource) -> set[str]:
     spec = resource["spec"]
     of_rules = {rule["host"] for rule in spec.get("rules", []) if "host" in rule}
@@ -167,6 +134,12 @@ def _hosts(resource: Resource) -> set[str]:
     return of_rules | of_tls | set(spec.get("hostnames", []))
 
 
+@rejects("an Ingress to no Service", INGRESS, change("spec.rules.0.http.paths.0.backend.service.name", "shops"))
+@rejects("an Ingress to no port", INGRESS, change("spec.rules.0.http.paths.0.backend.service.port.name", "web"))
+@rejects("an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com"))
+@rejects("an Ingress with TLS for an unserved host", INGRESS, add("spec.tls.0.hosts", "www.example.com"), also=HOST)
+@rejects("an Ingress with a host without TLS", INGRESS, add("spec.rules", {"host": "www.example.com"}), also=HOST)
+@rejects("an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81))
 @environment_rule
 def every_route_has_a_backend(env: Environment) -> Issues:
     """An Ingress or HTTPRoute leads to a port of a Service; an Ingress with TLS has it for exactly its hosts."""
@@ -190,33 +163,6 @@ def every_route_has_a_backend(env: Environment) -> Issues:
                 yield from _backend(env, route, backend["name"], backend["port"], place)
 
 
-rejects = every_route_has_a_backend.rejects
-rejects(
-    "an Ingress to a Service that does not exist",
-    INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.name", "shops"),
-)
-rejects(
-    "an Ingress to a port that does not exist",
-    INGRESS,
-    change("spec.rules.0.http.paths.0.backend.service.port.name", "web"),
-)
-rejects("an Ingress with TLS for another host", INGRESS, change("spec.rules.0.host", "shops.example.com"))
-rejects(
-    "an Ingress with TLS for a host that it does not serve",
-    INGRESS,
-    add("spec.tls.0.hosts", "www.example.com"),
-    also=[every_host_leads_to_one_environment],
-)
-rejects(
-    "an Ingress that serves a host without TLS",
-    INGRESS,
-    add("spec.rules", {"host": "www.example.com"}),
-    also=[every_host_leads_to_one_environment],
-)
-rejects("an HTTPRoute to a port that does not exist", ROUTE, change("spec.rules.0.backendRefs.0.port", 81))
-
-
 def _backend(env: Environment, route: Resource, name: str, port: str | int, place: str) -> Issues:
     service = env.get("Service", name)
     if not service:
@@ -225,6 +171,11 @@ def _backend(env: Environment, route: Resource, name: str, port: str | int, plac
         yield Issue(route, f"Service {name} has no port {port}", place)
 
 
+@rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
+@rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
+@rejects("replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress")
+@rejects("an unrequested resource", AUTOSCALER, change("spec.metrics.0.resource.name", "ephemeral-storage"))
+@rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
 @environment_rule
 def every_autoscaler_can_scale(env: Environment) -> Issues:
     """A HorizontalPodAutoscaler has a target that leaves the replicas to it, and requests what it scales by."""
@@ -246,24 +197,16 @@ def every_autoscaler_can_scale(env: Environment) -> Issues:
             yield Issue(autoscaler, "scales by nothing", "spec")
         for index, metric in enumerate(spec.get("metrics", [])):
             name = metric["resource"]["name"] if metric["type"] == "Resource" else None
-            for container in pod_of(owner).spec["containers"] if name else []:
+            for container in Pod.of(owner).spec["containers"] if name else []:
                 if name not in container.get("resources", {}).get("requests", {}):
                     message = f"container {container['name']} requests no {name}"
                     yield Issue(autoscaler, message, f"spec.metrics.{index}")
 
 
-rejects = every_autoscaler_can_scale.rejects
-rejects("an autoscaler of nothing", AUTOSCALER, change("spec.scaleTargetRef.name", "shops"))
-rejects("an autoscaler with its bounds swapped", AUTOSCALER, change("spec.minReplicas", 7))
-rejects("replicas beside an autoscaler", DEPLOYMENT, add("spec.replicas", 2), project="ingress")
-rejects(
-    "an autoscaler by a resource that nobody requests",
-    AUTOSCALER,
-    change("spec.metrics.0.resource.name", "ephemeral-storage"),
-)
-rejects("an autoscaler that scales by nothing", AUTOSCALER, remove("spec.metrics"))
-
-
+@rejects("a budget without evictions", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2))
+@rejects("a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%"))
+@rejects("a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops"))
+@rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
 @environment_rule
 def every_disruption_budget_lets_nodes_drain(env: Environment) -> Issues:
     """A PodDisruptionBudget is for one workload, and allows at least one eviction with the fewest replicas."""
@@ -287,13 +230,6 @@ def every_disruption_budget_lets_nodes_drain(env: Environment) -> Issues:
                 yield Issue(budget, message, "spec.minAvailable" if "minAvailable" in spec else "spec.maxUnavailable")
 
 
-rejects = every_disruption_budget_lets_nodes_drain.rejects
-rejects("a budget that never lets a pod go", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", 2))
-rejects("a budget of everything", BUDGET, remove("spec.maxUnavailable"), BUDGET, add("spec.minAvailable", "100%"))
-rejects("a budget of no pods", BUDGET, change(f"spec.selector.matchLabels.{NAME}", "shops"))
-rejects("a budget of nothing at all", BUDGET, remove("spec.maxUnavailable"))
-
-
 def share(value: int | str, of: int) -> int:
     """A number, or a percentage rounded up."""
     return value if isinstance(value, int) else -(-int(value.rstrip("%")) * of // 100)
@@ -309,6 +245,17 @@ def settings_of(env: Environment, container: dict[str, Any]) -> dict[str, str]:
     return values
 
 
+@rejects("no ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"), also="every_resource_is_used")
+@rejects("a missing ConfigMap", DEPLOYMENT, change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"))
+@rejects("a missing Secret", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
+@rejects("a missing pull secret", "kubernetes/base/serviceaccount.yaml", change("imagePullSecrets.0.name", "none"))
+@rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
+@rejects("a missing key", DEPLOYMENT, add(f"{POD}.volumes.[name=database].secret.items", [{"key": "a", "path": "b"}]))
+@rejects("a missing volume", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=backups].{CLAIM}", "none"))
+@rejects("a pod's missing pull secret", DEPLOYMENT, add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]))
+@rejects("a missing Secret of settings", DEPLOYMENT, add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "none"}}))
+@rejects("a missing key of a ConfigMap", DEPLOYMENT, add(f"{CONTAINER}.env", _key_of("configMapKeyRef", "shop")))
+@rejects("a variable's missing key", DEPLOYMENT, add(f"{CONTAINER}.env", _key_of("secretKeyRef", "shop-database")))
 @environment_rule
 def every_reference_exists(env: Environment) -> Issues:
     """Every ConfigMap, Secret, ServiceAccount, claim and key that is named exists; without it no pod starts."""
@@ -361,6 +308,9 @@ def references(pod: Pod) -> Iterator[Reference]:
             yield Reference("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], none, place)
 
 
+@rejects(
+    "an unused ConfigMap", *extra("kubernetes/base", "{apiVersion: v1, kind: ConfigMap, metadata: {name: extra}}\n")
+)
 @environment_rule
 def every_resource_is_used(env: Environment) -> Issues:
     """Something uses each ConfigMap, Secret, ServiceAccount and claim; Grafana finds dashboards by their label."""
@@ -376,70 +326,12 @@ def every_resource_is_used(env: Environment) -> Issues:
             yield Issue(resource, "nothing uses it")
 
 
-rejects = every_reference_exists.rejects
-rejects(
-    "a ServiceAccount that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.serviceAccountName", "shops"),
-    also=[every_resource_is_used],
+@rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
+@rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
+@rejects(
+    "two volumes at one path", DATABASE, change(f"{POD}.containers.0.volumeMounts.[name=postgresql].{PATH}", SECRETS)
 )
-rejects(
-    "a ConfigMap that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
-)
-rejects("a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
-rejects(
-    "a Secret for pulling that nobody makes",
-    "kubernetes/base/serviceaccount.yaml",
-    change("imagePullSecrets.0.name", "shop-docker"),
-)
-rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
-rejects(
-    "a key that the Secret does not have",
-    DEPLOYMENT,
-    add(f"{POD}.volumes.[name=database].secret.items", [{"key": "passwort", "path": "password"}]),
-)
-rejects(
-    "a volume for backups that does not exist",
-    BACKUP,
-    change(
-        "spec.jobTemplate.spec.template.spec.volumes.[name=backups].persistentVolumeClaim.claimName", "shop-backups"
-    ),
-)
-rejects(
-    "a Secret of a pod for pulling that nobody makes",
-    DEPLOYMENT,
-    add(f"{POD}.imagePullSecrets", [{"name": "shop-docker"}]),
-)
-rejects(
-    "settings from a Secret that nobody makes",
-    DEPLOYMENT,
-    add(f"{CONTAINER}.envFrom", {"secretRef": {"name": "shop-settings"}}),
-)
-rejects(
-    "a key that the ConfigMap does not have",
-    DEPLOYMENT,
-    add(f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "NOTHING"}}}]),
-)
-rejects(
-    "a key for a variable that the Secret does not have",
-    DEPLOYMENT,
-    add(
-        f"{CONTAINER}.env", [{"name": "X", "valueFrom": {"secretKeyRef": {"name": "shop-database", "key": "nothing"}}}]
-    ),
-)
-
-
-every_resource_is_used.rejects(
-    "a ConfigMap that nothing uses",
-    KUSTOMIZATION,
-    add("resources", "extra.yaml"),
-    "kubernetes/base/extra.yaml",
-    write("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  a: b\n"),
-)
-
-
+@rejects("two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}}))
 @environment_rule
 def every_mount_has_a_volume(env: Environment) -> Issues:
     """A pod mounts every volume that it has, and no others, each name and each path once."""
@@ -461,17 +353,13 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
                 yield pod.issue(message, container, "volumeMounts")
 
 
-rejects = every_mount_has_a_volume.rejects
-rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
-rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
-rejects(
-    "two volumes at one path",
-    DATABASE,
-    change(f"{POD}.containers.0.volumeMounts.[name=postgresql].mountPath", "/run/secrets/database"),
-)
-rejects("two volumes of one name", DEPLOYMENT, add(f"{POD}.volumes", {"name": "tmp", "emptyDir": {}}))
-
-
+@rejects("a probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
+@rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
+@rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
+@rejects("a TCP probe of no port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}))
+@rejects("a gRPC probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}))
+@rejects("liveness with the database", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
+@rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
 @environment_rule
 def every_server_is_probed(env: Environment) -> Issues:
     """A server has three probes of its ports, and time to finish requests; liveness asks for less than readiness."""
@@ -503,24 +391,8 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 
-rejects = every_server_is_probed.rejects
-rejects("a probe of a port that does not exist", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe.httpGet.port", "web"))
-rejects("no readiness probe", DEPLOYMENT, remove(f"{CONTAINER}.readinessProbe"))
-rejects("no liveness probe", DEPLOYMENT, remove(f"{CONTAINER}.livenessProbe"))
-rejects(
-    "a probe of a TCP port that does not exist",
-    DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"tcpSocket": {"port": "web"}}),
-)
-rejects(
-    "a probe over gRPC of a port that does not exist",
-    DEPLOYMENT,
-    change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}),
-)
-rejects("liveness that asks the database too", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
-rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
-
-
+@rejects("a spread over other pods", DEPLOYMENT, change(f"{SPREAD}.labelSelector.matchLabels.{NAME}", "shops"))
+@rejects("pods kept apart from other pods", DEPLOYMENT, change(f"{APART}.labelSelector.matchLabels.{NAME}", "shops"))
 @environment_rule
 def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
     """Affinities and topology spread constraints count the pods of the same workload."""
@@ -535,22 +407,8 @@ def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
                 yield pod.issue(f"is spread over pods with {labels}, which it does not have", place)
 
 
-rejects = every_pod_is_spread_over_its_own.rejects
-rejects(
-    "pods spread over pods of others",
-    DEPLOYMENT,
-    change(f"{POD}.topologySpreadConstraints.0.labelSelector.matchLabels.{NAME}", "shops"),
-)
-rejects(
-    "pods kept apart from pods of others",
-    DEPLOYMENT,
-    change(
-        f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.labelSelector.matchLabels.{NAME}",
-        "shops",
-    ),
-)
-
-
+@rejects("latest", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop:latest"))
+@rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
 @environment_rule
 def every_image_has_a_version(env: Environment) -> Issues:
     """An image has a digest, or a tag that says which version it is."""
@@ -563,11 +421,8 @@ def every_image_has_a_version(env: Environment) -> Issues:
                 yield pod.issue(message, container, "image")
 
 
-rejects = every_image_has_a_version.rejects
-rejects("latest", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop:latest"))
-rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
-
-
+@rejects("an unfinished expression", ALERTS, change("spec.groups.0.rules.0.expr", "absent(up({"))
+@rejects("a missing function", "kubernetes/monitoring/dashboard.json", replace("histogram_quantile(", "quantil("))
 @environment_rule
 def every_expression_is_promql(env: Environment) -> Issues:
     """Prometheus can read every expression of alerts and of Grafana's dashboards."""
@@ -575,33 +430,8 @@ def every_expression_is_promql(env: Environment) -> Issues:
         documents = [resource["spec"]] if "spec" in resource else []
         if "grafana_dashboard" in resource["metadata"].get("labels", {}):
             documents += [json.loads(text) for text in resource.get("data", {}).values()]
-        for expression in _values_of("expr", documents):
+        for expression in values_of("expr", documents):
             try:
                 promql_parser.parse(re.sub(r"\$__\w+", "5m", expression))  # Grafana fills in its own durations
             except ValueError as error:
                 yield Issue(resource, f"{error}: {expression}")
-
-
-rejects = every_expression_is_promql.rejects
-rejects(
-    "an alert that Prometheus does not read",
-    "kubernetes/overlays/production/prometheusrule.yaml",
-    change("spec.groups.0.rules.0.expr", "absent(up({"),
-)
-rejects(
-    "a panel of a function that does not exist",
-    "kubernetes/monitoring/dashboard.json",
-    replace("histogram_quantile(0.5,", "histogram_quantil(0.5,"),
-)
-
-
-def _values_of(key: str, value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if name == key:
-                yield str(item)
-            else:
-                yield from _values_of(key, item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _values_of(key, item)
