@@ -78,7 +78,8 @@ def _has_fault(rule: Rule, fault: Fault) -> Any:
         try:
             fault.test(rules_of_subject(sys.modules[rule.module]), references)
         except AssertionError as error:
-            pytest.fail(f"{rule.name}: the fault {fault.title!r}: {error}", pytrace=False)
+            message = f"{rule.name}: the fault {fault.title!r}: {error}"
+            raise pytest.fail.Exception(message, pytrace=False) from None
 
     return has_fault
 
