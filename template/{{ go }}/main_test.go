@@ -1,8 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
-	"maps"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,107 +15,264 @@ import (
 	"time"
 )
 
-// TestMain lets the tests start the program: it is the program itself that they start.
+// TestMain runs the program itself if a test has started it.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_THE_PROGRAM") != "" {
+	if os.Getenv("RUN_PROGRAM") != "" {
 		main()
 	}
 	os.Exit(m.Run())
 }
 
-// program is the service with other settings, and what it says.
-func program(t *testing.T, command string, variables map[string]string) (*exec.Cmd, *bytes.Buffer) {
+// program is a command of the service in a process of its own.
+type program struct {
+	*exec.Cmd
+	output bytes.Buffer
+}
+
+func newProgram(t *testing.T, command string, env ...string) *program {
 	t.Helper()
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	started := exec.CommandContext(t.Context(), executable, command)
-	started.Env = append(os.Environ(), "BE_THE_PROGRAM=yes")
-	for name, value := range variables {
-		started.Env = append(started.Env, name+"="+value)
-	}
-	output := &bytes.Buffer{}
-	started.Stdout, started.Stderr = output, output
-	return started, output
+	p := &program{Cmd: exec.CommandContext(t.Context(), executable, command)}
+	p.Env = append(append(os.Environ(), "RUN_PROGRAM=1"), env...)
+	p.Stdout, p.Stderr = &p.output, &p.output
+	return p
 }
 
-func TestWrongSettingsEndIt(t *testing.T) {
-	started, output := program(t, "serve", map[string]string{"PORT": "80"})
-	_ = started.Run()
-	want := "PORT: must be a number from 1024 to 65535\n"
-	if got := output.String(); started.ProcessState.ExitCode() != 2 || got != want {
-		t.Errorf("exit %d: %s", started.ProcessState.ExitCode(), got)
-	}
+// run returns the exit status.
+func (p *program) run() int {
+	_ = p.Run()
+	return p.ProcessState.ExitCode()
 }
 
-func TestAnUnknownCommandEndsIt(t *testing.T) {
-	started, output := program(t, "dance", nil)
-	_ = started.Run()
-	if got := output.String(); started.ProcessState.ExitCode() != 2 || !strings.HasPrefix(got, "dance: ") {
-		t.Errorf("exit %d: %s", started.ProcessState.ExitCode(), got)
-	}
+// service is a running `serve`.
+type service struct {
+	*program
+	address, metricsAddress string
+	ports                   []string
 }
 
-func TestTheHealthCheckFailsWhenNothingServes(t *testing.T) {
-	started, output := program(t, "healthcheck", ports(t))
-	_ = started.Run()
-	if got := started.ProcessState.ExitCode(); got != 1 {
-		t.Errorf("exit %d: %s", got, output)
+func start(t *testing.T) *service {
+	t.Helper()
+	port, metricsPort := freePort(t), freePort(t)
+	s := &service{
+		address:        net.JoinHostPort("127.0.0.1", port),
+		metricsAddress: net.JoinHostPort("127.0.0.1", metricsPort),
+		ports:          []string{"PORT=" + port, "METRICS_PORT=" + metricsPort},
 	}
-}
-
-func TestASignalStopsIt(t *testing.T) {
-	variables := ports(t)
-	started, output := program(t, "serve", variables)
-	if err := started.Start(); err != nil {
+	s.program = newProgram(t, "serve", s.ports...)
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
-	address := net.JoinHostPort("127.0.0.1", variables["PORT"])
 	for range 100 {
-		if answer, err := http.Get("http://" + address + "/livez"); err == nil { //nolint:noctx // it answers at once
-			answer.Body.Close()
-			break
+		if status, _ := s.get(t, s.address, "/readyz"); status == http.StatusOK {
+			return s
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	silent, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-	if err != nil {
-		t.Fatal(err, output)
-	}
-	defer silent.Close()
+	_ = s.Process.Kill()
+	_ = s.Wait()
+	t.Fatalf("not ready: %s", s.output.String())
+	return nil
+}
 
-	check, checked := program(t, "healthcheck", variables)
-	if err := check.Run(); err != nil {
-		t.Errorf("the health check: %v %s", err, checked)
-	}
-	if err := started.Process.Signal(syscall.SIGTERM); err != nil {
+func (s *service) get(t *testing.T, address, path string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, http.NoBody)
+	if err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
-	if err := started.Wait(); err != nil {
-		t.Errorf("%v: %s", err, output)
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		return 0, err.Error()
 	}
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("a connection that says nothing delays the end by %s", took)
+	defer resp.Body.Close()
+	content, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(content)
+}
+
+// client is a connection to the service.
+type client struct {
+	net.Conn
+	reader *bufio.Reader
+}
+
+func (s *service) dial(t *testing.T) *client {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{conn, bufio.NewReader(conn)}
+}
+
+func (c *client) send(t *testing.T, text string) {
+	t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// ports are two on which nothing listens.
-func ports(t *testing.T) map[string]string {
+// response returns the status, and whether the connection closes.
+func (c *client) response(t *testing.T) (status int, closes bool) {
 	t.Helper()
-	free := map[string]string{"PORT": "", "METRICS_PORT": ""}
-	for name := range maps.Clone(free) {
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		address, ok := listener.Addr().(*net.TCPAddr)
-		if !ok {
-			t.Fatal(listener.Addr())
-		}
-		free[name] = strconv.Itoa(address.Port)
+	resp, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return free
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, resp.Close
+}
+
+func (s *service) stop(t *testing.T) {
+	t.Helper()
+	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // until the listening socket is closed
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("still listening")
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("got address %v, want TCP", listener.Addr())
+	}
+	return strconv.Itoa(address.Port)
+}
+
+func TestInvalidSettings(t *testing.T) {
+	p := newProgram(t, "serve", "PORT=80")
+	got := p.run()
+	if want := "PORT: must be a number from 1024 to 65535\n"; got != 2 || p.output.String() != want {
+		t.Errorf("got exit status %d and %s, want 2 and %s", got, p.output.String(), want)
+	}
+}
+
+func TestUnknownCommand(t *testing.T) {
+	if got := newProgram(t, "dance").run(); got != 2 {
+		t.Errorf("got exit status %d, want 2", got)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	p := newProgram(t, "--help")
+	if got := p.run(); got != 0 || !strings.Contains(p.output.String(), "METRICS_PORT") {
+		t.Errorf("got exit status %d and %s, want 0 and every setting", got, p.output.String())
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	s := start(t)
+	p := newProgram(t, "healthcheck", s.ports...)
+	if got := p.run(); got != 0 {
+		t.Errorf("got exit status %d and %s, want 0", got, p.output.String())
+	}
+	s.stop(t)
+	p = newProgram(t, "healthcheck", s.ports...)
+	if got := p.run(); got != 1 || p.output.Len() == 0 {
+		t.Errorf("got exit status %d and %q, want 1 and a reason", got, p.output.String())
+	}
+	_ = s.Wait()
+}
+
+func TestMigrateTwice(t *testing.T) {
+	for i := range 2 {
+		p := newProgram(t, "migrate")
+		if got := p.run(); got != 0 {
+			t.Errorf("got exit status %d and %s in run %d, want 0", got, p.output.String(), i)
+		}
+	}
+}
+
+func TestServe_Metrics(t *testing.T) {
+	s := start(t)
+	status, body := s.get(t, s.metricsAddress, "/metrics")
+	if want := `http_request_duration_seconds_count{method="GET",route="/readyz",status="200"}`; status != http.StatusOK ||
+		!strings.Contains(body, want) {
+		t.Errorf("got %d %s, want 200 and %s", status, body, want)
+	}
+	s.stop(t)
+	_ = s.Wait()
+}
+
+func TestServe_StopsWithoutConnections(t *testing.T) {
+	s := start(t)
+	begin := time.Now()
+	s.stop(t)
+	if err := s.Wait(); err != nil {
+		t.Errorf("got %v and %s, want exit status 0", err, s.output.String())
+	}
+	if got := time.Since(begin); got > 1800*time.Millisecond { // the race detector sleeps for a second at exit
+		t.Errorf("got %s, want less than the 2 s of idle connections", got)
+	}
+}
+
+func TestServe_StopAnswersRunningAndKeptAliveRequests(t *testing.T) {
+	s := start(t)
+	running, keptAlive, idle := s.dial(t), s.dial(t), s.dial(t)
+	running.send(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha")
+	for _, c := range []*client{keptAlive, idle} {
+		c.send(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		if status, closes := c.response(t); status != http.StatusOK || closes {
+			t.Errorf("got status %d and close %v, want 200 and an open connection", status, closes)
+		}
+	}
+
+	s.stop(t)
+	keptAlive.send(t, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	if status, closes := keptAlive.response(t); status != http.StatusOK || !closes {
+		t.Errorf("got status %d and close %v, want 200 and Connection: close", status, closes)
+	}
+	begin := time.Now()
+	if _, err := idle.reader.ReadByte(); err == nil || time.Since(begin) > 4*time.Second {
+		t.Errorf("got %v after %s, want the idle connection to close after 2 s", err, time.Since(begin))
+	}
+	running.send(t, "lf")
+	if got, _ := running.response(t); got != http.StatusMethodNotAllowed {
+		t.Errorf("got status %d, want 405", got)
+	}
+	if err := s.Wait(); err != nil {
+		t.Errorf("got %v and %s, want exit status 0", err, s.output.String())
+	}
+}
+
+func TestServe_SecondSignalExits1(t *testing.T) {
+	s := start(t)
+	s.dial(t).send(t, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha")
+	s.stop(t)
+	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Wait()
+	if got := s.ProcessState.ExitCode(); got != 1 {
+		t.Errorf("got exit status %d and %s, want 1", got, s.output.String())
+	}
+}
+
+func TestServe_PortInUse(t *testing.T) {
+	s := start(t)
+	p := newProgram(t, "serve", s.ports...)
+	if got := p.run(); got != 1 || !strings.Contains(p.output.String(), "PORT: ") {
+		t.Errorf("got exit status %d and %s, want 1 and the setting", got, p.output.String())
+	}
+	s.stop(t)
+	_ = s.Wait()
 }

@@ -25,7 +25,7 @@ ARGUMENTS = {"python": ["INSTALLED=", f"BIN={Path(sys.executable).parent}"]}
 
 
 def main() -> None:
-    """Render each variant, run its own `make lock`, and keep what that wrote."""
+    """Render each variant, run its own `make upgrade`, and keep what that wrote."""
     warnings.simplefilter("ignore", DirtyLocalWarning)
     for language in LANGUAGES.values():
         versions: dict[str, str] = {}
@@ -47,7 +47,7 @@ def lock(language: Language, database: str, project: Path, versions: dict[str, s
         vcs_ref="HEAD",
     )
     subprocess.run(
-        ["make", "lock", *ARGUMENTS.get(language.name, [])], cwd=project, env=clean_environment(), check=True
+        ["make", "upgrade", *ARGUMENTS.get(language.name, [])], cwd=project, env=clean_environment(), check=True
     )
     folder = REPOSITORY / "template" / f"{{{{ {language.name} }}}}"
     for kept in (folder, folder / DATABASE_FOLDERS.get(database, f"{{{{ {database} }}}}")):

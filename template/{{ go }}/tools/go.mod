@@ -1,6 +1,6 @@
 module tools
 
-go 1.26.0
+go 1.27.0
 
 tool (
 	github.com/air-verse/air

@@ -1,28 +1,18 @@
-"""Rules for the bodies, ids and numbers of every route."""
+"""Rules for the bodies and ids of every route."""
 
 import codecs
-import re
 from email.message import Message
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
+
+from app.digits import Digits
 
 BODY_LIMIT = 64 * 1024
 MAX_ID = 2**63 - 1
-
-
-def check_digits(value: str) -> str:
-    """Refuse what `int` accepts beyond digits: signs, spaces, underscores, leading zeros."""
-    if not re.fullmatch(r"0|[1-9][0-9]*", value):
-        raise PydanticCustomError("digits", "Input should be decimal digits without leading zeros")
-    return value
-
-
-Digits = BeforeValidator(check_digits)
 Id = Annotated[int, Field(ge=1, le=MAX_ID), Digits]
 
 

@@ -2,30 +2,32 @@ package health_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
-	"app/internal/webtest"
+	"example.com/app/internal/apitest"
 )
 
-func TestProbesAnswer(t *testing.T) {
-	service := webtest.New(t)
+func TestProbes(t *testing.T) {
+	service := apitest.New(t)
 	for _, path := range []string{"/livez", "/readyz"} {
-		answer := service.Get(t, path)
-		if answer.Status != http.StatusOK || strings.TrimSpace(answer.Body) != `{"status":"ok"}` {
-			t.Errorf("%s: %d %s", path, answer.Status, answer.Body)
-		}
+		t.Run(path, func(t *testing.T) {
+			got := service.Get(t, path)
+			if want := `{"status":"ok"}`; got.Status != http.StatusOK || got.Body != want {
+				t.Errorf("got %d %s, want 200 %s", got.Status, got.Body, want)
+			}
+		})
 	}
 }
 
-func TestAStoppingServiceIsAliveButNotReady(t *testing.T) {
-	service := webtest.New(t)
+func TestStoppingServiceIsAliveButNotReady(t *testing.T) {
+	service := apitest.New(t)
 	service.Health.Stop()
-	if answer := service.Get(t, "/livez"); answer.Status != http.StatusOK {
-		t.Errorf("got %d", answer.Status)
+	if got := service.Get(t, "/livez").Status; got != http.StatusOK {
+		t.Errorf("got status %d, want 200", got)
 	}
-	detail, _ := service.Get(t, "/readyz").Problem(t, http.StatusServiceUnavailable)
-	if detail != "The service is stopping." {
-		t.Errorf("got %q", detail)
+	resp := service.Get(t, "/readyz")
+	resp.Problem(t, http.StatusServiceUnavailable)
+	if got := resp.Header.Get("Retry-After"); got == "" {
+		t.Error("got no Retry-After")
 	}
 }

@@ -1,35 +1,42 @@
-// Package healthcheck is the probe of the container.
+// Package healthcheck is the container's health check.
 package healthcheck
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
 
-	"app/internal/settings"
+	"example.com/app/internal/settings"
 )
 
-const timeout = 2 * time.Second
+const (
+	timeout = 2 * time.Second
+	maxBody = 1024
+)
 
-// Ready tells whether the service in this container is ready.
-func Ready(getenv func(string) string) bool {
-	port := getenv("PORT")
-	if port == "" {
-		port = strconv.Itoa(settings.DefaultPort)
-	}
+// Run returns an error unless GET /readyz of this container returns 200.
+func Run(getenv func(string) string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	port := cmp.Or(getenv("PORT"), strconv.Itoa(settings.DefaultPort))
 	url := "http://" + net.JoinHostPort("127.0.0.1", port) + "/readyz"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return false
+		return fmt.Errorf("PORT: %w", err)
 	}
-	response, err := (&http.Transport{}).RoundTrip(request) // no proxy, no redirect
+	resp, err := (&http.Transport{}).RoundTrip(req) // without a proxy
 	if err != nil {
-		return false
+		return fmt.Errorf("GET %s: %w", url, err)
 	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody))
+		return fmt.Errorf("GET %s: %s: %s", url, resp.Status, body)
+	}
+	return nil
 }

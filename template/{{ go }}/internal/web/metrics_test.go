@@ -2,50 +2,53 @@ package web_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strconv"
 	"testing"
 
-	"app/internal/metrics"
-	"app/internal/webtest"
+	"example.com/app/internal/apitest"
+	"example.com/app/internal/metrics"
 )
 
 func count(t *testing.T, method, route string, status int) int {
 	t.Helper()
-	scraped := httptest.NewRecorder()
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
-	metrics.Handler().ServeHTTP(scraped, request)
+	scrape := httptest.NewRecorder()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
+	metrics.Handler("dev", slog.New(slog.DiscardHandler)).ServeHTTP(scrape, req)
 	line := regexp.MustCompile(regexp.QuoteMeta(fmt.Sprintf(
 		`http_request_duration_seconds_count{method=%q,route=%q,status="%d"} `, method, route, status,
-	)) + `(\d+)`).FindStringSubmatch(scraped.Body.String())
+	)) + `(\d+)`).FindStringSubmatch(scrape.Body.String())
 	if line == nil {
 		return 0
 	}
-	number, err := strconv.Atoi(line[1])
+	n, err := strconv.Atoi(line[1])
 	if err != nil {
 		t.Fatal(err)
 	}
-	return number
+	return n
 }
 
-func TestRequestsAreMeasuredByMethodRouteAndStatus(t *testing.T) {
-	service := webtest.New(t)
-	for _, request := range []struct {
-		method, path, route, counted string
-		status                       int
+func TestRequestsAreMeasured(t *testing.T) {
+	service := apitest.New(t)
+	for _, test := range []struct {
+		name, method, path, labelMethod, labelRoute string
+		labelStatus                                 int
 	}{
-		{"GET", "/", "/", "GET", http.StatusOK},
-		{"GET", "/livez", "/livez", "GET", http.StatusOK},
-		{"POST", "/livez", "/livez", "POST", http.StatusMethodNotAllowed},
-		{"GET", "/nowhere/else", "unmatched", "GET", http.StatusNotFound},
-		{"INVENTED", "/invented", "unmatched", "other", http.StatusNotFound},
+		{"root", "GET", "/", "GET", "/", http.StatusOK},
+		{"probe", "GET", "/livez", "GET", "/livez", http.StatusOK},
+		{"method not allowed", "POST", "/livez", "POST", "/livez", http.StatusMethodNotAllowed},
+		{"unknown path", "GET", "/nowhere/else", "GET", "unmatched", http.StatusNotFound},
+		{"unknown method", "INVENTED", "/invented", "other", "unmatched", http.StatusNotFound},
 	} {
-		before := count(t, request.counted, request.route, request.status)
-		service.Do(t, request.method, request.path, http.NoBody)
-		if after := count(t, request.counted, request.route, request.status); after != before+1 {
-			t.Errorf("%s %s is counted %d times", request.method, request.path, after-before)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			before := count(t, test.labelMethod, test.labelRoute, test.labelStatus)
+			service.Do(t, test.method, test.path, http.NoBody)
+			if got, want := count(t, test.labelMethod, test.labelRoute, test.labelStatus), before+1; got != want {
+				t.Errorf("got count %d, want %d", got, want)
+			}
+		})
 	}
 }

@@ -5,93 +5,116 @@ import (
 	"strings"
 	"testing"
 
-	"app/internal/settings"
-	"app/internal/webtest"
+	"example.com/app/internal/apitest"
+	"example.com/app/internal/settings"
 )
 
-func TestTheRootTellsNameAndVersion(t *testing.T) {
-	answer := webtest.New(t).Get(t, "/")
+func TestRoot(t *testing.T) {
+	resp := apitest.New(t).Get(t, "/")
 	var got map[string]string
-	answer.Decode(t, &got)
-	if got["name"] != settings.Name || got["version"] != webtest.Version || len(got) != 2 {
-		t.Errorf("got %s", answer.Body)
+	resp.Decode(t, &got)
+	if got["name"] != settings.Name || got["version"] != apitest.Version || len(got) != 2 {
+		t.Errorf("got %v, want name %s and version %s", got, settings.Name, apitest.Version)
 	}
-	if got := answer.Header.Get("Content-Type"); got != "application/json" {
-		t.Errorf("Content-Type is %q", got)
+	if got, want := resp.Header.Get("Content-Type"), "application/json"; got != want {
+		t.Errorf("got Content-Type %q, want %q", got, want)
 	}
 }
 
-func TestAnUnknownPathIsAProblem(t *testing.T) {
-	service := webtest.New(t)
-	for _, path := range []string{"/nowhere", "//", "//livez", "/livez/", "/x/../livez", "/livez%2f", "/%00", "/LIVEZ"} {
+func TestUnknownPath(t *testing.T) {
+	service := apitest.New(t)
+	for _, path := range []string{"/nowhere", "/livez/", "/livez%2f", "/%00", "/LIVEZ"} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
-			detail, _ := service.Do(t, method, path, http.NoBody).Problem(t, http.StatusNotFound)
-			if detail != "There is nothing at this path." {
-				t.Errorf("%s %s: %s", method, path, detail)
+			t.Run(method+" "+path, func(t *testing.T) {
+				service.Do(t, method, path, http.NoBody).Problem(t, http.StatusNotFound)
+			})
+		}
+	}
+}
+
+func TestMethodNotAllowed(t *testing.T) {
+	resp := apitest.New(t).Do(t, http.MethodPost, "/livez", http.NoBody)
+	resp.Problem(t, http.StatusMethodNotAllowed)
+	if got, want := resp.Header.Get("Allow"), "GET, HEAD"; got != want {
+		t.Errorf("got Allow %q, want %q", got, want)
+	}
+}
+
+func TestHeadHasTheHeadersOfGet(t *testing.T) {
+	service := apitest.New(t)
+	for _, path := range []string{"/", "/openapi.json", "/nowhere"} {
+		t.Run(path, func(t *testing.T) {
+			get, head := service.Get(t, path), service.Do(t, http.MethodHead, path, http.NoBody)
+			if head.Status != get.Status || head.Body != "" {
+				t.Errorf("got %d %q, want %d and no body", head.Status, head.Body, get.Status)
 			}
-		}
-	}
-}
-
-func TestAWrongMethodIsAnsweredWithTheRightOnes(t *testing.T) {
-	answer := webtest.New(t).Do(t, http.MethodPost, "/livez", http.NoBody)
-	answer.Problem(t, http.StatusMethodNotAllowed)
-	if got := answer.Header.Get("Allow"); got != "GET, HEAD" {
-		t.Errorf("Allow is %q", got)
-	}
-}
-
-func TestHeadIsAnsweredLikeGet(t *testing.T) {
-	service := webtest.New(t)
-	for _, path := range []string{"/", "/nowhere"} {
-		got, head := service.Get(t, path), service.Do(t, http.MethodHead, path, http.NoBody)
-		if head.Status != got.Status || head.Body != "" {
-			t.Errorf("%s: %d %q", path, head.Status, head.Body)
-		}
-		for _, header := range []string{"Content-Type", "Content-Length"} {
-			if head.Header.Get(header) != got.Header.Get(header) {
-				t.Errorf("%s: %s is %q", path, header, head.Header.Get(header))
+			for _, name := range []string{"Content-Type", "Content-Length"} {
+				if got, want := head.Header.Get(name), get.Header.Get(name); got != want {
+					t.Errorf("got %s %q, want %q", name, got, want)
+				}
 			}
-		}
+		})
 	}
 }
 
-func TestARequestKeepsAGoodID(t *testing.T) {
-	answer := webtest.New(t).Get(t, "/", "X-Request-ID", "one.2_three-4")
-	if got := answer.Header.Get("X-Request-ID"); got != "one.2_three-4" {
-		t.Errorf("got %q", got)
+func TestRequestID(t *testing.T) {
+	service := apitest.New(t)
+	for _, test := range []struct {
+		name, id string
+		kept     bool
+	}{
+		{"valid", "one.2_three-4", true},
+		{"128 characters", strings.Repeat("x", 128), true},
+		{"129 characters", strings.Repeat("x", 129), false},
+		{"empty", "", false},
+		{"space", "a b", false},
+		{"slash", "a/b", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := service.Get(t, "/", "X-Request-ID", test.id).Header.Values("X-Request-ID")
+			if len(got) != 1 || got[0] == "" || (got[0] == test.id) != test.kept {
+				t.Errorf("got %q for %q, want kept %v", got, test.id, test.kept)
+			}
+		})
 	}
 }
 
-func TestABadRequestIDIsReplaced(t *testing.T) {
-	service := webtest.New(t)
-	for _, bad := range []string{"", "a b", "a/b", strings.Repeat("x", 129)} {
-		got := service.Get(t, "/", "X-Request-ID", bad).Header.Values("X-Request-ID")
-		if len(got) != 1 || got[0] == bad || got[0] == "" {
-			t.Errorf("%q is replaced by %q", bad, got)
-		}
+func TestBodyLimitOfEveryRoute(t *testing.T) {
+	service := apitest.New(t)
+	body := strings.Repeat(" ", 64*1024)
+	if got := service.Do(t, http.MethodGet, "/", strings.NewReader(body)).Status; got != http.StatusOK {
+		t.Errorf("got status %d, want 200", got)
 	}
+	service.Do(t, http.MethodGet, "/", strings.NewReader(body+" ")).Problem(t, http.StatusRequestEntityTooLarge)
+	unknownLength := struct{ *strings.Reader }{strings.NewReader(body + " ")}
+	service.Do(t, http.MethodGet, "/", unknownLength).Problem(t, http.StatusRequestEntityTooLarge)
 }
 
-func TestTheDocumentKnowsEveryRoute(t *testing.T) {
-	service := webtest.New(t)
+func TestOpenAPIDescribesRoutes(t *testing.T) {
+	service := apitest.New(t)
 	var document struct {
-		Info  struct{ Title, Version string }
-		Paths map[string]map[string]struct{ Responses map[string]any }
+		Info struct {
+			Title   string `json:"title"`
+			Version string `json:"version"`
+		} `json:"info"`
+		Paths map[string]map[string]any `json:"paths"`
 	}
 	service.Get(t, "/openapi.json").Decode(t, &document)
-	if document.Info.Title != settings.Name || document.Info.Version != webtest.Version {
-		t.Errorf("it is about %v", document.Info)
+	if got, want := document.Info.Version, apitest.Version; document.Info.Title != settings.Name || got != want {
+		t.Errorf("got %v, want %s %s", document.Info, settings.Name, want)
 	}
 	for path, operations := range document.Paths {
-		for method, operation := range operations {
-			answer := service.Do(t, strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "0"), http.NoBody)
-			if answer.Status == http.StatusMethodNotAllowed {
-				t.Errorf("there is no %s %s", method, path)
+		for method := range operations {
+			if method == "parameters" {
+				continue
 			}
-			if operation.Responses["default"] == nil {
-				t.Errorf("%s %s has no problem", method, path)
-			}
+			t.Run(method+path, func(t *testing.T) {
+				path := strings.ReplaceAll(path, "{id}", "0")
+				resp := service.Do(t, strings.ToUpper(method), path, http.NoBody)
+				if resp.Status == http.StatusMethodNotAllowed {
+					t.Errorf("got status %d, want another", resp.Status)
+				}
+			})
 		}
 	}
 }

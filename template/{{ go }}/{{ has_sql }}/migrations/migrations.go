@@ -1,9 +1,9 @@
-// Package migrations holds the changes of the schema, in order.
+// Package migrations embeds the schema migrations.
 package migrations
 
 import "embed"
 
-// Files are the migrations, part of the program.
+// Files are the migrations in the format of goose.
 //
 //go:embed *.sql
 var Files embed.FS

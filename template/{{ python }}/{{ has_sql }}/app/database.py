@@ -69,7 +69,6 @@ class Database:
         return None
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._ping_engine.dispose()
         await self.engine.dispose()
 

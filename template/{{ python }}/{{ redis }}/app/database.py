@@ -47,14 +47,12 @@ class PasswordFile(CredentialProvider):
         self.file = settings.database_password_file
 
     def get_credentials(self) -> tuple[str]:
-        """Return the password."""
         try:
             return (read_password(self.file),)
         except OSError as error:
             raise RedisConnectionError(*error.args) from error
 
     async def get_credentials_async(self) -> tuple[str]:
-        """Return the password."""
         return self.get_credentials()
 
 
@@ -64,7 +62,6 @@ class Pool(BlockingConnectionPool):
     opened: ClassVar[WeakKeyDictionary[AbstractConnection, float]] = WeakKeyDictionary()
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        """Connect again after the maximum age."""
         if time.monotonic() - self.opened.get(connection, -math.inf) > MAX_AGE:
             await connection.disconnect()
             self.opened[connection] = time.monotonic()
@@ -102,7 +99,6 @@ class Database:
             raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._ping_client.aclose()
         await self.client.aclose()
 

@@ -3,18 +3,17 @@ package database
 import (
 	"crypto/tls"
 
-	"app/internal/settings"
+	"example.com/app/internal/settings"
 )
 
-// tlsConfig says how to check the server's certificate; it is nil to go without encryption. Those whom the system, or
-// SSL_CERT_FILE, trusts are the ones to verify it by.
-func tlsConfig(settings settings.Database) *tls.Config {
-	switch settings.TLS {
+// tlsConfig returns nil for a connection without TLS. It verifies by the system's CAs and SSL_CERT_FILE.
+func tlsConfig(cfg settings.Database) *tls.Config {
+	switch cfg.TLS {
 	case "disable":
 		return nil
 	case "require":
-		return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // encrypted is all that it has to be
+		return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // DATABASE_TLS=require asks for encryption only
 	default:
-		return &tls.Config{ServerName: settings.Host}
+		return &tls.Config{ServerName: cfg.Host}
 	}
 }

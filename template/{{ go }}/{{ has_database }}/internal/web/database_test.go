@@ -5,42 +5,32 @@ import (
 	"net/http"
 	"testing"
 
-	"app/internal/webtest"
+	"example.com/app/internal/apitest"
 )
 
-// unreachable is a service whose database is at a port on which nothing listens any more.
-func unreachable(t *testing.T) *webtest.Service {
-	t.Helper()
+func TestDatabaseUnavailable(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	address, ok := listener.Addr().(*net.TCPAddr)
-	if err := listener.Close(); err != nil || !ok {
+	if err := listener.Close(); err != nil || !ok { // now nothing listens on the port
 		t.Fatal(err, address)
 	}
-	settings := webtest.Settings(t).Database
-	settings.Host, settings.Port = "127.0.0.1", address.Port
-	return webtest.NewWith(t, settings)
-}
+	cfg := apitest.Settings(t).Database
+	cfg.Host, cfg.Port = "127.0.0.1", address.Port
+	service := apitest.NewWith(t, cfg)
 
-func TestWithoutItsDatabaseTheServiceIsAliveButNotReady(t *testing.T) {
-	service := unreachable(t)
-	if answer := service.Get(t, "/livez"); answer.Status != http.StatusOK {
-		t.Errorf("got %d", answer.Status)
+	if got := service.Get(t, "/livez").Status; got != http.StatusOK {
+		t.Errorf("got status %d, want 200", got)
 	}
-	detail, _ := service.Get(t, "/readyz").Problem(t, http.StatusServiceUnavailable)
-	if detail != "The database does not answer." {
-		t.Errorf("got %q", detail)
-	}
-}
-
-func TestWithoutItsDatabaseItemsAreUnavailable(t *testing.T) {
-	service := unreachable(t)
-	for _, path := range []string{"/items", "/items/1"} {
-		detail, _ := service.Get(t, path).Problem(t, http.StatusServiceUnavailable)
-		if detail != "The database does not answer." {
-			t.Errorf("%s: %q", path, detail)
-		}
+	for _, path := range []string{"/readyz", "/items", "/items/1"} {
+		t.Run(path, func(t *testing.T) {
+			resp := service.Get(t, path)
+			resp.Problem(t, http.StatusServiceUnavailable)
+			if got := resp.Header.Get("Retry-After"); got == "" {
+				t.Error("got no Retry-After")
+			}
+		})
 	}
 }

@@ -1,4 +1,4 @@
-// Package migrate changes the schema of the database.
+// Package migrate applies schema migrations.
 package migrate
 
 import (
@@ -6,95 +6,115 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"example.com/app/internal/database"
+	"example.com/app/internal/settings"
+	"example.com/app/migrations"
 	"github.com/pressly/goose/v3"
-
-	"app/internal/database"
-	"app/internal/settings"
-	"app/migrations"
 )
 
 const (
-	wait  = 60 * time.Second
-	pause = time.Second
+	waitTimeout = 60 * time.Second
+	pause       = time.Second
+	poolSize    = 2 // the lock and the migrations
 )
 
-// Run applies what is missing of migrations/ as soon as the database answers, until a signal.
-func Run(settings settings.Settings, logger *slog.Logger) error {
+// Run waits for the database and applies pending migrations, until a signal.
+func Run(cfg settings.Settings, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := waitForDatabase(ctx, settings.Database, logger); err != nil {
-		return err
-	}
-	return Up(ctx, settings.Database, logger)
-}
-
-// waitForDatabase returns when the database answers, or it is too late.
-func waitForDatabase(ctx context.Context, settings settings.Database, logger *slog.Logger) error {
-	db, err := database.New(settings, logger)
+	cfg.Database.PoolSize, cfg.Database.Tracing = poolSize, false
+	db, err := database.New(cfg.Database)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for deadline := time.Now().Add(wait); time.Now().Before(deadline); {
-		if db.Ping(ctx) {
+	if err := waitForDatabase(ctx, db, logger); err != nil {
+		return err
+	}
+	return Up(ctx, db, logger)
+}
+
+func waitForDatabase(ctx context.Context, db *database.DB, logger *slog.Logger) error {
+	for deadline := time.Now().Add(waitTimeout); ; {
+		err := db.Ping(ctx)
+		switch {
+		case err == nil:
 			return nil
+		case database.IsRefused(err):
+			return fmt.Errorf("connect to the database: %w", err)
+		case time.Now().After(deadline):
+			return fmt.Errorf("database unavailable for %s: %w", waitTimeout, err)
 		}
-		select {
-		case <-ctx.Done():
-			return errors.New("a signal came before the database answered")
-		case <-time.After(pause):
+		logger.WarnContext(ctx, "database unavailable, retrying", "error", err)
+		if err := sleep(ctx); err != nil {
+			return err
 		}
 	}
-	return fmt.Errorf("the database did not answer in %s", wait)
 }
 
-// Up applies what is missing, under a lock, so that any number of processes may migrate at once.
-func Up(ctx context.Context, settings settings.Database, logger *slog.Logger) error {
-	db, err := open(settings)
+// Up applies pending migrations under a lock, so any number of processes can migrate at the same time.
+func Up(ctx context.Context, db *database.DB, logger *slog.Logger) error {
+	conns := open(db)
+	defer conns.Close()
+	provider, err := goose.NewProvider(dialect, conns, migrations.Files)
 	if err != nil {
-		return err
+		return fmt.Errorf("read migrations: %w", err)
 	}
-	defer db.Close()
-	provider, err := goose.NewProvider(dialect, db, migrations.Files)
+	tx, err := lock(ctx, conns)
 	if err != nil {
-		return fmt.Errorf("read the migrations: %w", err)
+		return fmt.Errorf("lock the schema: %w", err)
 	}
-	held, err := lock(ctx, db)
-	if err != nil {
-		return fmt.Errorf("take the lock: %w", err)
-	}
-	defer held.Close()
+	defer tx.Rollback() //nolint:errcheck // it wrote nothing
 	applied, err := provider.Up(ctx)
 	for _, migration := range applied {
-		logger.InfoContext(ctx, "A migration is applied.", "migration", migration.Source.Path)
+		logger.InfoContext(ctx, "migration applied", "migration", migration.Source.Path)
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	if current > target {
+		logger.WarnContext(ctx, "schema is ahead of this version of the service", "schema", current, "service", target)
+	} else {
+		logger.InfoContext(ctx, "schema is up to date", "schema", current)
+	}
 	return nil
 }
 
-// lock returns a connection that has the lock until it is closed. It asks again and again: a statement that waits holds
-// a snapshot, for which others would wait in turn. Goose's own locks leave out the making of its table.
-func lock(ctx context.Context, db *sql.DB) (io.Closer, error) {
-	connection, err := db.Conn(ctx)
+// lock returns a transaction that has the lock; transaction poolers keep its connection. The locks of goose do not cover
+// the creation of its own table. Polling holds no snapshot, which CREATE INDEX CONCURRENTLY would wait for.
+func lock(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		var held bool
-		if err := connection.QueryRowContext(ctx, tryLock).Scan(&held); err != nil {
-			return nil, errors.Join(err, connection.Close())
+		var locked bool
+		if err := tx.QueryRowContext(ctx, tryLock).Scan(&locked); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
 		}
-		if held {
-			return connection, nil
+		if locked {
+			return tx, nil
 		}
-		time.Sleep(pause)
+		if err := sleep(ctx); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
+	}
+}
+
+func sleep(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return errors.New("stopped by a signal")
+	case <-time.After(pause):
+		return nil
 	}
 }

@@ -1,4 +1,4 @@
-// Package database is where queries go, and a ping for readiness.
+// Package database connects to MySQL.
 package database
 
 import (
@@ -7,112 +7,115 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
+	"example.com/app/internal/settings"
+	"github.com/XSAM/otelsql"
 	"github.com/go-sql-driver/mysql"
-
-	"app/internal/settings"
+	"go.opentelemetry.io/otel/attribute"
 )
 
 const (
-	maxConnections = 10
-	idleTime       = 5 * time.Minute
-	timeout        = 5 * time.Second
+	connectTimeout = 5 * time.Second
 	pingTimeout    = time.Second
-
-	// What the server says to queries that run while it stops: https://dev.mysql.com/doc/mysql-errors/8.4/en/.
-	serverShutdown = 1053
+	maxLifetime    = 30 * time.Minute
+	maxIdleTime    = 5 * time.Minute
 )
 
-// ErrUnavailable says that the database does not answer.
-var ErrUnavailable = errors.New("the database does not answer")
+// https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+var (
+	unavailable = []uint16{
+		1040, // too many connections
+		1053, // server shutdown in progress
+		1203, // too many connections of the user
+		1290, // server is read-only
+		1792, // transaction is read-only
+		1836, // server is read-only
+	}
+	refused = []uint16{
+		1044, // access denied to the database
+		1045, // access denied
+		1049, // unknown database
+		1698, // access denied
+		3159, // TLS required
+	}
+)
 
-// Database is the connections of one process.
-type Database struct {
-	pool *sql.DB
-	// A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-	pings  *sql.DB
-	logger *slog.Logger
+// DB is a connection pool.
+type DB struct {
+	*sql.DB
+	// Readiness has a connection of its own, because a busy pool must not fail it.
+	pings *sql.DB
 }
 
-// New sets up pools of connections; none is opened before it is needed.
-func New(settings settings.Database, logger *slog.Logger) (*Database, error) {
-	pool, err := Open(settings, maxConnections)
-	if err != nil {
-		return nil, err
-	}
-	pings, err := Open(settings, 1)
-	if err != nil {
-		return nil, err
-	}
-	return &Database{pool, pings, logger}, nil
-}
-
-// Open sets up a pool of this size.
-func Open(settings settings.Database, size int) (*sql.DB, error) {
+// New configures a pool. It connects when the first query needs it.
+func New(cfg settings.Database) (*DB, error) {
 	config := mysql.NewConfig()
 	config.Net = "tcp"
-	config.Addr = net.JoinHostPort(settings.Host, strconv.Itoa(settings.Port))
-	config.DBName = settings.Name
-	config.User = settings.User
-	config.Passwd = settings.Password.Reveal()
-	config.TLS = tlsConfig(settings)
-	config.Timeout = timeout
+	config.Addr = net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port))
+	config.DBName = cfg.Name
+	config.User = cfg.User
+	config.TLS = tlsConfig(cfg)
+	config.Timeout = connectTimeout
 	config.ParseTime = true
-	config.InterpolateParams = true    // one round trip a query, not three
-	config.Logger = &mysql.NopLogger{} // it would log to standard error what it returns as errors too
+	config.InterpolateParams = true    // no prepared statements: one round trip, and poolers lose them
+	config.RejectReadOnly = true       // after a failover, closes the connection to the former primary
+	config.Logger = &mysql.NopLogger{} // it would print errors that it returns, too
+	beforeConnect := func(_ context.Context, config *mysql.Config) (err error) {
+		config.Passwd, err = cfg.Password()
+		return err
+	}
+	if err := config.Apply(mysql.BeforeConnect(beforeConnect)); err != nil {
+		return nil, fmt.Errorf("configure the driver: %w", err)
+	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, fmt.Errorf("configure the driver: %w", err)
 	}
 	pool := sql.OpenDB(connector)
+	if cfg.Tracing {
+		pool = otelsql.OpenDB(connector,
+			otelsql.WithAttributes(attribute.String("db.system.name", "mysql")),
+			otelsql.WithSpanOptions(otelsql.SpanOptions{
+				DisableErrSkip: true, OmitConnResetSession: true, OmitConnectorConnect: true, OmitRows: true,
+			}),
+		)
+	}
+	return &DB{limit(pool, cfg.PoolSize), limit(sql.OpenDB(connector), 1)}, nil
+}
+
+func limit(pool *sql.DB, size int) *sql.DB {
 	pool.SetMaxOpenConns(size)
 	pool.SetMaxIdleConns(size)
-	pool.SetConnMaxIdleTime(idleTime)
-	return pool, nil
+	pool.SetConnMaxIdleTime(maxIdleTime)
+	pool.SetConnMaxLifetime(maxLifetime)
+	return pool
 }
 
-// Do lends a connection, and gives up on a database that does not answer. A client that leaves meanwhile is no reason
-// to give up: the driver would close the connection.
-func (d *Database) Do(ctx context.Context, work func(context.Context, *sql.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	connection, err := d.pool.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer connection.Close()
-	err = work(ctx, connection)
-	if err != nil && (ctx.Err() != nil || isBroken(err)) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
-}
-
-// isBroken tells whether the connection broke, or is about to.
-func isBroken(err error) bool {
-	if told, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return told.Number == serverShutdown
-	}
-	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)
-}
-
-// Ping tells whether the database answers within a second.
-func (d *Database) Ping(ctx context.Context) bool {
+// Ping returns an error if the server does not respond within a second.
+func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
-	if err := d.pings.PingContext(ctx); err != nil {
-		d.logger.WarnContext(ctx, "The database does not answer.", "error", err)
-		return false
-	}
-	return true
+	return db.pings.PingContext(ctx)
 }
 
-// Close closes every connection.
-func (d *Database) Close() {
-	_ = d.pings.Close()
-	_ = d.pool.Close()
+// Close closes all connections.
+func (db *DB) Close() {
+	_ = db.pings.Close()
+	_ = db.DB.Close()
+}
+
+func isUnavailable(err error) bool {
+	if mysqlErr, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return slices.Contains(unavailable, mysqlErr.Number) || isRefused(err)
+	}
+	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn) || isRefused(err)
+}
+
+func isRefused(err error) bool {
+	mysqlErr, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains(refused, mysqlErr.Number) || errors.Is(err, mysql.ErrNoTLS)
 }

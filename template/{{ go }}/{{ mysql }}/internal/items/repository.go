@@ -4,78 +4,76 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
-	"app/internal/database"
+	"example.com/app/internal/database"
 )
 
-// repository is the items in the database; each method is a statement, which is a transaction of its own.
+// repository stores items in MySQL.
 type repository struct {
-	database *database.Database
+	db *database.DB
 }
 
-// create stores a new item and returns it with its id.
 func (r repository) create(ctx context.Context, name string) (Item, error) {
 	item := Item{Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
-	err := r.database.Do(ctx, func(ctx context.Context, connection *sql.Conn) error {
-		const query = "INSERT INTO items (name, created_at) VALUES (?, ?)"
-		done, err := connection.ExecContext(ctx, query, item.Name, item.CreatedAt)
-		if err != nil {
-			return err
-		}
-		item.ID, err = done.LastInsertId()
-		return err
-	})
-	return item, err
+	const query = "INSERT INTO items (name, created_at) VALUES (?, ?)"
+	result, err := r.db.ExecContext(ctx, query, item.Name, item.CreatedAt)
+	if err != nil {
+		return Item{}, fmt.Errorf("create item: %w", err)
+	}
+	if item.ID, err = result.LastInsertId(); err != nil {
+		return Item{}, fmt.Errorf("create item: %w", err)
+	}
+	return item, nil
 }
 
-// page returns the first items with a greater id.
-func (r repository) page(ctx context.Context, after int64, limit int) ([]Item, error) {
-	found := []Item{}
-	err := r.database.Do(ctx, func(ctx context.Context, connection *sql.Conn) error {
-		const query = "SELECT id, name, created_at FROM items WHERE id > ? ORDER BY id LIMIT ?"
-		rows, err := connection.QueryContext(ctx, query, after, limit)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var item Item
-			if err := rows.Scan(&item.ID, &item.Name, &item.CreatedAt); err != nil {
-				return err
-			}
-			found = append(found, item)
-		}
-		return rows.Err()
-	})
-	return found, err
-}
-
-// get returns the item with this id, if any.
-func (r repository) get(ctx context.Context, id int64) (found *Item, err error) {
-	err = r.database.Do(ctx, func(ctx context.Context, connection *sql.Conn) error {
+// list returns the first items after an ID.
+func (r repository) list(ctx context.Context, after, limit int64) ([]Item, error) {
+	const query = "SELECT id, name, created_at FROM items WHERE id > ? ORDER BY id LIMIT ?"
+	rows, err := r.db.QueryContext(ctx, query, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list items: %w", err)
+	}
+	defer rows.Close()
+	var found []Item
+	for rows.Next() {
 		var item Item
-		row := connection.QueryRowContext(ctx, "SELECT id, name, created_at FROM items WHERE id = ?", id)
-		err := row.Scan(&item.ID, &item.Name, &item.CreatedAt)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+		if err := rows.Scan(&item.ID, &item.Name, &item.CreatedAt); err != nil {
+			return nil, fmt.Errorf("list items: %w", err)
 		}
-		found = &item
-		return err
-	})
-	return found, err
+		found = append(found, item)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list items: %w", err)
+	}
+	return found, nil
 }
 
-// delete deletes the item with this id and tells whether there was one.
-func (r repository) delete(ctx context.Context, id int64) (deleted bool, err error) {
-	err = r.database.Do(ctx, func(ctx context.Context, connection *sql.Conn) error {
-		done, err := connection.ExecContext(ctx, "DELETE FROM items WHERE id = ?", id)
-		if err != nil {
-			return err
-		}
-		number, err := done.RowsAffected()
-		deleted = number == 1
-		return err
-	})
-	return deleted, err
+func (r repository) get(ctx context.Context, id int64) (Item, error) {
+	var item Item
+	row := r.db.QueryRowContext(ctx, "SELECT id, name, created_at FROM items WHERE id = ?", id)
+	err := row.Scan(&item.ID, &item.Name, &item.CreatedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = database.ErrNotFound
+	}
+	if err != nil {
+		return Item{}, fmt.Errorf("get item: %w", err)
+	}
+	return item, nil
+}
+
+func (r repository) delete(ctx context.Context, id int64) error {
+	result, err := r.db.ExecContext(ctx, "DELETE FROM items WHERE id = ?", id)
+	if err != nil {
+		return fmt.Errorf("delete item: %w", err)
+	}
+	deleted, err := result.RowsAffected()
+	if err == nil && deleted == 0 {
+		err = database.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("delete item: %w", err)
+	}
+	return nil
 }

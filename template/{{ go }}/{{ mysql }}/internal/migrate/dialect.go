@@ -3,19 +3,14 @@ package migrate
 import (
 	"database/sql"
 
+	"example.com/app/internal/database"
 	"github.com/pressly/goose/v3"
-
-	"app/internal/database"
-	"app/internal/settings"
 )
 
 const (
 	dialect = goose.DialectMySQL
-	// The names of locks belong to the whole server and have at most 64 characters.
+	// Lock names belong to the whole server and have at most 64 characters.
 	tryLock = "SELECT GET_LOCK(SHA2(CONCAT('migrations of ', DATABASE()), 256), 0) = 1"
 )
 
-// open needs one connection for the lock and one for the migrations.
-func open(settings settings.Database) (*sql.DB, error) {
-	return database.Open(settings, 2)
-}
+func open(db *database.DB) *sql.DB { return db.DB }

@@ -1,125 +1,118 @@
-// Package database is where queries go, and a ping for readiness.
+// Package database connects to PostgreSQL.
 package database
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
+	"example.com/app/internal/settings"
+	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"app/internal/settings"
 )
 
 const (
-	maxConnections = 10
-	timeout        = 5 * time.Second
+	connectTimeout = 5 * time.Second
 	pingTimeout    = time.Second
-	closeTimeout   = 2 * time.Second
+	maxLifetime    = 30 * time.Minute
+
+	// https://www.postgresql.org/docs/current/errcodes-appendix.html
+	readOnlyTransaction = "25006"
 )
 
-// ErrUnavailable says that the database does not answer.
-var ErrUnavailable = errors.New("the database does not answer")
-
-// Database is the connections of one process.
-type Database struct {
-	pool *pgxpool.Pool
-	// A busy pool is no reason to be sent no requests, so the ping has a connection of its own.
-	pings  *pgxpool.Pool
-	logger *slog.Logger
+// DB is a connection pool.
+type DB struct {
+	*pgxpool.Pool
+	// Readiness has a connection of its own, because a busy pool must not fail it.
+	pings *pgxpool.Pool
 }
 
-// New sets up pools of connections; none is opened before it is needed.
-func New(settings settings.Database, logger *slog.Logger) (*Database, error) {
-	pool, err := newPool(settings, maxConnections)
+// New configures a pool. It connects when the first query needs it.
+func New(cfg settings.Database) (*DB, error) {
+	pool, err := newPool(cfg, cfg.PoolSize, cfg.Tracing)
 	if err != nil {
 		return nil, err
 	}
-	pings, err := newPool(settings, 1)
+	pings, err := newPool(cfg, 1, false)
 	if err != nil {
 		return nil, err
 	}
-	return &Database{pool, pings, logger}, nil
+	return &DB{pool, pings}, nil
 }
 
-func newPool(settings settings.Database, size int32) (*pgxpool.Pool, error) {
+func newPool(cfg settings.Database, size int, traced bool) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig("sslmode=disable")
 	if err != nil {
-		return nil, fmt.Errorf("configure the driver: %w", err)
+		return nil, fmt.Errorf("configure pgx: %w", err)
 	}
-	configure(config.ConnConfig, settings)
-	config.MaxConns = size
-	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	conn := config.ConnConfig
+	conn.Host = cfg.Host
+	conn.Port = uint16(cfg.Port) //nolint:gosec // settings limit it to 65535
+	conn.Database = cfg.Name
+	conn.User = cfg.User
+	conn.TLSConfig = tlsConfig(cfg)
+	conn.Fallbacks = nil
+	conn.ConnectTimeout = connectTimeout
+	// Transaction poolers such as PgBouncer refuse start-up parameters and lose prepared statements.
+	conn.RuntimeParams = map[string]string{}
+	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if traced {
+		conn.Tracer = otelpgx.NewTracer()
+	}
+	config.MaxConns = int32(size) //nolint:gosec // settings limit it to 1000
+	config.MaxConnLifetime = maxLifetime
+	config.BeforeConnect = func(_ context.Context, conn *pgx.ConnConfig) (err error) {
+		conn.Password, err = cfg.Password()
+		return err
+	}
+
+	var pool *pgxpool.Pool
+	conn.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+		if err.Code == readOnlyTransaction {
+			go pool.Reset() // after a failover, the other connections lead to the former primary, too
+			return false
+		}
+		return err.Severity != "FATAL"
+	}
+	pool, err = pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
-		return nil, fmt.Errorf("set up connections: %w", err)
+		return nil, fmt.Errorf("create pool: %w", err)
 	}
 	return pool, nil
 }
 
-// Configure says how to connect. There is no other way to fall back to.
-func Configure(settings settings.Database) (*pgx.ConnConfig, error) {
-	config, err := pgx.ParseConfig("sslmode=disable")
-	if err != nil {
-		return nil, fmt.Errorf("configure the driver: %w", err)
-	}
-	configure(config, settings)
-	return config, nil
-}
-
-func configure(config *pgx.ConnConfig, settings settings.Database) {
-	config.Host = settings.Host
-	config.Port = uint16(settings.Port) //nolint:gosec // it is a port
-	config.Database = settings.Name
-	config.User = settings.User
-	config.Password = settings.Password.Reveal()
-	config.TLSConfig = tlsConfig(settings)
-	config.Fallbacks = nil
-	config.ConnectTimeout = timeout
-	// Without prepared statements, which an external pooler of connections may not keep.
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-}
-
-// Do lends a connection, and gives up on a database that does not answer. A client that leaves meanwhile is no reason
-// to give up: the driver would close the connection.
-func (d *Database) Do(ctx context.Context, work func(context.Context, *pgxpool.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	connection, err := d.pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer connection.Release()
-	err = work(ctx, connection)
-	if err != nil && connection.Conn().IsClosed() {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
-}
-
-// Ping tells whether the database answers within a second.
-func (d *Database) Ping(ctx context.Context) bool {
+// Ping returns an error if the server does not respond within a second.
+func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
-	if err := d.pings.Ping(ctx); err != nil {
-		d.logger.WarnContext(ctx, "The database does not answer.", "error", err)
-		return false
-	}
-	return true
+	return db.pings.Ping(ctx)
 }
 
-// Close closes every connection, but does not wait for long until a server that hangs has noticed.
-func (d *Database) Close() {
-	closed := make(chan struct{})
-	go func() {
-		d.pings.Close()
-		d.pool.Close()
-		close(closed)
-	}()
-	select {
-	case <-closed:
-	case <-time.After(closeTimeout):
+// Close closes all connections.
+func (db *DB) Close() {
+	db.pings.Close()
+	db.Pool.Close()
+}
+
+func isUnavailable(err error) bool {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
 	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// Connection exceptions, insufficient resources, operator intervention.
+		return pgErr.Code == readOnlyTransaction || slices.Contains([]string{"08", "53", "57"}, pgErr.Code[:2])
+	}
+	return pgconn.SafeToRetry(err) // nothing was sent: the connection was closed
+}
+
+func isRefused(err error) bool {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains([]string{"28000", "28P01", "3D000", "42501"}, pgErr.Code)
+	}
+	return strings.Contains(err.Error(), "server refused TLS connection") // pgx has no type for it
 }

@@ -3,68 +3,64 @@ package items
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"example.com/app/internal/database"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"app/internal/database"
 )
 
-// repository is the items in the database; each method is a statement, which is a transaction of its own.
+// repository stores items in PostgreSQL.
 type repository struct {
-	database *database.Database
+	db *database.DB
 }
 
-// create stores a new item and returns it with its id.
 func (r repository) create(ctx context.Context, name string) (Item, error) {
 	item := Item{Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
-	err := r.database.Do(ctx, func(ctx context.Context, connection *pgxpool.Conn) error {
-		const query = "INSERT INTO items (name, created_at) VALUES ($1, $2) RETURNING id"
-		return connection.QueryRow(ctx, query, item.Name, item.CreatedAt).Scan(&item.ID)
-	})
-	return item, err
+	const query = "INSERT INTO items (name, created_at) VALUES ($1, $2) RETURNING id"
+	if err := r.db.QueryRow(ctx, query, item.Name, item.CreatedAt).Scan(&item.ID); err != nil {
+		return Item{}, fmt.Errorf("create item: %w", err)
+	}
+	return item, nil
 }
 
-// page returns the first items with a greater id.
-func (r repository) page(ctx context.Context, after int64, limit int) (found []Item, err error) {
-	err = r.database.Do(ctx, func(ctx context.Context, connection *pgxpool.Conn) error {
-		const query = "SELECT id, name, created_at FROM items WHERE id > $1 ORDER BY id LIMIT $2"
-		rows, _ := connection.Query(ctx, query, after, limit) // an error is met again in rows
-		found, err = pgx.CollectRows(rows, scan)
-		return err
-	})
-	return found, err
+// list returns the first items after an ID.
+func (r repository) list(ctx context.Context, after, limit int64) ([]Item, error) {
+	const query = "SELECT id, name, created_at FROM items WHERE id > $1 ORDER BY id LIMIT $2"
+	rows, _ := r.db.Query(ctx, query, after, limit) // CollectRows returns the error
+	found, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return nil, fmt.Errorf("list items: %w", err)
+	}
+	return found, nil
 }
 
-// get returns the item with this id, if any.
-func (r repository) get(ctx context.Context, id int64) (found *Item, err error) {
-	err = r.database.Do(ctx, func(ctx context.Context, connection *pgxpool.Conn) error {
-		rows, _ := connection.Query(ctx, "SELECT id, name, created_at FROM items WHERE id = $1", id)
-		item, err := pgx.CollectExactlyOneRow(rows, scan)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		found = &item
-		return err
-	})
-	return found, err
+func (r repository) get(ctx context.Context, id int64) (Item, error) {
+	rows, _ := r.db.Query(ctx, "SELECT id, name, created_at FROM items WHERE id = $1", id)
+	item, err := pgx.CollectExactlyOneRow(rows, scan)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = database.ErrNotFound
+	}
+	if err != nil {
+		return Item{}, fmt.Errorf("get item: %w", err)
+	}
+	return item, nil
 }
 
-// delete deletes the item with this id and tells whether there was one.
-func (r repository) delete(ctx context.Context, id int64) (deleted bool, err error) {
-	err = r.database.Do(ctx, func(ctx context.Context, connection *pgxpool.Conn) error {
-		done, err := connection.Exec(ctx, "DELETE FROM items WHERE id = $1", id)
-		deleted = done.RowsAffected() == 1
-		return err
-	})
-	return deleted, err
+func (r repository) delete(ctx context.Context, id int64) error {
+	result, err := r.db.Exec(ctx, "DELETE FROM items WHERE id = $1", id)
+	if err == nil && result.RowsAffected() == 0 {
+		err = database.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("delete item: %w", err)
+	}
+	return nil
 }
 
-// scan reads a row, whose time the driver gives in the zone of this machine.
-func scan(row pgx.CollectableRow) (Item, error) {
-	var item Item
-	err := row.Scan(&item.ID, &item.Name, &item.CreatedAt)
+// scan converts times to UTC: pgx returns them in the zone of the process.
+func scan(row pgx.CollectableRow) (item Item, err error) {
+	err = row.Scan(&item.ID, &item.Name, &item.CreatedAt)
 	item.CreatedAt = item.CreatedAt.UTC()
 	return item, err
 }

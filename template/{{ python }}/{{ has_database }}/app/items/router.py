@@ -7,10 +7,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Response
 from pydantic import Field
 
 from app.dependencies import DatabaseDep
+from app.digits import Digits
 from app.items.repository import Items
 from app.items.schemas import Item, NewItem, Page
 from app.problems import responses
-from app.validation import Digits, Id
+from app.validation import Id
 
 
 async def get_items(database: DatabaseDep) -> Items:

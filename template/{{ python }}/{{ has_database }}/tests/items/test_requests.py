@@ -10,6 +10,7 @@ from tests.service import Service, read_all
 pytestmark = pytest.mark.usefixtures("prepared_database")
 
 BODY = b'{"name": "An item"}'
+HEAD = b"POST /items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def send_half(service: Service) -> socket.socket:
     """Send a request without the end of its body."""
     connection = service.connect()
-    head = "POST /items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 19\r\n\r\n"
-    connection.sendall(head.encode() + BODY[:8])
+    connection.sendall(HEAD + BODY[:8])
     return connection
 
 
