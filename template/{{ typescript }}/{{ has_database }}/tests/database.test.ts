@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { databaseSettings } from "./database.ts";
+import { databaseSettings, prepareDatabase } from "./database.ts";
 import { connect, serve } from "./process.ts";
 import { createService } from "./support.ts";
+
+before(prepareDatabase);
 
 test("a service without its database is alive but not ready", async (context) => {
   const { app } = createService(context);
