@@ -74,7 +74,17 @@ const drain = fp((app, _options, done) => {
     socket.once("close", () => sockets.delete(socket));
   });
 
+  let isStopping = false;
+  app.addHook("onSend", (_request, reply, _payload, next) => {
+    if (isStopping) {
+      // Fastify adds it only to requests that begin later.
+      reply.header("connection", "close");
+    }
+    next();
+  });
+
   app.addHook("preClose", async () => {
+    isStopping = true;
     if (!server.listening) {
       return;
     }

@@ -82,7 +82,7 @@ function isPlain(value: unknown, text: unknown): boolean {
     return /^[1-9]\d{15,18}$/.test(String(text)) && BigInt(String(text)) <= MAX_INT64;
   }
   // A default value has no text.
-  return typeof value !== "number" || text === undefined || String(value) === text;
+  return typeof value !== "number" || text === undefined || (Number.isFinite(value) && String(value) === text);
 }
 
 function isLarge(value: unknown): boolean {
