@@ -104,8 +104,9 @@ class Database:
 
 
 def unavailable(error: Exception) -> DatabaseUnavailableError:
-    """Name the cause."""
-    return DatabaseUnavailableError(str(error) or "timed out")
+    """Name the cause, which the client's own errors hide."""
+    cause = f" ({type(error.__context__).__name__})" if isinstance(error.__context__, OSError) else ""
+    return DatabaseUnavailableError((str(error) or "timed out") + cause)
 
 
 def connect(settings: Settings, *, max_connections: int) -> Redis:
