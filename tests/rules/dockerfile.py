@@ -114,7 +114,7 @@ def _read(found: Iterable[Stage]) -> Iterator[tuple[Instruction, str]]:
         yield from ((item, path) for item, path in (*_copied(stage), *bound) if path not in ("", "."))
 
 
-@rejects("a missing file", DOCKERFILE, replace("COPY pyproject.toml .", "COPY app/project.toml ."))
+@rejects("a missing file", DOCKERFILE, replace(" pyproject.toml .", " app/project.toml ."))
 @rejects("a missing bind mount", DOCKERFILE, replace("source=requirements.txt", "source=requirements-all.txt"))
 @need_rule(DOCKERFILE)
 def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
@@ -133,7 +133,7 @@ def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | 
             yield item.problem(f"{item.name} takes {path}, which .dockerignore keeps out")
 
 
-@rejects("an image without the migrations", DOCKERFILE, replace("COPY migrations migrations\n", ""))
+@rejects("an image without the migrations", DOCKERFILE, replace("COPY --chmod=u=rwX,go=rX migrations migrations\n", ""))
 @rule(found=Fact(DOCKERFILE, stages), folders=Fact("*/"), ignored=Fact(".dockerignore", bytes))
 def the_image_has_every_folder_of_the_build_context(
     found: list[Stage], folders: list[str], ignored: bytes | None

@@ -84,7 +84,7 @@ def _lines_with_images(content: bytes) -> tuple[str, ...] | None:
     return tuple(line for line in content.decode().split("\n") if _IMAGE.search(line)) or None
 
 
-@rejects("compose files that are not looked into", PATH, replace("common|prod", "prod"))
+@rejects("compose files that are not looked into", PATH, replace("common|docker-compose|prod", "prod"))
 @rejects("manifests left out", PATH, change("kubernetes.managerFilePatterns", [r"/^kubernetes/base/.+\.yaml$/"]))
 @rejects("the image of a tool in a file that is not looked into", PATH, replace("scripts/.+", "scripts/c.+"))
 @rule(

@@ -103,7 +103,7 @@ ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
     BACKUP,
     change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
     also="every_selector_selects_its_own_pods every_service_selects_one_workload "
-    "every_disruption_budget_lets_nodes_drain",
+    "every_disruption_budget_lets_nodes_drain only_needed_connections_are_open",
 )
 @rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also=OPEN)
 @environment_rule

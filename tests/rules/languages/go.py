@@ -69,12 +69,12 @@ def modules_are_locked(
 
 
 modules_are_locked.rejects(
-    "a module whose files have no hash", "go.sum", replace("jackc/pgx/v5 v5.12.0 h1", "jackc/pgx/v5 v5.12.0 h2")
+    "a module whose files have no hash", "go.sum", replace("jackc/pgx/v5 v5.", "jackc/pgx/v5 v6.")
 )
 modules_are_locked.rejects(
     "a module whose go.mod has no hash",
     "go.sum",
-    replace("jackc/pgx/v5 v5.12.0/go.mod h1", "jackc/pgx/v5 v5.12.0/go.mod h2"),
+    replace("/go.mod h1:", "/go.mod h2:"),
 )
 modules_are_locked.rejects(
     "a tool that has no hash", "tools/go.mod", replace("gotest.tools/gotestsum v1.", "gotest.tools/gotestsum v9.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.harness import Problem, file_rule, replace
+from tests.harness import Problem, file_rule, replace, write
 from tests.harness.projects import matches
 from tests.languages import LANGUAGES
 from tests.rules.tables import table
@@ -25,3 +25,14 @@ projects_require_the_oldest_version.rejects(
 projects_require_the_oldest_version.rejects("a newer Node.js", "package.json", replace('"node": ">=', '"node": ">=9'))
 projects_require_the_oldest_version.rejects("a newer Go", "go.mod", replace("\ngo 1.", "\ngo 1.9"))
 projects_require_the_oldest_version.rejects("a newer Go of the tools", "tools/go.mod", replace("\ngo 1.", "\ngo 1.9"))
+
+
+@file_rule(".nvmrc")
+def version_managers_install_the_version_of_the_image(path: str, content: bytes) -> Iterator[Problem]:
+    """The file names the Node.js of the image."""
+    version = table("versions", "languages")["typescript"]["version"]
+    if content.decode() != f"{version}\n":
+        yield Problem(path, f"does not name {version}")
+
+
+version_managers_install_the_version_of_the_image.rejects("another Node.js", ".nvmrc", write("20\n"))
