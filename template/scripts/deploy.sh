@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys a commit as a release of Helm, or goes back to an earlier release: deploy.sh deploy, diff, rollback or recover.
+# Deploys a commit as a release of Helm, or returns to an earlier one: deploy.sh deploy, diff, history, rollback, recover.
 # `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,9 +13,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 fail() { echo "$*" >&2; exit 1; }
-kubectl() { command kubectl --namespace="$NAMESPACE" "$@"; }
-each() { xargs -r kubectl --namespace="$NAMESPACE" "$@"; }
-as_helm() { kubectl "$@" --server-side --field-manager=helm --force-conflicts; }
+kube() { kubectl --namespace="$NAMESPACE" "$@"; }
+as_helm() { kube "$@" --server-side --field-manager=helm --force-conflicts; }
 
 # Revision, status and commit of each release, the newest first.
 releases() {
@@ -35,22 +34,23 @@ read_releases() {
 build() {
   cp -R kubernetes/chart "$work"
   echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
-  kubectl kustomize "kubernetes/overlays/$ENVIRONMENT" \
+  kube kustomize "kubernetes/overlays/$ENVIRONMENT" \
     | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$TAG|" > "$work/chart/manifests.yaml"
   for part in all relied-on; do
     helm template "$SERVICE" "$work/chart" --no-hooks --set="part=$part" > "$work/$part"
   done
 }
 
-live() {
-  kubectl get "$(kubectl api-resources --namespaced --output=name | grep -E "^($kinds)(\.|$)" | paste -sd, -)" \
-    --selector="$label" "$@"
+# Runs kubectl's get, label or annotate on all that has the label of the environment.
+on_live() {
+  kube "$1" "$(kubectl api-resources --namespaced --output=name | grep -E "^($kinds)(\.|$)" | paste -sd, -)" \
+    --selector="$label" "${@:2}"
 }
 
 # What the environment has and a file of manifests has not.
 beyond() {
-  kubectl create --dry-run=client --filename="$1" --output=name | sort > "$work/wanted"
-  live --output=name | sort | comm -23 - "$work/wanted" > "$work/beyond"
+  kube create --dry-run=client --filename="$1" --output=name | sort > "$work/wanted"
+  on_live get --output=name | sort | comm -23 - "$work/wanted" > "$work/beyond"
 }
 
 compare() {
@@ -67,7 +67,7 @@ compare() {
 prune() {
   helm get manifest "$SERVICE" > "$work/released"
   beyond "$work/released"
-  sed /^statefulset/d "$work/beyond" | each delete
+  sed /^statefulset/d "$work/beyond" | xargs -r kubectl --namespace="$NAMESPACE" delete
   if grep ^statefulset "$work/beyond"; then
     echo "It is kept with its data. An administrator deletes both with" \
       "kubectl --namespace=$NAMESPACE delete statefulsets,persistentvolumeclaims --selector=$label"
@@ -76,20 +76,19 @@ prune() {
 
 # Gives Helm what an older Makefile applied with kubectl: the objects as they are, and the fields that kubectl manages.
 adopt() {
-  live --output=name > "$work/live"
-  if [[ -s $work/live ]]; then
-    live --output=yaml --show-managed-fields | sed -E 's/^( +manager: )kubectl(-.*)?$/\1helm/' \
-      | kubectl replace --field-manager=helm --filename=- > /dev/null
-    each label --field-manager=helm --overwrite app.kubernetes.io/managed-by=Helm < "$work/live" > /dev/null
-    each annotate --field-manager=helm --overwrite "meta.helm.sh/release-name=$SERVICE" \
-      "meta.helm.sh/release-namespace=$NAMESPACE" < "$work/live" > /dev/null
+  if [[ -n $(on_live get --output=name) ]]; then
+    on_live get --output=yaml --show-managed-fields | sed -E 's/^( +manager: )kubectl(-.*)?$/\1helm/' \
+      | kube replace --field-manager=helm --filename=- > /dev/null
+    on_live label --field-manager=helm --overwrite app.kubernetes.io/managed-by=Helm > /dev/null
+    on_live annotate --field-manager=helm --overwrite \
+      meta.helm.sh/release-name="$SERVICE" meta.helm.sh/release-namespace="$NAMESPACE" > /dev/null
   fi
 }
 
 # The number of pods stays when a release leaves it to the autoscaler.
 keep_replicas() {
-  replicas=$(kubectl get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
-  [[ -z $replicas ]] || kubectl apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null <<< "
+  replicas=$(kube get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
+  [[ -z $replicas ]] || kube apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null <<< "
     {apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
 }
 
@@ -102,15 +101,17 @@ return_to() {
 # What running pods rely on comes first, so that the migration has it too, and the database is ready for both.
 release() {
   as_helm apply --filename="$work/relied-on" > /dev/null || return
-  if ! kubectl rollout status statefulset "$database" --timeout="$DATABASE_TIMEOUT"; then
-    broken=$(kubectl get statefulset "$database" --output='jsonpath={.items[*].status.updateRevision}')
+  if ! kube rollout status statefulset "$database" --timeout="$DATABASE_TIMEOUT"; then
+    broken=$(kube get statefulset "$database" --output='jsonpath={.items[*].status.updateRevision}')
     return 1
   fi
   helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
 }
 
+[[ $(helm version --short 2> /dev/null) == v4.* ]] || fail "Helm 4 is not installed: see https://helm.sh/docs/intro/install/"
+if [[ $1 == history ]]; then exec helm history "$SERVICE"; fi
 if [[ $1 == recover ]]; then
-  kubectl delete configmaps --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
+  kube delete configmaps --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
 fi
 read_releases
 case $1 in
@@ -125,19 +126,19 @@ case $1 in
   deploy)
     [[ -n $newest ]] || adopt
     compare
-    if [[ $code -eq 0 && ! -s $work/beyond && $newest == *" deployed $TAG" ]]; then
+    if [[ $code -eq 0 && $newest == *" deployed $TAG" ]] && ! grep -qv ^statefulset "$work/beyond"; then
       echo "$NAMESPACE is at $TAG already."
       exit
     fi
     keep_replicas
     if release; then prune; exit; fi
-    kubectl get pods,events >&2
+    kube get pods,events >&2
     read_releases
     [[ -n $deployed ]] || fail "The first release of $SERVICE failed. $NAMESPACE is left as it is: deploy again."
     if [[ -n ${broken:-} ]]; then
       # A StatefulSet does not replace a pod that never got ready.
       as_helm apply --filename=<(helm get manifest "$SERVICE" --revision="$deployed") > /dev/null
-      kubectl delete pods --selector="controller-revision-hash=$broken"
+      kube delete pods --selector="controller-revision-hash=$broken"
     fi
     return_to "$deployed"
     fail "The deploy of $TAG failed and was rolled back." ;;

@@ -14,6 +14,7 @@ from tests.rules.extract import AllMatching, Mapped, Matching, settings, the_sam
 
 Problems = Iterator[Problem]
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
+MIGRATION = "kubernetes/base/migrate-job.yaml"
 CONFIG = "kubernetes/base/config.env"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
 POD = "spec.template.spec"
@@ -87,7 +88,10 @@ image = agreement(
     "image",
     {
         "Makefile": variable("IMAGE"),
-        DEPLOYMENT: lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
+        **dict.fromkeys(
+            (DEPLOYMENT, MIGRATION),
+            lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
+        ),
         "prod.yml": Mapped(
             "services",
             lambda services: the_same(
@@ -97,7 +101,7 @@ image = agreement(
     },
 )
 image.rejects("another image in production", "prod.yml", change("services.app.image", "docker.io/acme/shops:${TAG:?}"))
-image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.initContainers.0.image", "shops:1"))
+image.rejects("another image of the migrations", MIGRATION, change(f"{POD}.containers.0.image", "shops:1"))
 
 
 @rule(
@@ -121,7 +125,7 @@ image.rejects(
 )  # fmt: skip
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
+_PART = re.compile("-(backup|database|metrics|migrate|redirect|registry|restore|to-database)$")
 _OWNER = Mapped("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(

@@ -29,7 +29,11 @@ _COMMENTED_OUT_LINE = {name: re.compile(f"^(?:{line})$", re.MULTILINE) for name,
 # Other languages of templates that files speak: Prometheus' for the texts of alerts, and GitHub's expressions.
 _ALERT = re.compile(r"{{ \$(value|labels\.[a-z_]+)( \| [a-zA-Z]+)? }}")
 _WORKFLOW = re.compile(r"\${{ !?[a-z_]+(\.\w+)*(\(\))?( \|\| [a-z_]+(\.\w+)+)? }}")
-_OTHER_LANGUAGES = {"kubernetes/overlays/production/prometheusrule.yaml": _ALERT, ".github/*": _WORKFLOW}
+_OTHER_LANGUAGES = {
+    "kubernetes/overlays/production/prometheusrule.yaml": _ALERT,
+    "kubernetes/chart/templates/*": re.compile(r"{{.*?}}", re.DOTALL),
+    ".github/*": _WORKFLOW,
+}
 
 
 def _kind(path: str) -> str:

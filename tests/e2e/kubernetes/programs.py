@@ -35,7 +35,7 @@ PACKAGES = {
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SIMULATED_NODES = ("kwok",)
-DEPLOYMENT = ("helm",)
+CLIENTS = ("helm",)
 REAL_NODE = ("kubelet", "kube-proxy", "dns", "firewall", "pod")
 
 UNOPTIMIZED = ("collector", "kops")

@@ -212,7 +212,7 @@ every_entry_point_builds.accepts("a prefix of every name", STAGING, add("namePre
 
 
 every_file_is_in_a_kustomization.rejects(
-    "a file that no kustomization names", BASE, remove("resources.4"), project="ingress"
+    "a file that no kustomization names", BASE, remove("resources.6"), project="ingress"
 )
 
 
@@ -264,7 +264,7 @@ rejects(
 rejects(
     "a patch in a file that matches nothing",
     BASE,
-    remove("resources.4"),
+    remove("resources.6"),
     BASE,
     add("patches", [{"path": "poddisruptionbudget.yaml"}]),
     also=[every_entry_point_builds],

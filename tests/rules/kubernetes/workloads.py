@@ -33,6 +33,7 @@ SECRETS_FROM_OUTSIDE = {
 
 
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
+MIGRATION = "kubernetes/base/migrate-job.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 INGRESS = "kubernetes/base/ingress.yaml"
 ROUTE = "kubernetes/base/httproute.yaml"
@@ -377,16 +378,11 @@ def every_resource_is_used(env: Environment) -> Issues:
 
 
 rejects = every_reference_exists.rejects
-rejects(
-    "a ServiceAccount that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.serviceAccountName", "shops"),
-    also=[every_resource_is_used],
-)
+rejects("a ServiceAccount that does not exist", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"))
 rejects(
     "a ConfigMap that does not exist",
-    DEPLOYMENT,
-    change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"),
+    MIGRATION,
+    change(f"{POD}.containers.0.envFrom.0.configMapRef.name", "shops"),
 )
 rejects("a Secret that nobody makes", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
 rejects(
@@ -462,7 +458,7 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
 
 
 rejects = every_mount_has_a_volume.rejects
-rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
+rejects("a mount without a volume", MIGRATION, change(f"{POD}.containers.0.volumeMounts.[name=tmp].name", "temp"))
 rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
 rejects(
     "two volumes at one path",
