@@ -7,10 +7,10 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise, permutations
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import httpx
@@ -77,23 +77,15 @@ def walk(space: Space) -> list[Answers]:
     missing = all_transitions()
     chosen: Answers = {name: values[0] for name, values in CHANGED.items()}
     rows: list[Answers] = []
-    drawn = Random(0)
     while missing:
         given, _ = space.complete({"project_name": "Shop", "customize": True, **chosen})
         rows.append(given)
         missing -= transitions(rows[-2:])
-        for name, values in CHANGED.items():
-
-            def left(value: Value, name: str = name) -> int:
-                return sum(one == name and before == value for one, before, _ in missing)
-
-            now = chosen[name]
-            direct = [value for value in values if (name, now, value) in missing]
-            away = [value for value in values if value != now and left(value)]
-            if name in given and (direct or away):
-                chosen[name] = max(direct or away, key=left)
-            else:
-                chosen[name] = drawn.choice(values)
+        for index, name in enumerate(CHANGED, 1):
+            later = following(name, chosen[name], missing) if name in given else None
+            # What is done with changes too, each at a pace of its own, so that the others meet it.
+            cycled = CHANGED[name][len(rows) // index % len(CHANGED[name])]
+            chosen[name] = cycled if later is None else later
         for name, (other, value) in ASKED_WITH.items():
             asked = {question for question, _, _ in missing}
             if name in asked and other not in asked:
@@ -102,11 +94,21 @@ def walk(space: Space) -> list[Answers]:
     return rows
 
 
+def following(name: str, now: Value, missing: set[tuple[str, Value, Value]]) -> Value | None:
+    """The answer that is to follow: one by which a change is made, else one from which one can be."""
+    left = Counter(before for one, before, _ in missing if one == name)
+    direct = [value for value in CHANGED[name] if (name, now, value) in missing]
+    away = [value for value in CHANGED[name] if value != now and left[value]]
+    return max(direct or away, key=left.__getitem__, default=None)
+
+
 def rendered(project: Project, tag: str) -> list[Object]:
     """What Kustomize builds of a commit."""
     built = project.cluster.kubectl("kustomize", str(project.path / "kubernetes/overlays" / STAGING)).stdout
     return load_all(
-        re.sub("(: )?set-by-make-deploy$", lambda found: f': "{tag}"' if found[1] else tag, built, flags=re.M).encode()
+        re.sub(
+            "(: )?set-by-make-deploy$", lambda found: f': "{tag}"' if found[1] else tag, built, flags=re.MULTILINE
+        ).encode()
     )
 
 
@@ -251,7 +253,7 @@ def break_(project: Project, fault: str) -> str:
 def test_a_broken_commit_leaves_the_one_before_and_the_next_is_whole(
     make_project: Maker, project: Project, answers: dict[str, Value], fault: str
 ) -> None:
-    before = {item: uid for item, uid in claims(project).items()}
+    before = claims(project)
     broken = quicken(make_project.update(project, **answers, port=3000))
     told = deploy(broken, break_(broken, fault), check=False)
     assert "was rolled back" in told or "is unchanged" in told
@@ -325,7 +327,7 @@ def older(
     make_project: Maker,
     answers: dict[str, Value],
     tmp_path: Path,
-) -> Iterator[Project]:
+) -> Project:
     """A project of an earlier version, which its own Makefile has deployed twice and rolled back."""
     unpack(request.param, tmp_path)
     template = Template(tmp_path)
@@ -337,7 +339,7 @@ def older(
     for tag in (FIRST, SECOND):
         project.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
     project.make("rollback", ENVIRONMENT=STAGING)
-    yield project
+    return project
 
 
 def identities(project: Project) -> dict[str, str]:
