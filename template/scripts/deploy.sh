@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deploys a commit as a release of Helm, or returns to an earlier one: deploy.sh deploy, diff, history, rollback, recover.
+# Deploys a commit as a release of Helm, or returns to an earlier one: deploy, diff, history, rollback or recover.
 # `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -88,8 +88,8 @@ adopt() {
 # The number of pods stays when a release leaves it to the autoscaler.
 keep_replicas() {
   replicas=$(kube get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
-  [[ -z $replicas ]] || kube apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null <<< "
-    {apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
+  [[ -z $replicas ]] || kube apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null \
+    <<< "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
 }
 
 return_to() {
@@ -108,10 +108,11 @@ release() {
   helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
 }
 
-[[ $(helm version --short 2> /dev/null) == v4.* ]] || fail "Helm 4 is not installed: see https://helm.sh/docs/intro/install/"
+[[ $(helm version --short 2> /dev/null) == v4.* ]] || fail 'Helm 4 is not installed: https://helm.sh/docs/intro/install/'
 if [[ $1 == history ]]; then exec helm history "$SERVICE"; fi
 if [[ $1 == recover ]]; then
-  kube delete configmaps --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
+  kube delete configmaps \
+    --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
 fi
 read_releases
 case $1 in
@@ -132,7 +133,8 @@ case $1 in
     fi
     keep_replicas
     if release; then prune; exit; fi
-    kube get pods,events >&2
+    kube get pods >&2
+    kube get events --field-selector=type=Warning >&2
     read_releases
     [[ -n $deployed ]] || fail "The first release of $SERVICE failed. $NAMESPACE is left as it is: deploy again."
     if [[ -n ${broken:-} ]]; then

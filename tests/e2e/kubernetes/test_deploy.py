@@ -175,7 +175,7 @@ def claims(project: Project) -> dict[str, str]:
 
 def quicken(project: Project) -> Project:
     """Let what is stuck be told soon."""
-    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 5")
+    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 20")
     if (project.path / TOP / "migrate-job.yaml").exists():
         project.edit(f"{TOP}/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     return project
