@@ -203,6 +203,7 @@ def project(make_project: Maker, answers: Mapping[str, Value]) -> Project:
     return project
 
 
+@pytest.mark.timeout(1800)
 def test_every_change_of_an_answer_is_deployed_whole(make_project: Maker, space: Space, count: Count) -> None:
     rows = walk(space)
     assert transitions(rows) == all_transitions()
