@@ -14,6 +14,7 @@ from tests.rules.extract import AllMatching, Matching, settings, the_same, varia
 
 Problems = Iterator[Problem]
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
+MIGRATION = "kubernetes/base/migrate-job.yaml"
 CONFIG = "kubernetes/base/config.env"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
 POD = "spec.template.spec"
@@ -83,7 +84,10 @@ image = agreement(
     "image",
     {
         "Makefile": variable("IMAGE"),
-        DEPLOYMENT: lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
+        **dict.fromkeys(
+            (DEPLOYMENT, MIGRATION),
+            lambda content: the_same(item["image"].rsplit(":", 1)[0] for item in _containers(content)),
+        ),
         "prod.yml": At(
             "services",
             lambda services: the_same(
@@ -93,7 +97,7 @@ image = agreement(
     },
 )
 image.rejects("another image in production", "prod.yml", change("services.app.image", "docker.io/acme/shops:${TAG:?}"))
-image.rejects("another image of the migrations", DEPLOYMENT, change(f"{POD}.initContainers.0.image", "shops:1"))
+image.rejects("another image of the migrations", MIGRATION, change(f"{POD}.containers.0.image", "shops:1"))
 
 
 @rejects("another image that is attested", WORKFLOW, replace("subject-name: ghcr.io/acme/shop", "subject-name: shop"))
@@ -108,7 +112,7 @@ def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] |
 image.rejects("another image in the Makefile", "Makefile", replace("IMAGE := docker.io/acme/", "IMAGE := docker.io/"))
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(backup|database|metrics|redirect|registry|restore|to-database)$")
+_PART = re.compile("-(backup|database|metrics|migrate|redirect|registry|restore|to-database)$")
 _OWNER = At("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(

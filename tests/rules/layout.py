@@ -33,6 +33,7 @@ _WORKFLOW = re.compile(r"\${{ !?[a-z_]+(\.\w+)*(\(\))?( \|\| [a-z_]+(\.\w+)+)? }
 _GO_TEMPLATE = re.compile("--format='{{json [.A-Za-z]+}}'")
 _OTHER_LANGUAGES = {
     "Makefile": _GO_TEMPLATE,
+    "kubernetes/chart/templates/*": re.compile(r"{{.*?}}", re.DOTALL),
     "kubernetes/overlays/production/prometheusrule.yaml": _ALERT,
     ".github/*": _WORKFLOW,
 }

@@ -193,7 +193,7 @@ def make_creates_the_pull_secret(
             yield Problem("kubernetes.mk", f"`make registry-secret` does not create {secret}", "create secret generic")
 
 
-@rejects("a tag that make does not replace", "kubernetes.mk", replace(" s|set-by-make-deploy|", " s|set-by-make|"))
+@rejects("a tag that make does not replace", "scripts/deploy.sh", replace(" s|set-by-make-deploy|", " s|set-by-make|"))
 @rule(
     tags=Fact(
         DEPLOYMENT,
@@ -202,13 +202,13 @@ def make_creates_the_pull_secret(
             lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
         ),
     ),
-    replaced=Fact("kubernetes.mk", AllMatching(r" s\|([^|]+)\|\$\(TAG\)\|'")),
+    replaced=Fact("scripts/deploy.sh", AllMatching(r' s\|([^|]+)\|\$TAG\|"')),
 )
 def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problems:
     """`make deploy` replaces the tag that the Deployment has, so nothing ever deploys latest."""
     for tag in tags or ():
         if tag not in (replaced or ()):
-            yield Problem("kubernetes.mk", f"`make deploy` does not replace the tag {tag} of the manifests", "|$(TAG)|")
+            yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$TAG|")
 
 
 namespace = agreement(

@@ -128,7 +128,7 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def node() -> Iterator[Node]:
     """A cluster of one real node."""
     with skip_unless_available():
-        node = Node(programs.find((*programs.CONTROL_PLANE, *programs.REAL_NODE), say))
+        node = Node(programs.find((*programs.CONTROL_PLANE, *programs.REAL_NODE, *programs.CLIENTS), say))
         node.__enter__()
     try:
         yield node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +23,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
     """A running control plane."""
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     assert reporter
-    found = programs.find((*programs.CONTROL_PLANE, *programs.SIMULATED_NODES), reporter.write_line)
+    found = programs.find((*programs.CONTROL_PLANE, *programs.SIMULATED_NODES, *programs.CLIENTS), reporter.write_line)
     notes.add("NetworkPolicies were stored, not enforced: nothing here carries traffic.")
     with ExitStack() as stack:
         yield stack.enter_context(ControlPlane(found))
@@ -48,6 +49,12 @@ class Maker:
         answers |= {key: value for key, value in unique.items() if key in answers}
         answers |= {"project_name": "Shop", "service_name": name}
         return Project(self._cluster, self._projects.render(answers), self._folder / name, answers)
+
+    def update(self, project: Project, **answers: Value) -> Project:
+        """Render a project anew, with other answers."""
+        kept = {name: project.answers[name] for name in ("project_name", "service_name")}
+        shutil.rmtree(project.path)
+        return Project(self._cluster, self._projects.render(answers | kept), project.path, answers | kept)
 
 
 @pytest.fixture(scope="session")

@@ -187,11 +187,12 @@ class ControlPlane:
         return path
 
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
-        """The environment of kubectl and of what calls it."""
+        """The environment of kubectl and Helm, and of what calls them."""
+        folders = [str(Path(tool("kubectl")).parent), str(self.programs["helm"].parent)]
         return {
             "HOME": str(self.folder),
             "KUBECONFIG": str(kubeconfig or self.kubeconfig),
-            "PATH": os.pathsep.join([str(Path(tool("kubectl")).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([*folders, os.environ["PATH"]]),
         }
 
     def _start_api_server(self) -> None:

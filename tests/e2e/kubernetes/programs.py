@@ -24,6 +24,7 @@ PACKAGES = {
     "kubelet": ("kubernetes", "k8s.io/kubernetes/cmd/kubelet"),
     "kube-proxy": ("kubernetes", "k8s.io/kubernetes/cmd/kube-proxy"),
     "kwok": ("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
+    "helm": ("helm", "helm.sh/helm/v4/cmd/helm"),
     "dns": ("node", "k8s-starter.test/node/dns"),
     "firewall": ("node", "k8s-starter.test/node/firewall"),
     "pod": ("node", "k8s-starter.test/node/pod"),
@@ -34,6 +35,7 @@ PACKAGES = {
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 SIMULATED_NODES = ("kwok",)
+CLIENTS = ("helm",)
 REAL_NODE = ("kubelet", "kube-proxy", "dns", "firewall", "pod")
 
 UNOPTIMIZED = ("collector", "kops")

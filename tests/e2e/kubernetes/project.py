@@ -43,7 +43,10 @@ class Project(workspace.Project):
         objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
         self.cluster.prepare_for(load_all(objects.encode()))
         self.make("namespace", ENVIRONMENT=environment)
-        if self.answers.get("database") != "none":
+        brought = (
+            self.answers.get("secrets") == "external-secrets" or self.answers.get("database_hosting") == "external"
+        )
+        if self.answers.get("database") != "none" and not brought:
             self.make("secret", ENVIRONMENT=environment)
 
     def deployment(self, environment: str) -> Object:

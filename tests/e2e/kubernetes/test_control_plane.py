@@ -12,3 +12,8 @@ def test_the_newest_supported_kubernetes_is_tested(template: Template) -> None:
 
 def test_it_is_the_one_that_runs(cluster: ControlPlane) -> None:
     assert cluster.get("/version")["gitVersion"] == f"v{programs.kubernetes_version()}"
+
+
+def test_helm_is_the_one_that_pipelines_install(template: Template) -> None:
+    pinned = (programs.MODULES / "helm/go.mod").read_text()
+    assert f"\thelm.sh/helm/v4 v{template.table('versions', 'helm')} // indirect\n" in pinned

@@ -1,4 +1,4 @@
-"""What users type: deploy, roll back, pause, scale. Nodes are simulated, so no image has to exist."""
+"""What users type: deploy, roll back, scale. Nodes are simulated, so no image has to exist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.kubernetes.control_plane import ControlPlane
 from tests.e2e.kubernetes.project import Project
 
 FIRST, SECOND = "1" * 40, "2" * 40
-BROKEN = "broken"  # its migration fails: stages.yaml
+UNMIGRATED, BROKEN = "broken-migration", "broken"  # stages.yaml
 STUB = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
 
 
@@ -19,6 +19,7 @@ def project(make_project: Maker) -> Project:
     """A service with a database, three replicas, and its first version in staging."""
     project = make_project(database="postgres", replicas=3)
     project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 10")
+    project.edit("kubernetes/base/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG=FIRST)
     assert project.tags("staging") == {FIRST}
@@ -33,26 +34,15 @@ def test_a_deploy_replaces_every_pod_while_as_many_serve(project: Project) -> No
     assert min(ready) == 3
 
 
-def test_a_failed_migration_stops_the_rollout_and_goes_back(project: Project) -> None:
+@pytest.mark.parametrize(("tag", "why"), [(UNMIGRATED, "Job Failed"), (BROKEN, "Progress deadline exceeded")])
+def test_a_failed_deploy_goes_back_while_as_many_serve(project: Project, tag: str, why: str) -> None:
     with project.watched("staging") as ready:
-        done = project.make("deploy", check=False, ENVIRONMENT="staging", TAG=BROKEN)
+        done = project.make("deploy", check=False, ENVIRONMENT="staging", TAG=tag)
     assert done.returncode != 0
-    assert "exceeded its progress deadline" in done.stdout
+    assert why in done.stdout
+    assert f"The deploy of {tag} failed and was rolled back." in done.stdout
     assert min(ready) == 3
     wait_for(lambda: project.tags("staging") == {FIRST})
-
-
-def test_people_go_back_from_a_version_that_never_starts(project: Project, cluster: ControlPlane) -> None:
-    image = f"{project.service}=example.com/shop:{BROKEN}"
-    kubectl = (f"--namespace={project.namespace('staging')}", f"deployment/{project.service}")
-    with project.watched("staging") as ready:
-        cluster.kubectl("set", "image", *kubectl, image, f"migrate=example.com/shop:{BROKEN}")
-        waited = cluster.kubectl("rollout", "status", *kubectl, check=False)
-        assert "exceeded its progress deadline" in waited.stderr
-        assert project.tags("staging") == {FIRST, BROKEN}
-        project.make("rollback", ENVIRONMENT="staging")
-    wait_for(lambda: project.tags("staging") == {FIRST})
-    assert min(ready) == 3
 
 
 def test_rollback_returns_to_the_version_before(project: Project) -> None:
@@ -74,28 +64,6 @@ def test_a_second_secret_does_not_replace_the_first(project: Project, cluster: C
     before = cluster.get(path)["data"]
     project.make("secret", ENVIRONMENT="staging")
     assert cluster.get(path)["data"] == before
-
-
-def test_nothing_rolls_out_while_it_is_paused(project: Project, cluster: ControlPlane) -> None:
-    project.make("pause", ENVIRONMENT="staging")
-    image = f"{project.service}=example.com/shop:{SECOND}"
-    cluster.kubectl(
-        "set", "image", f"--namespace={project.namespace('staging')}", f"deployment/{project.service}", image
-    )
-
-    def seen() -> bool:
-        deployment = project.deployment("staging")
-        return bool(deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"])
-
-    wait_for(seen)
-    sets = cluster.items(
-        f"/apis/apps/v1/namespaces/{project.namespace('staging')}/replicasets",
-        {"labelSelector": f"app.kubernetes.io/name={project.service}"},
-    )
-    assert len(sets) == 1
-    assert project.tags("staging") == {FIRST}
-    project.make("resume", ENVIRONMENT="staging")
-    wait_for(lambda: project.tags("staging") == {SECOND})
 
 
 def test_scale_changes_the_number_of_pods(project: Project) -> None:

@@ -21,6 +21,7 @@ SECRETS_FROM_OUTSIDE = {
 """The Secrets that people or `make` put into a namespace: the end of the name, and the keys."""
 
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
+MIGRATION = "kubernetes/base/migrate-job.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 INGRESS = "kubernetes/base/ingress.yaml"
 ROUTE, ALERTS = "kubernetes/base/httproute.yaml", "kubernetes/overlays/production/prometheusrule.yaml"
@@ -245,8 +246,8 @@ def settings_of(env: Environment, container: dict[str, Any]) -> dict[str, str]:
     return values
 
 
-@rejects("no ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"), also="every_resource_is_used")
-@rejects("a missing ConfigMap", DEPLOYMENT, change(f"{POD}.initContainers.0.envFrom.0.configMapRef.name", "shops"))
+@rejects("no ServiceAccount", DEPLOYMENT, change(f"{POD}.serviceAccountName", "shops"))
+@rejects("a missing ConfigMap", MIGRATION, change(f"{POD}.containers.0.envFrom.0.configMapRef.name", "shops"))
 @rejects("a missing Secret", DEPLOYMENT, change(f"{POD}.volumes.[name=database].secret.secretName", "shop-db"))
 @rejects("a missing pull secret", "kubernetes/base/serviceaccount.yaml", change("imagePullSecrets.0.name", "none"))
 @rejects("a certificate that nobody makes", INGRESS, change("spec.tls.0.secretName", "shop-cert"))
@@ -326,7 +327,7 @@ def every_resource_is_used(env: Environment) -> Issues:
             yield Issue(resource, "nothing uses it")
 
 
-@rejects("a mount without a volume", DEPLOYMENT, change(f"{POD}.initContainers.0.volumeMounts.[name=tmp].name", "temp"))
+@rejects("a mount without a volume", MIGRATION, change(f"{POD}.containers.0.volumeMounts.[name=tmp].name", "temp"))
 @rejects("a volume that nothing mounts", DEPLOYMENT, add(f"{POD}.volumes", {"name": "cache", "emptyDir": {}}))
 @rejects(
     "two volumes at one path", DATABASE, change(f"{POD}.containers.0.volumeMounts.[name=postgresql].{PATH}", SECRETS)

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# Deploys a commit as a release of Helm, or returns to an earlier one: deploy, diff, history, rollback or recover.
+# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# ConfigMaps hold the releases: the deployer has no permission to read Secrets.
+export HELM_DRIVER=configmap HELM_NAMESPACE=$NAMESPACE
+label=app.kubernetes.io/instance=$SERVICE-$ENVIRONMENT
+database=--selector=app.kubernetes.io/name=$SERVICE-database
+kinds='configmaps|cronjobs|deployments|externalsecrets|horizontalpodautoscalers|httproutes|ingresses|networkpolicies'
+kinds+='|poddisruptionbudgets|prometheusrules|serviceaccounts|servicemonitors|services|statefulsets'
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() { echo "$*" >&2; exit 1; }
+kube() { kubectl --namespace="$NAMESPACE" "$@"; }
+as_helm() { kube "$@" --server-side --field-manager=helm --force-conflicts; }
+
+# Revision, status and commit of each release, the newest first.
+releases() {
+  [[ -z $(helm list --short --filter="^$SERVICE\$") ]] || helm history "$SERVICE" --output=yaml | tr -d \" | awk '
+    /^[- ] app_version:/ { commit = $NF } /^[- ] revision:/ { revision = $NF }
+    /^[- ] status:/ { print revision, $NF, commit }' | sort -rn
+}
+
+read_releases() {
+  releases > "$work/releases"
+  newest=$(head -1 "$work/releases")
+  deployed=$(awk '$2 == "deployed" { print $1; exit }' "$work/releases")
+  [[ $newest != *pending* ]] || fail "Another deploy to $NAMESPACE is running, or was killed." \
+    "If it was killed: make recover ENVIRONMENT=$ENVIRONMENT"
+}
+
+build() {
+  cp -R kubernetes/chart "$work"
+  echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
+  kube kustomize "kubernetes/overlays/$ENVIRONMENT" \
+    | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$TAG|" > "$work/chart/manifests.yaml"
+  for part in all relied-on; do
+    helm template "$SERVICE" "$work/chart" --no-hooks --set="part=$part" > "$work/$part"
+  done
+}
+
+# Runs kubectl's get, label or annotate on all that has the label of the environment.
+on_live() {
+  kube "$1" "$(kubectl api-resources --namespaced --output=name | grep -E "^($kinds)(\.|$)" | paste -sd, -)" \
+    --selector="$label" "${@:2}"
+}
+
+# What the environment has and a file of manifests has not.
+beyond() {
+  kube create --dry-run=client --filename="$1" --output=name | sort > "$work/wanted"
+  on_live get --output=name | sort | comm -23 - "$work/wanted" > "$work/beyond"
+}
+
+compare() {
+  build
+  code=0
+  as_helm diff --filename="$work/all" || code=$?
+  [[ $code -le 1 ]] || fail "The API server refuses a part of $TAG: $NAMESPACE is unchanged." \
+    "If a quota, limit or role has to change first: make namespace ENVIRONMENT=$ENVIRONMENT"
+  beyond "$work/all"
+  sed '/^statefulset/d; s/^/delete /' "$work/beyond"
+}
+
+# Removes what the newest release has not, but for a database.
+prune() {
+  helm get manifest "$SERVICE" > "$work/released"
+  beyond "$work/released"
+  sed /^statefulset/d "$work/beyond" | xargs -r kubectl --namespace="$NAMESPACE" delete
+  if grep ^statefulset "$work/beyond"; then
+    echo "It is kept with its data. An administrator deletes both with" \
+      "kubectl --namespace=$NAMESPACE delete statefulsets,persistentvolumeclaims --selector=$label"
+  fi
+}
+
+# Gives Helm what an older Makefile applied with kubectl: the objects as they are, and the fields that kubectl manages.
+adopt() {
+  if [[ -n $(on_live get --output=name) ]]; then
+    on_live get --output=yaml --show-managed-fields | sed -E 's/^( +manager: )kubectl(-.*)?$/\1helm/' \
+      | kube replace --field-manager=helm --filename=- > /dev/null
+    on_live label --field-manager=helm --overwrite app.kubernetes.io/managed-by=Helm > /dev/null
+    on_live annotate --field-manager=helm --overwrite \
+      meta.helm.sh/release-name="$SERVICE" meta.helm.sh/release-namespace="$NAMESPACE" > /dev/null
+  fi
+}
+
+# The number of pods stays when a release leaves it to the autoscaler.
+keep_replicas() {
+  replicas=$(kube get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
+  [[ -z $replicas ]] || kube apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null \
+    <<< "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
+}
+
+return_to() {
+  keep_replicas
+  helm rollback "$SERVICE" "$1" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
+  prune
+}
+
+# What running pods rely on comes first, so that the migration has it too, and the database is ready for both.
+release() {
+  as_helm apply --filename="$work/relied-on" > /dev/null || return
+  if ! kube rollout status statefulset "$database" --timeout="$DATABASE_TIMEOUT"; then
+    broken=$(kube get statefulset "$database" --output='jsonpath={.items[*].status.updateRevision}')
+    return 1
+  fi
+  helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
+}
+
+[[ $(helm version --short 2> /dev/null) == v4.* ]] || fail 'Helm 4 is not installed: https://helm.sh/docs/intro/install/'
+if [[ $1 == history ]]; then exec helm history "$SERVICE"; fi
+if [[ $1 == recover ]]; then
+  kube delete configmaps \
+    --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
+fi
+read_releases
+case $1 in
+  diff) compare ;;
+  recover)
+    [[ -z $deployed ]] || return_to "$deployed" ;;
+  rollback)
+    target=${REVISION:-$(awk '!now && $2 == "deployed" { now = $3 }
+      now && $2 == "superseded" && $3 != now { print $1; exit }' "$work/releases")}
+    [[ -n $target ]] || fail "There is no earlier release in $NAMESPACE."
+    return_to "$target" ;;
+  deploy)
+    [[ -n $newest ]] || adopt
+    compare
+    if [[ $code -eq 0 && $newest == *" deployed $TAG" ]] && ! grep -qv ^statefulset "$work/beyond"; then
+      echo "$NAMESPACE is at $TAG already."
+      exit
+    fi
+    keep_replicas
+    if release; then prune; exit; fi
+    kube get pods >&2
+    kube get events --field-selector=type=Warning >&2
+    read_releases
+    [[ -n $deployed ]] || fail "The first release of $SERVICE failed. $NAMESPACE is left as it is: deploy again."
+    if [[ -n ${broken:-} ]]; then
+      # A StatefulSet does not replace a pod that never got ready.
+      as_helm apply --filename=<(helm get manifest "$SERVICE" --revision="$deployed") > /dev/null
+      kube delete pods --selector="controller-revision-hash=$broken"
+    fi
+    return_to "$deployed"
+    fail "The deploy of $TAG failed and was rolled back." ;;
+esac

@@ -1,0 +1,370 @@
+"""Deploys that follow each other in one namespace: what runs is what the last commit says, no more and no less."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise, permutations
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.commands import wait_for
+from tests.e2e.kubernetes.conftest import Maker
+from tests.e2e.kubernetes.control_plane import ControlPlane, Object
+from tests.e2e.kubernetes.project import Project
+from tests.harness import Answers, Projects, Space, Template, load_all
+from tests.harness.plugin import Count
+from tests.harness.space import Value
+from tests.options import space_of
+from tests.tools.release import released, unpack
+
+FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
+STAGING = "staging"
+TOP = "kubernetes/base"
+
+CHANGED: dict[str, tuple[Value, ...]] = {
+    "autoscaling": (True, False),
+    "database": ("none", "postgres", "mysql", "redis"),
+    "database_hosting": ("in-cluster", "external"),
+    "exposure": ("clusterip", "nodeport", "loadbalancer", "ingress", "gateway"),
+    "metrics_port": (9090, 9100),
+    "monitoring": (False, True),
+    "node_selector": ("", "pool=shop"),
+    "port": (8080, 3000),
+    "replicas": (2, 5),
+    "secrets": ("kubernetes", "external-secrets"),
+    "service_port": (80, 8000),
+    "tls": (True, False),
+}
+"""The questions whose answers change what is deployed, and answers of each."""
+
+ASKED_WITH: dict[str, tuple[str, Value]] = {
+    "database_hosting": ("database", "postgres"),
+    "tls": ("exposure", "ingress"),
+}
+"""The questions that are asked after certain answers alone, and one of these."""
+
+DERIVED = {"endpoints", "endpointslices", "controllerrevisions", "replicasets", "pods", "jobs", "events"}
+DATA = {"PersistentVolumeClaim", "StatefulSet"}
+ALLOCATED = ("clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "volumeName", "ipFamilies", "ipFamilyPolicy")
+
+
+def transitions(rows: list[Answers]) -> set[tuple[str, Value, Value]]:
+    """The changes of one answer between a deploy and the next."""
+    return {
+        (name, one[name], other[name])
+        for one, other in pairwise(rows)
+        for name in CHANGED
+        if name in one and name in other and one[name] != other[name]
+    }
+
+
+def all_transitions() -> set[tuple[str, Value, Value]]:
+    """From each answer of a question to each other."""
+    return {(name, *pair) for name, values in CHANGED.items() for pair in permutations(values, 2)}
+
+
+def walk(space: Space) -> list[Answers]:
+    """Answers of which each follows on those before, until every change of an answer has been made."""
+    missing = all_transitions()
+    chosen: Answers = {name: values[0] for name, values in CHANGED.items()}
+    rows: list[Answers] = []
+    while missing:
+        given, _ = space.complete({"project_name": "Shop", "customize": True, **chosen})
+        rows.append(given)
+        missing -= transitions(rows[-2:])
+        for index, name in enumerate(CHANGED, 1):
+            later = following(name, chosen[name], missing) if name in given else None
+            # What is done with changes too, each at a pace of its own, so that the others meet it.
+            cycled = CHANGED[name][len(rows) // index % len(CHANGED[name])]
+            chosen[name] = cycled if later is None else later
+        for name, (other, value) in ASKED_WITH.items():
+            asked = {question for question, _, _ in missing}
+            if name in asked and other not in asked:
+                chosen[other] = value
+        assert len(rows) < 100, missing
+    return rows
+
+
+def following(name: str, now: Value, missing: set[tuple[str, Value, Value]]) -> Value | None:
+    """The answer that is to follow: one by which a change is made, else one from which one can be."""
+    left = Counter(before for one, before, _ in missing if one == name)
+    direct = [value for value in CHANGED[name] if (name, now, value) in missing]
+    away = [value for value in CHANGED[name] if value != now and left[value]]
+    return max(direct or away, key=left.__getitem__, default=None)
+
+
+def rendered(project: Project, tag: str) -> list[Object]:
+    """What Kustomize builds of a commit."""
+    built = project.cluster.kubectl("kustomize", str(project.path / "kubernetes/overlays" / STAGING)).stdout
+    return load_all(
+        re.sub(
+            "(: )?set-by-make-deploy$", lambda found: f': "{tag}"' if found[1] else tag, built, flags=re.MULTILINE
+        ).encode()
+    )
+
+
+def plain(item: Object, asked: Object) -> Object:
+    """An object without what the server allocates, and without the replicas that an autoscaler sets."""
+
+    def reduce(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: reduce(one) for key, one in value.items() if key not in ALLOCATED}
+        return [reduce(one) for one in value] if isinstance(value, list) else value
+
+    found: Object = {key: reduce(value) for key, value in item.items() if key not in ("metadata", "status")}
+    if item["kind"] == "Deployment" and "replicas" not in asked["spec"]:
+        del found["spec"]["replicas"]
+    labels = item["metadata"].get("labels", {})
+    return found | {"labels": {key: value for key, value in labels.items() if not key.endswith("/managed-by")}}
+
+
+def defaulted(cluster: ControlPlane, asked: Object) -> Object:
+    """A fresh object as the server would store it, without storing it: in a namespace without a quota."""
+    fresh = json.loads(json.dumps(asked))
+    fresh["metadata"] |= {"namespace": "default", "name": f"fresh-{asked['metadata']['name']}"}
+    for port in fresh.get("spec", {}).get("ports", []):
+        port.pop("nodePort", None)
+    path = cluster.path_of(fresh).rpartition("/")[0]
+    response = cluster.client.post(path, params={"dryRun": "All"}, json=fresh)
+    assert response.status_code == httpx.codes.CREATED, response.text
+    found: Object = response.json()
+    return found
+
+
+def labelled(project: Project) -> set[str]:
+    """Every object that has the label of staging, but for those that controllers make."""
+    found = set()
+    cluster = project.cluster
+    groups = ["/api/v1", *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in cluster.get("/apis")["groups"])]
+    for top in groups:
+        for resource in cluster.get(top)["resources"]:
+            is_listed = resource["namespaced"] and "list" in resource["verbs"]
+            if is_listed and resource["name"] not in DERIVED and not top.startswith("/apis/metrics"):
+                path = f"{top}/namespaces/{project.namespace(STAGING)}/{resource['name']}"
+                selector = {"labelSelector": f"app.kubernetes.io/instance={project.service}-{STAGING}"}
+                found |= {f"{resource['kind']}/{item['metadata']['name']}" for item in cluster.items(path, selector)}
+    return found
+
+
+def assert_runs(project: Project, tag: str) -> None:
+    """Assert that what is live is what a commit says."""
+    wanted = [item for item in rendered(project, tag) if item["kind"] != "Job"]
+    for asked in wanted:
+        live = project.cluster.get(project.cluster.path_of(asked))
+        assert plain(live, asked) == plain(defaulted(project.cluster, asked), asked)
+    names = {f"{item['kind']}/{item['metadata']['name']}" for item in wanted}
+    extra = {name for name in labelled(project) - names if name.partition("/")[0] not in DATA}
+    assert not extra
+    wait_for(lambda: project.tags(STAGING) == {tag})
+
+
+def claims(project: Project) -> dict[str, str]:
+    """The volume claims that there are, and which each is."""
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/persistentvolumeclaims"
+    return {item["metadata"]["name"]: item["metadata"]["uid"] for item in project.cluster.items(path)}
+
+
+def quicken(project: Project) -> Project:
+    """Let what is stuck be told soon."""
+    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 20")
+    if (project.path / TOP / "migrate-job.yaml").exists():
+        project.edit(f"{TOP}/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
+    return project
+
+
+def deploy(project: Project, tag: str, *, check: bool = True) -> str:
+    """Deploy a commit to staging."""
+    done = project.make("deploy", check=check, ENVIRONMENT=STAGING, TAG=tag, DATABASE_TIMEOUT="10s")
+    assert check or done.returncode
+    return done.stdout
+
+
+@pytest.fixture
+def answers() -> dict[str, Value]:
+    """A service with a database, which no autoscaler scales."""
+    return {"customize": True, "database": "postgres", "replicas": 2, "autoscaling": False}
+
+
+@pytest.fixture
+def project(make_project: Maker, answers: Mapping[str, Value]) -> Project:
+    """The service, whose first commit runs in staging."""
+    project = quicken(make_project(**answers))
+    project.prepare(STAGING)
+    deploy(project, FIRST)
+    return project
+
+
+@pytest.mark.timeout(1800)
+def test_every_change_of_an_answer_is_deployed_whole(make_project: Maker, space: Space, count: Count) -> None:
+    rows = walk(space)
+    assert transitions(rows) == all_transitions()
+    project = make_project(**rows[0])
+    kept: dict[str, str] = {}
+    for number, row in enumerate(rows):
+        unique = {"node_port": 32000} if "node_port" in row else {}
+        names = ("project_name", "service_name", "namespace", "secret_store")
+        row = {key: value for key, value in row.items() if key not in names} | unique  # noqa: PLW2901
+        project = make_project.update(project, **row)
+        project.prepare(STAGING)
+        tag = f"{number:040}"
+        deploy(project.as_deployer(STAGING), tag)
+        assert_runs(project, tag)
+        assert kept.items() <= claims(project).items()
+        kept |= claims(project)
+    assert kept
+    count("deploys that follow each other, every change of an answer among them", len(rows))
+
+
+def test_a_deploy_of_what_runs_changes_nothing(project: Project, cluster: ControlPlane) -> None:
+    before = cluster.get(cluster.path_of(project.deployment(STAGING) | {"apiVersion": "apps/v1", "kind": "Deployment"}))
+    assert f"is at {FIRST} already" in deploy(project, FIRST)
+    assert not project.make("diff", ENVIRONMENT=STAGING, TAG=FIRST).stdout
+    assert project.deployment(STAGING)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+BREAKS = ("image", "migration", "database", "quota", "immutable", "definition")
+
+
+def break_(project: Project, fault: str) -> str:
+    """Give a project one fault, and return the tag that it is deployed with."""
+    if fault == "database":
+        project.edit("kubernetes/database/statefulset.yaml", "postgres:18-trixie", "postgres:broken")
+    if fault == "quota":
+        project.edit("kubernetes/database/backup-persistentvolumeclaim.yaml", "-backup", "-backups")
+    if fault == "immutable":
+        project.edit("kubernetes/database/statefulset.yaml", "storage: 10Gi", "storage: 20Gi")
+    if fault == "definition":
+        (project.path / TOP / "team.yaml").write_text(
+            "apiVersion: example.com/v1\nkind: Team\nmetadata:\n  name: shop\n"
+        )
+        project.edit(f"{TOP}/kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - team.yaml\n")
+    return {"image": "broken", "migration": "broken-migration"}.get(fault, SECOND)
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_broken_commit_leaves_the_one_before_and_the_next_is_whole(
+    make_project: Maker, project: Project, answers: dict[str, Value], fault: str
+) -> None:
+    before = claims(project)
+    broken = quicken(make_project.update(project, **answers, port=3000))
+    told = deploy(broken, break_(broken, fault), check=False)
+    assert "was rolled back" in told or "is unchanged" in told
+    same = quicken(make_project.update(project, **answers))
+    assert_runs(same, FIRST)
+    mended = quicken(make_project.update(project, **answers, port=3000))
+    deploy(mended, THIRD)
+    assert_runs(mended, THIRD)
+    assert claims(project) == before
+
+
+def test_a_rollback_brings_all_of_a_release_back_and_stands_in_no_way(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    second = quicken(make_project.update(project, **answers | {"database": "none", "port": 3000}))
+    deploy(second, SECOND)
+    assert_runs(second, SECOND)
+    second.make("rollback", ENVIRONMENT=STAGING)
+    first = quicken(make_project.update(project, **answers))
+    assert_runs(first, FIRST)
+    third = quicken(make_project.update(project, **answers, metrics_port=9100))
+    deploy(third, THIRD)
+    assert_runs(third, THIRD)
+    lines = third.make("history", ENVIRONMENT=STAGING).stdout.splitlines()[1:]
+    assert [line.split()[-1] if "Rollback" in line else commit for line in lines for commit in [FIRST, SECOND, THIRD]
+            if commit in line] == [FIRST, SECOND, "1", THIRD]  # fmt: skip
+
+
+def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, answers: dict[str, Value]) -> None:
+    project = quicken(make_project(**answers))
+    project.prepare(STAGING)
+    assert "first release" in deploy(project, "broken", check=False)
+    assert project.tags(STAGING) == {"broken"}
+    deploy(project, FIRST)
+    assert_runs(project, FIRST)
+
+
+def test_the_autoscaler_takes_over_as_many_pods_as_run(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    more = quicken(make_project.update(project, **answers | {"replicas": 5}))
+    deploy(more, SECOND)
+    scaled = quicken(make_project.update(project, **answers | {"replicas": 2, "autoscaling": True, "max_replicas": 9}))
+    scaled.make("namespace", ENVIRONMENT=STAGING)
+    with scaled.watched(STAGING) as ready:
+        deploy(scaled, THIRD)
+    assert min(ready) == 5
+
+
+def test_a_killed_deploy_is_told_of_and_recovered(project: Project, cluster: ControlPlane) -> None:
+    command = ["make", "deploy", f"ENVIRONMENT={STAGING}", "TAG=broken"]
+    with subprocess.Popen(
+        command, cwd=project.path, env=project.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        process_group=0,
+    ) as killed:  # fmt: skip
+        path = f"/api/v1/namespaces/{project.namespace(STAGING)}/configmaps"
+        wait_for(lambda: cluster.items(path, {"labelSelector": "owner=helm,status=pending-upgrade"}))
+        assert "Another deploy" in deploy(project, SECOND, check=False)
+        os.killpg(killed.pid, signal.SIGKILL)
+    assert f"make recover ENVIRONMENT={STAGING}" in deploy(project, SECOND, check=False)
+    project.make("recover", ENVIRONMENT=STAGING)
+    assert_runs(project, FIRST)
+    deploy(project, SECOND)
+    assert_runs(project, SECOND)
+
+
+@pytest.fixture(params=released())
+def older(
+    request: pytest.FixtureRequest,
+    cluster: ControlPlane,
+    make_project: Maker,
+    answers: dict[str, Value],
+    tmp_path: Path,
+) -> Project:
+    """A project of an earlier version, which its own Makefile has deployed twice and rolled back."""
+    unpack(request.param, tmp_path)
+    template = Template(tmp_path)
+    name = make_project(**answers)  # whose folder is not needed
+    given = dict(answers) | {key: name.answers[key] for key in ("project_name", "service_name")}
+    files = Projects(template, space_of(template)).render(given)
+    project = Project(cluster, files, name.path.with_name(f"{name.service}-{request.param}"), given)
+    project.prepare(STAGING)
+    for tag in (FIRST, SECOND):
+        project.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
+    project.make("rollback", ENVIRONMENT=STAGING)
+    return project
+
+
+def identities(project: Project) -> dict[str, str]:
+    """What must not be deleted: the database with its pod, the claims and the Secret."""
+    top, name = f"namespaces/{project.namespace(STAGING)}", f"{project.service}-database"
+    paths = [
+        f"/apis/apps/v1/{top}/statefulsets/{name}",
+        f"/api/v1/{top}/pods/{name}-0",
+        f"/api/v1/{top}/secrets/{name}",
+    ]
+    return claims(project) | {path: project.cluster.get(path)["metadata"]["uid"] for path in paths}
+
+
+@pytest.mark.parametrize("fails", ["", "image", "migration", "definition"])
+def test_what_an_older_makefile_deployed_is_adopted(
+    older: Project, make_project: Maker, answers: dict[str, Value], fails: str
+) -> None:
+    before = identities(older)
+    project = quicken(make_project.update(older, **answers, port=3000))
+    project.make("namespace", ENVIRONMENT=STAGING)
+    if fails:
+        deploy(project.as_deployer(STAGING), break_(project, fails), check=False)
+        assert identities(project) == before
+        project = quicken(make_project.update(older, **answers, port=3000))
+    deploy(project.as_deployer(STAGING), THIRD)
+    assert_runs(project, THIRD)
+    assert identities(project) == before
