@@ -12,8 +12,13 @@ import (
 // ErrNotFound is the error of repositories for a missing row.
 var ErrNotFound = errors.New("not found")
 
-// IsUnavailable reports whether err is not about the statement, but about the server or the connection to it.
-func IsUnavailable(err error) bool {
+// IsUnavailable reports whether err is not about the statement, but about the server or the connection to it. If the
+// server became read-only in a failover, it closes the pooled connections, which all lead there.
+func (db *DB) IsUnavailable(err error) bool {
+	if isReadOnly(err) {
+		db.reset()
+		return true
+	}
 	_, isNetwork := errors.AsType[net.Error](err)
 	_, isPassword := errors.AsType[*fs.PathError](err)
 	return isNetwork || isPassword || isTLS(err) || isUnavailable(err) ||

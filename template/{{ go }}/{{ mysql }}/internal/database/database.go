@@ -25,28 +25,10 @@ const (
 	maxIdleTime    = 5 * time.Minute
 )
 
-// https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
-var (
-	unavailable = []uint16{
-		1040, // too many connections
-		1053, // server shutdown in progress
-		1203, // too many connections of the user
-		1290, // server is read-only
-		1792, // transaction is read-only
-		1836, // server is read-only
-	}
-	refused = []uint16{
-		1044, // access denied to the database
-		1045, // access denied
-		1049, // unknown database
-		1698, // access denied
-		3159, // TLS required
-	}
-)
-
 // DB is a connection pool.
 type DB struct {
 	*sql.DB
+	size int
 	// Readiness has a connection of its own, because a busy pool must not fail it.
 	pings *sql.DB
 }
@@ -62,7 +44,6 @@ func New(cfg settings.Database) (*DB, error) {
 	config.Timeout = connectTimeout
 	config.ParseTime = true
 	config.InterpolateParams = true    // no prepared statements: one round trip, and poolers lose them
-	config.RejectReadOnly = true       // after a failover, closes the connection to the former primary
 	config.Logger = &mysql.NopLogger{} // it would print errors that it returns, too
 	beforeConnect := func(_ context.Context, config *mysql.Config) (err error) {
 		config.Passwd, err = cfg.Password()
@@ -84,7 +65,7 @@ func New(cfg settings.Database) (*DB, error) {
 			}),
 		)
 	}
-	return &DB{limit(pool, cfg.PoolSize), limit(sql.OpenDB(connector), 1)}, nil
+	return &DB{limit(pool, cfg.PoolSize), cfg.PoolSize, limit(sql.OpenDB(connector), 1)}, nil
 }
 
 func limit(pool *sql.DB, size int) *sql.DB {
@@ -108,14 +89,26 @@ func (db *DB) Close() {
 	_ = db.DB.Close()
 }
 
+func (db *DB) reset() {
+	db.SetMaxIdleConns(0) // closes them
+	db.SetMaxIdleConns(db.size)
+}
+
+// https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+func isReadOnly(err error) bool { return hasNumber(err, 1290, 1792, 1836) }
+
 func isUnavailable(err error) bool {
-	if mysqlErr, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return slices.Contains(unavailable, mysqlErr.Number) || isRefused(err)
-	}
-	return errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn) || isRefused(err)
+	// Too many connections, shutdown, too many connections of the user.
+	return hasNumber(err, 1040, 1053, 1203) || isRefused(err) ||
+		errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)
 }
 
 func isRefused(err error) bool {
+	// Access denied to the database, access denied, unknown database, access denied, TLS required.
+	return hasNumber(err, 1044, 1045, 1049, 1698, 3159) || errors.Is(err, mysql.ErrNoTLS)
+}
+
+func hasNumber(err error, numbers ...uint16) bool {
 	mysqlErr, ok := errors.AsType[*mysql.MySQLError](err)
-	return ok && slices.Contains(refused, mysqlErr.Number) || errors.Is(err, mysql.ErrNoTLS)
+	return ok && slices.Contains(numbers, mysqlErr.Number)
 }

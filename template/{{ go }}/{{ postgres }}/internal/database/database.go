@@ -20,9 +20,6 @@ const (
 	connectTimeout = 5 * time.Second
 	pingTimeout    = time.Second
 	maxLifetime    = 30 * time.Minute
-
-	// https://www.postgresql.org/docs/current/errcodes-appendix.html
-	readOnlyTransaction = "25006"
 )
 
 // DB is a connection pool.
@@ -70,16 +67,7 @@ func newPool(cfg settings.Database, size int, traced bool) (*pgxpool.Pool, error
 		conn.Password, err = cfg.Password()
 		return err
 	}
-
-	var pool *pgxpool.Pool
-	conn.OnPgError = func(_ *pgconn.PgConn, err *pgconn.PgError) bool {
-		if err.Code == readOnlyTransaction {
-			go pool.Reset() // after a failover, the other connections lead to the former primary, too
-			return false
-		}
-		return err.Severity != "FATAL"
-	}
-	pool, err = pgxpool.NewWithConfig(context.Background(), config)
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, fmt.Errorf("create pool: %w", err)
 	}
@@ -99,20 +87,24 @@ func (db *DB) Close() {
 	db.Pool.Close()
 }
 
+func (db *DB) reset() { db.Reset() }
+
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+func isReadOnly(err error) bool { return hasCode(err, "25006") }
+
 func isUnavailable(err error) bool {
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Connection exceptions, insufficient resources, operator intervention.
-		return pgErr.Code == readOnlyTransaction || slices.Contains([]string{"08", "53", "57"}, pgErr.Code[:2])
-	}
-	return pgconn.SafeToRetry(err) // nothing was sent: the connection was closed
+	// Connection exceptions, insufficient resources, operator intervention; or nothing was sent on a closed connection.
+	_, isConnect := errors.AsType[*pgconn.ConnectError](err)
+	return isConnect || hasCode(err, "08", "53", "57") || pgconn.SafeToRetry(err)
 }
 
 func isRefused(err error) bool {
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return slices.Contains([]string{"28000", "28P01", "3D000", "42501"}, pgErr.Code)
-	}
-	return strings.Contains(err.Error(), "server refused TLS connection") // pgx has no type for it
+	return hasCode(err, "28", "3D", "42501") ||
+		strings.Contains(err.Error(), "server refused TLS connection") // pgx has no type for it
+}
+
+// hasCode reports whether the server returned one of the SQLSTATEs or classes.
+func hasCode(err error, codes ...string) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.ContainsFunc(codes, func(code string) bool { return strings.HasPrefix(pgErr.Code, code) })
 }

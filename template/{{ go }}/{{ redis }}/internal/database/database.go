@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"example.com/app/internal/settings"
@@ -27,9 +28,11 @@ const (
 
 // DB is a connection pool.
 type DB struct {
-	*redis.Client
 	// Prefix is the prefix of every key.
 	Prefix string
+
+	cfg    settings.Database
+	client atomic.Pointer[redis.Client]
 	// Readiness has a connection of its own, because a busy pool must not fail it.
 	pings *redis.Client
 }
@@ -37,34 +40,45 @@ type DB struct {
 // New configures a pool. It connects when the first command needs it.
 func New(cfg settings.Database) (*DB, error) {
 	logging.Disable() // it would print errors that it returns, too
-	options := func(size int) *redis.Options {
-		return &redis.Options{
-			Addr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)),
-			CredentialsProviderContext: func(context.Context) (username, password string, err error) {
-				password, err = cfg.Password()
-				return "", password, err
-			},
-			TLSConfig:             tlsConfig(cfg),
-			PoolSize:              size,
-			ConnMaxLifetime:       maxLifetime,
-			ConnMaxIdleTime:       maxIdleTime,
-			PoolTimeout:           timeout,
-			DialTimeout:           timeout,
-			ReadTimeout:           timeout,
-			WriteTimeout:          timeout,
-			ContextTimeoutEnabled: true,
-			// One retry covers connections that the server has closed. A command can run twice.
-			MaxRetries:               1,
-			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		}
-	}
-	client := redis.NewClient(options(cfg.PoolSize))
+	db := &DB{Prefix: cfg.Name, cfg: cfg, pings: newClient(cfg, 1)}
+	client, err := newTracedClient(cfg)
+	db.client.Store(client)
+	return db, err
+}
+
+// Client returns the client. It is replaced after a failover: do not keep it.
+func (db *DB) Client() *redis.Client { return db.client.Load() }
+
+func newTracedClient(cfg settings.Database) (*redis.Client, error) {
+	client := newClient(cfg, cfg.PoolSize)
 	if cfg.Tracing {
 		if err := redisotel.InstrumentTracing(client, redisotel.WithDBStatement(false)); err != nil {
 			return nil, fmt.Errorf("trace commands: %w", err)
 		}
 	}
-	return &DB{client, cfg.Name, redis.NewClient(options(1))}, nil
+	return client, nil
+}
+
+func newClient(cfg settings.Database, size int) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)),
+		CredentialsProviderContext: func(context.Context) (username, password string, err error) {
+			password, err = cfg.Password()
+			return "", password, err
+		},
+		TLSConfig:             tlsConfig(cfg),
+		PoolSize:              size,
+		ConnMaxLifetime:       maxLifetime,
+		ConnMaxIdleTime:       maxIdleTime,
+		PoolTimeout:           timeout,
+		DialTimeout:           timeout,
+		ReadTimeout:           timeout,
+		WriteTimeout:          timeout,
+		ContextTimeoutEnabled: true,
+		// One retry covers connections that the server has closed. A command can run twice.
+		MaxRetries:               1,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 }
 
 // Ping returns an error if the server does not respond within a second.
@@ -77,23 +91,29 @@ func (db *DB) Ping(ctx context.Context) error {
 // Close closes all connections.
 func (db *DB) Close() {
 	_ = db.pings.Close()
-	_ = db.Client.Close()
+	_ = db.Client().Close()
+}
+
+// reset replaces the client, because go-redis cannot close the connections of a pool.
+func (db *DB) reset() {
+	client, err := newTracedClient(db.cfg)
+	if err == nil {
+		_ = db.client.Swap(client).Close()
+	}
 }
 
 // https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
-var (
-	unavailable = []string{"CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "OOM", "READONLY", "TRYAGAIN"}
-	refused     = []string{"NOAUTH", "NOPERM", "WRONGPASS"}
-)
+func isReadOnly(err error) bool { return hasCode(err, "READONLY", "MASTERDOWN") }
 
 func isUnavailable(err error) bool {
-	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) || isRefused(err) ||
-		hasCode(err, unavailable) || hasCode(err, []string{"ERR"}) && strings.Contains(err.Error(), "max number of clients")
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted) ||
+		errors.Is(err, redis.ErrClosed) || isRefused(err) || hasCode(err, "CLUSTERDOWN", "LOADING", "MISCONF", "OOM") ||
+		hasCode(err, "ERR") && strings.Contains(err.Error(), "max number of clients")
 }
 
-func isRefused(err error) bool { return hasCode(err, refused) }
+func isRefused(err error) bool { return hasCode(err, "NOAUTH", "NOPERM", "WRONGPASS") }
 
-func hasCode(err error, codes []string) bool {
+func hasCode(err error, codes ...string) bool {
 	redisErr, ok := errors.AsType[redis.Error](err)
 	if !ok {
 		return false

@@ -21,14 +21,14 @@ func (r repository) key() string { return r.db.Prefix + ":items" }
 func (r repository) create(ctx context.Context, name string) (Item, error) {
 	item := Item{Name: name, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
 	var err error
-	if item.ID, err = r.db.Incr(ctx, r.key()+":last-id").Result(); err != nil {
+	if item.ID, err = r.db.Client().Incr(ctx, r.key()+":last-id").Result(); err != nil {
 		return Item{}, fmt.Errorf("create item: %w", err)
 	}
 	document, err := json.Marshal(item)
 	if err != nil {
 		return Item{}, fmt.Errorf("encode item: %w", err)
 	}
-	if err := r.db.ZAdd(ctx, r.key(), redis.Z{Score: float64(item.ID), Member: document}).Err(); err != nil {
+	if err := r.db.Client().ZAdd(ctx, r.key(), redis.Z{Score: float64(item.ID), Member: document}).Err(); err != nil {
 		return Item{}, fmt.Errorf("create item: %w", err)
 	}
 	return item, nil
@@ -53,7 +53,7 @@ func (r repository) get(ctx context.Context, id int64) (Item, error) {
 
 func (r repository) delete(ctx context.Context, id int64) error {
 	score := strconv.FormatInt(id, 10)
-	deleted, err := r.db.ZRemRangeByScore(ctx, r.key(), score, score).Result()
+	deleted, err := r.db.Client().ZRemRangeByScore(ctx, r.key(), score, score).Result()
 	if err == nil && deleted == 0 {
 		err = database.ErrNotFound
 	}
@@ -64,7 +64,7 @@ func (r repository) delete(ctx context.Context, id int64) error {
 }
 
 func (r repository) between(ctx context.Context, first, last string, limit int64) ([]Item, error) {
-	documents, err := r.db.ZRangeArgs(ctx, redis.ZRangeArgs{
+	documents, err := r.db.Client().ZRangeArgs(ctx, redis.ZRangeArgs{
 		Key: r.key(), Start: first, Stop: last, ByScore: true, Count: limit,
 	}).Result()
 	if err != nil {
