@@ -78,5 +78,5 @@ def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether the server refuses every connection for a reason that does not pass."""
+    """Return whether the server refuses every connection for a permanent reason."""
     return bool(PERMANENT.search(str(error)))

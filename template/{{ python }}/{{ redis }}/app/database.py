@@ -79,7 +79,7 @@ class Database:
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Redis]:
-        """Lend a client, and give up when the database does not answer."""
+        """Return a client, with a time limit for its commands."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 yield self.client
@@ -91,7 +91,7 @@ class Database:
             raise unavailable(error) from error
 
     async def ping(self) -> None:
-        """Fail unless the database answers within a second."""
+        """Fail unless the database responds within a second."""
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 await self._ping_client.ping()
