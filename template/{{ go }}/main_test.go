@@ -31,6 +31,9 @@ type program struct {
 
 func newProgram(t *testing.T, command string, env ...string) *program {
 	t.Helper()
+	if name := os.Getenv("DATABASE_NAME"); name != "" && !strings.HasSuffix(name, "test") {
+		t.Fatalf("tests write to their database, and DATABASE_NAME %q does not end in test", name)
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -7,9 +7,9 @@ import (
 	"os"
 	"testing"
 
+	"example.com/app/internal/apitest"
 	"example.com/app/internal/database"
 	"example.com/app/internal/migrate"
-	"example.com/app/internal/settings"
 )
 
 func TestMain(m *testing.M) {
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 func migrateUp() error {
-	cfg, err := settings.Load(os.Getenv)
+	cfg, err := apitest.LoadSettings()
 	if err != nil {
 		return err
 	}

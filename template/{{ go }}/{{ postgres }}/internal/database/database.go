@@ -87,7 +87,7 @@ func (db *DB) Close() {
 	db.Pool.Close()
 }
 
-func (db *DB) reset() { db.Pool.Reset() }
+func (db *DB) reset() { db.Reset() }
 
 // https://www.postgresql.org/docs/current/errcodes-appendix.html
 func isReadOnly(err error) bool { return hasCode(err, "25006") }
