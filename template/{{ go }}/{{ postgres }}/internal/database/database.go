@@ -59,7 +59,7 @@ func newPool(cfg settings.Database, size int, traced bool) (*pgxpool.Pool, error
 	conn.RuntimeParams = map[string]string{}
 	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if traced {
-		conn.Tracer = otelpgx.NewTracer()
+		conn.Tracer = otelpgx.NewTracer(otelpgx.WithDisableAcquireTracer())
 	}
 	config.MaxConns = int32(size) //nolint:gosec // settings limit it to 1000
 	config.MaxConnLifetime = maxLifetime
