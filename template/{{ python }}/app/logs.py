@@ -26,7 +26,6 @@ class Formatter(JsonFormatter):
         )
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Put the fields that every line has first."""
         level = log_data.pop("level").lower()
         head = {
             "time": log_data.pop("time").isoformat().replace("+00:00", "Z"),
@@ -46,7 +45,6 @@ class TextFormatter(Formatter):
     """The same fields as readable text."""
 
     def jsonify_log_record(self, log_data: dict[str, Any]) -> str:
-        """Format a line, and the traceback below it."""
         time, level, message = (log_data.pop(name) for name in ("time", "level", "message"))
         exception = log_data.pop("exception", None)
         fields = "".join(f" {name}={value}" for name, value in log_data.items())
@@ -61,7 +59,7 @@ class OncePerSecond(logging.Filter):
         self.seen: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let a message pass once a second; its first line is the same for all sockets."""
+        # The rest differs for each socket.
         message = str(record.msg).partition("\n")[0]
         if record.created - self.seen.get(message, 0) < 1:
             return False

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.dependencies import State
 from app.logs import request_id
 from app.metrics import REQUEST_DURATION
-from app.problems import ProblemResponse
+from app.problems import problem
 from app.validation import BODY_LIMIT, too_large
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -71,8 +71,8 @@ class RequestMiddleware:
             logger.exception("The request failed.")
             if status is not None:
                 raise
-            problem = ProblemResponse(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error.")
-            await problem(scope, receive, marked_send)
+            response = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error.")
+            await response(scope, receive, marked_send)
         finally:
             # The server notes why a connection ended before the response.
             status = scope.get("state", {}).get("aborted") or status or HTTPStatus.INTERNAL_SERVER_ERROR

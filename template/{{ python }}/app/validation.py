@@ -1,6 +1,5 @@
 """Rules for the bodies and ids of every route."""
 
-import codecs
 from email.message import Message
 from http import HTTPStatus
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
+from pydantic_core import from_json
 
 from app.digits import Digits
 
@@ -32,8 +32,9 @@ async def check_body(request: Request) -> None:
     header["Content-Type"] = request.headers.get("Content-Type", "")
     if header.get_content_type() != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.")
-    # Python's parser also takes UTF-16 and UTF-32, in which all punctuation has a zero byte.
-    body = await request.body()
-    if body.startswith(codecs.BOM_UTF8) or b"\0" in body:
-        error = {"type": "encoding", "loc": ("body",), "msg": "JSON should be UTF-8 without a byte order mark"}
-        raise RequestValidationError([error])
+    # Python's own parser also takes UTF-16, byte order marks and NaN.
+    try:
+        from_json(await request.body(), allow_inf_nan=False)
+    except ValueError as error:
+        invalid = {"type": "json_invalid", "loc": ("body",), "msg": "Input should be valid JSON in UTF-8"}
+        raise RequestValidationError([invalid]) from error

@@ -38,7 +38,7 @@ class Service:
                 stderr=log,
             )
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not self.is_alive():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
@@ -72,7 +72,7 @@ class Service:
             time.sleep(0.05)
 
     def wait(self) -> int:
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]

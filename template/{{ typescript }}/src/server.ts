@@ -1,6 +1,7 @@
 /** The server: start and graceful shutdown. */
 
 import { once } from "node:events";
+import { close, open } from "node:fs";
 import net from "node:net";
 import closeWithGrace from "close-with-grace";
 import type { FastifyInstance } from "fastify";
@@ -15,7 +16,7 @@ const IDLE_TIMEOUT_MS = 2000;
 const DRAIN_TIMEOUT_MS = 20_000;
 // For a database that never closes its connections.
 const STOP_TIMEOUT_MS = 27_000;
-const ERROR_INTERVAL_MS = 1000;
+const CHECK_INTERVAL_MS = 1000;
 
 /** Serves until SIGTERM or SIGINT; a second signal exits at once. */
 export async function serve(settings: Settings, logger: Logger, tracing?: Tracing): Promise<void> {
@@ -37,6 +38,7 @@ export async function serve(settings: Settings, logger: Logger, tracing?: Tracin
     await tracing?.shutdown();
   });
 
+  checkDescriptors(logger);
   await listen(metrics, settings.metricsPort);
   await listen(app, settings.port);
   logger.info({ port: settings.port, metrics_port: settings.metricsPort }, "Listening.");
@@ -46,15 +48,21 @@ export async function serve(settings: Settings, logger: Logger, tracing?: Tracin
 async function listen(app: FastifyInstance, port: number): Promise<void> {
   await app.ready();
   await once(app.server.listen(port), "listening");
+  // Such as too many open files, which is checked below.
+  app.server.on("error", () => {});
+}
 
-  // Such as too many open files, which every new connection reports.
-  let lastError = Number.NEGATIVE_INFINITY;
-  app.server.on("error", (err) => {
-    if (performance.now() - lastError > ERROR_INTERVAL_MS) {
-      lastError = performance.now();
-      app.log.error({ err }, "Accepting a connection failed.");
-    }
-  });
+/** Logs that file descriptors run out: Node.js closes new connections without an error then. */
+function checkDescriptors(logger: Logger): void {
+  const check = () =>
+    open("/dev/null", (err, descriptor) => {
+      if (err) {
+        logger.error({ err }, "New connections fail: no file descriptor is left.");
+      } else {
+        close(descriptor);
+      }
+    });
+  setInterval(check, CHECK_INTERVAL_MS).unref();
 }
 
 /** Lets running requests and kept-alive connections finish before the application closes. */
@@ -66,7 +74,17 @@ const drain = fp((app, _options, done) => {
     socket.once("close", () => sockets.delete(socket));
   });
 
+  let isStopping = false;
+  app.addHook("onSend", (_request, reply, _payload, next) => {
+    if (isStopping) {
+      // Fastify adds it only to requests that begin later.
+      reply.header("connection", "close");
+    }
+    next();
+  });
+
   app.addHook("preClose", async () => {
+    isStopping = true;
     if (!server.listening) {
       return;
     }

@@ -50,7 +50,7 @@ def collecting() -> Iterator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = b"".join(self.parts())
             if self.headers["Content-Encoding"] == "gzip":
                 body = gzip.decompress(body)
             collector.paths.add(self.path)
@@ -59,6 +59,15 @@ def collecting() -> Iterator[Collector]:
             self.send_header("Content-Type", self.headers["Content-Type"])
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def parts(self) -> Iterator[bytes]:
+            if "Content-Length" in self.headers:
+                yield self.rfile.read(int(self.headers["Content-Length"]))
+                return
+            while size := int(self.rfile.readline(), 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
 
         def log_message(self, *_: object) -> None:
             pass

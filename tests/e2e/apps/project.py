@@ -75,7 +75,10 @@ class Project:
     def run(self, *arguments: str, environment: Mapping[str, str]) -> tuple[int, str, str]:
         """Run the program to its end and return its exit status, output and errors."""
         with self.start(*arguments, environment=environment) as program:
-            output, errors = program.communicate(timeout=TIMEOUT)
+            try:
+                output, errors = program.communicate(timeout=TIMEOUT)
+            finally:
+                program.kill()
             return program.returncode, output, errors
 
 

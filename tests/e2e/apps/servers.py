@@ -22,7 +22,7 @@ START_TIMEOUT = 60
 GENERAL_CAUSES = {
     "address": "refused|connect call failed",
     "time": "timed? ?out|deadline exceeded|timeout",
-    "encryption": "tls|ssl",
+    "encryption": "tls|ssl|secure connection",
     "certificate": "certificate|x509",
 }
 """What every client says of a connection that fails; the rest is the server's own message."""

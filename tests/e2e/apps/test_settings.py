@@ -42,7 +42,7 @@ def test_every_invalid_setting_is_listed(project: Project, environment: dict[str
 
 @without_database
 @pytest.mark.parametrize(
-    "port", ["0", "1023", "65536", "-8080", "+8080", "8080.0", "8_080", "08080", " 8080", "8e3", "\uff18080", "9" * 400]
+    "port", ["0", "1023", "65536", "-8080", "+8080", "8080.0", "8_080", " 8080", "8e3", "\uff18080", "9" * 400]
 )
 def test_port_is_a_number_from_1024_to_65535(project: Project, port: str) -> None:
     assert errors_of(project, "serve", {"PORT": port}) == {"PORT": "must be a number from 1024 to 65535"}
@@ -89,7 +89,7 @@ def test_password_file_must_be_readable_and_not_empty(
 
     empty = tmp_path / "empty"
     empty.touch()
-    assert "is a directory" in error_of(tmp_path).lower()
+    assert "directory" in error_of(tmp_path).lower()
     assert error_of(empty)
 
 

@@ -14,7 +14,7 @@ from tests.e2e.docker.project import Project
 
 SOURCES = {
     "python": ("app/health.py", "requirements.txt"),
-    "typescript": ("src/health.ts", "package-lock.json"),
+    "typescript": ("src/plugins/health.ts", "package-lock.json"),
     "go": ("internal/health/health.go", "go.sum"),
 }
 """A source file of each language, and the file in which its dependencies are locked."""

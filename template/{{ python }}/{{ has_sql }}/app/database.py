@@ -37,7 +37,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Open a session that commits when the block ends and gives up when the database does not answer."""
+        """Open a session that commits when the block ends and has a time limit."""
         try:
             async with asyncio.timeout(TIMEOUT), self._sessions.begin() as session:
                 yield session
@@ -49,7 +49,7 @@ class Database:
             raise unavailable(error) from error
 
     async def ping(self) -> None:
-        """Fail unless the database answers within a second.
+        """Fail unless the database responds within a second.
 
         A driver can take long to give up on a server that hangs. Until then, later pings join the one in progress.
         """
@@ -69,7 +69,6 @@ class Database:
         return None
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._ping_engine.dispose()
         await self.engine.dispose()
 

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def migrate(settings: Settings) -> int:
-    """Apply new migrations as soon as the database answers."""
+    """Apply new migrations as soon as the database is available."""
     try:
         asyncio.run(wait_for_database(settings))
         command.upgrade(Config(toml_file="pyproject.toml"), "head")
@@ -37,7 +37,7 @@ def migrate(settings: Settings) -> int:
 
 
 async def wait_for_database(settings: Settings) -> None:
-    """Wait until the database answers, unless it never will."""
+    """Wait for the database, but not if it refuses every connection."""
     database = Database(settings)
     deadline = time.monotonic() + WAIT
     while True:

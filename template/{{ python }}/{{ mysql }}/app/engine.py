@@ -25,11 +25,9 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Remove the time zone."""
         return value and value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Add the time zone."""
         return value and value.replace(tzinfo=UTC)
 
 
@@ -51,17 +49,17 @@ def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
         connect_args={"charset": "utf8mb4", "connect_timeout": 5, "ssl": tls_context(settings.database_tls)},
     )
 
+    # For each connection, because the password can be rotated.
     @event.listens_for(engine.sync_engine, "do_connect")
     def set_password(dialect: Dialect, _record: object, _args: object, parameters: dict[str, Any]) -> None:
-        """Read the password for each connection, because it can be rotated."""
         try:
             parameters["password"] = read_password(settings.database_password_file)
         except OSError as error:
             raise dialect.loaded_dbapi.OperationalError(*error.args) from error
 
+    # A disconnect replaces every connection of the pool.
     @event.listens_for(engine.sync_engine, "handle_error")
     def leave_read_only_server(failure: ExceptionContext) -> None:
-        """Replace every connection after a failover."""
         if READ_ONLY.match(str(failure.original_exception)):
             failure.is_disconnect = True
 
@@ -80,5 +78,5 @@ def tls_context(mode: Literal["verify", "require", "disable"]) -> ssl.SSLContext
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether the server refuses every connection for a reason that does not pass."""
+    """Return whether the server refuses every connection for a permanent reason."""
     return bool(PERMANENT.search(str(error)))

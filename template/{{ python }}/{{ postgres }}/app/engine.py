@@ -31,7 +31,6 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Convert from the session's time zone."""
         return value and value.astimezone(UTC)
 
 
@@ -61,17 +60,17 @@ def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
         },
     )
 
+    # For each connection, because the password can be rotated.
     @event.listens_for(engine.sync_engine, "do_connect")
     def set_password(dialect: Dialect, _record: object, _args: object, parameters: dict[str, Any]) -> None:
-        """Read the password for each connection, because it can be rotated."""
         try:
             parameters["password"] = read_password(settings.database_password_file)
         except OSError as error:
             raise dialect.loaded_dbapi.OperationalError(*error.args) from error
 
+    # A disconnect replaces every connection of the pool.
     @event.listens_for(engine.sync_engine, "handle_error")
     def leave_read_only_server(failure: ExceptionContext) -> None:
-        """Replace every connection after a failover."""
         if isinstance(failure.original_exception, ReadOnlySqlTransaction):
             failure.is_disconnect = True
 
@@ -79,5 +78,5 @@ def create_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
 
 
 def is_permanent(error: Exception) -> bool:
-    """Tell whether the server refuses every connection for a reason that does not pass."""
+    """Return whether the server refuses every connection for a permanent reason."""
     return bool(PERMANENT.search(str(error)))

@@ -47,14 +47,12 @@ class PasswordFile(CredentialProvider):
         self.file = settings.database_password_file
 
     def get_credentials(self) -> tuple[str]:
-        """Return the password."""
         try:
             return (read_password(self.file),)
         except OSError as error:
             raise RedisConnectionError(*error.args) from error
 
     async def get_credentials_async(self) -> tuple[str]:
-        """Return the password."""
         return self.get_credentials()
 
 
@@ -64,7 +62,6 @@ class Pool(BlockingConnectionPool):
     opened: ClassVar[WeakKeyDictionary[AbstractConnection, float]] = WeakKeyDictionary()
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
-        """Connect again after the maximum age."""
         if time.monotonic() - self.opened.get(connection, -math.inf) > MAX_AGE:
             await connection.disconnect()
             self.opened[connection] = time.monotonic()
@@ -82,7 +79,7 @@ class Database:
 
     @asynccontextmanager
     async def commands(self) -> AsyncIterator[Redis]:
-        """Lend a client, and give up when the database does not answer."""
+        """Return a client, with a time limit for its commands."""
         try:
             async with asyncio.timeout(TIMEOUT):
                 yield self.client
@@ -94,7 +91,7 @@ class Database:
             raise unavailable(error) from error
 
     async def ping(self) -> None:
-        """Fail unless the database answers within a second."""
+        """Fail unless the database responds within a second."""
         try:
             async with asyncio.timeout(PING_TIMEOUT):
                 await self._ping_client.ping()
@@ -102,14 +99,14 @@ class Database:
             raise unavailable(error) from error
 
     async def close(self) -> None:
-        """Close every connection."""
         await self._ping_client.aclose()
         await self.client.aclose()
 
 
 def unavailable(error: Exception) -> DatabaseUnavailableError:
-    """Name the cause."""
-    return DatabaseUnavailableError(str(error) or "timed out")
+    """Name the cause, which the client's own errors hide."""
+    cause = f" ({type(error.__context__).__name__})" if isinstance(error.__context__, OSError) else ""
+    return DatabaseUnavailableError((str(error) or "timed out") + cause)
 
 
 def connect(settings: Settings, *, max_connections: int) -> Redis:

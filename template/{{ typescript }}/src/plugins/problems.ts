@@ -93,7 +93,8 @@ export const methodNotAllowed = fp((app, _options, done) => {
 export function sendProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const status = statusOf(error);
   if (status >= 500) {
-    request.log.error({ err: error }, error.message);
+    // The cause of an unavailable database, of which only its own serialization shows every address that was tried.
+    request.log.error({ err: status === 503 ? (error.cause ?? error) : error }, error.message);
   }
   if (status === 503) {
     reply.header("retry-after", RETRY_AFTER_SECONDS);

@@ -1,6 +1,7 @@
 /** Validation of requests: Fastify's Ajv, with strict JSON and strict numbers. */
 
 import AjvCompiler from "@fastify/ajv-compiler";
+import { errorCodes } from "fastify";
 import fp from "fastify-plugin";
 import { InvalidBodyError } from "./problems.ts";
 
@@ -13,6 +14,12 @@ export const validation = fp((app, _options, done) => {
   app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_request: unknown, body: Buffer) =>
     parseJson(body),
   );
+  app.addHook("preValidation", (request, _reply, next) => {
+    // Fastify passes a request without a body and a media type on.
+    const isMissing = request.routeOptions.schema?.body !== undefined && request.body === undefined;
+    next(isMissing ? new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE() : undefined);
+  });
+  // DELETE ignores a body and its type.
   app.addHttpMethod("DELETE", { hasBody: false, overrideExisting: true });
   done();
 });
@@ -75,7 +82,7 @@ function isPlain(value: unknown, text: unknown): boolean {
     return /^[1-9]\d{15,18}$/.test(String(text)) && BigInt(String(text)) <= MAX_INT64;
   }
   // A default value has no text.
-  return typeof value !== "number" || text === undefined || String(value) === text;
+  return typeof value !== "number" || text === undefined || (Number.isFinite(value) && String(value) === text);
 }
 
 function isLarge(value: unknown): boolean {

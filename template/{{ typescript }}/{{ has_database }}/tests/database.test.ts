@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { databaseSettings } from "./database.ts";
+import { before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { databaseSettings, prepareDatabase } from "./database.ts";
+import { connect, serve } from "./process.ts";
 import { createService } from "./support.ts";
+
+before(prepareDatabase);
 
 test("a service without its database is alive but not ready", async (context) => {
   const { app } = createService(context);
@@ -28,4 +32,20 @@ test("a service with its database is ready", async (context) => {
   const response = await app.inject("/readyz");
   assert.equal(response.statusCode, 200);
   assert.deepEqual(response.json(), { status: "ok" });
+});
+
+test("a half-sent body is served after SIGTERM", async (context) => {
+  const { child, ended, port } = await serve(context, process.env);
+  const { socket, closed, received } = await connect(context, port);
+  const body = '{"name": "late"}';
+  socket.write(
+    `POST /items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n{`,
+  );
+  await sleep(200);
+  child.kill("SIGTERM");
+  await sleep(200);
+  socket.write(body.slice(1));
+  await closed;
+  assert.match(received(), /^HTTP\/1.1 201 Created\r\n.*connection: close\r\n/is);
+  assert.equal((await ended).status, 0);
 });

@@ -13,7 +13,7 @@ const TIMEOUT_MS = 5000;
 const PING_TIMEOUT_MS = 1000;
 const MAX_LIFETIME_MS = 30 * 60_000;
 // Errors of a command that concern the server or the connection, not the command.
-const UNAVAILABLE = /^(NOAUTH|WRONGPASS|LOADING|MASTERDOWN|READONLY)/;
+const UNAVAILABLE = /^(ERR max number of clients|LOADING|MASTERDOWN|NOAUTH|READONLY|WRONGPASS)/;
 
 export const DatabaseUnavailableError = createError("DATABASE_UNAVAILABLE", "The database is unavailable.", 503);
 

@@ -36,7 +36,7 @@ class Items:
             return Item.model_validate(row) if row else None
 
     async def delete(self, item_id: int) -> bool:
-        """Delete an item and tell whether it existed."""
+        """Delete an item and return whether it existed."""
         async with self.database.transaction() as session:
             connection = await session.connection()
             result = await connection.execute(delete(ItemRow).where(ItemRow.id == item_id))

@@ -31,7 +31,7 @@ class Items:
         return items[0] if items else None
 
     async def delete(self, item_id: int) -> bool:
-        """Delete an item and tell whether it existed."""
+        """Delete an item and return whether it existed."""
         async with self.database.commands() as redis:
             return await redis.zremrangebyscore(self.key, item_id, item_id) == 1
 

@@ -1,26 +1,16 @@
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
-{% if has_sql %}
 import { before, type TestContext, test } from "node:test";
-{% else %}
-import { type TestContext, test } from "node:test";
-{% endif %}
 import type { FastifyInstance } from "fastify";
 import type { Item } from "../../src/items/schemas.ts";
-{% if has_sql %}
 import { databaseSettings, prepareDatabase } from "../database.ts";
-{% else %}
-import { databaseSettings } from "../database.ts";
-{% endif %}
 import { createService } from "../support.ts";
 
 type Body = string | Buffer | Readable;
 
 const JSON_HEADERS = { "content-type": "application/json" };
-{% if has_sql %}
 
 before(prepareDatabase);
-{% endif %}
 
 function createApp(context: TestContext): FastifyInstance {
   return createService(context, databaseSettings()).app;
