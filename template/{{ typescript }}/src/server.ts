@@ -3,6 +3,7 @@
 import { once } from "node:events";
 import { close, open } from "node:fs";
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import closeWithGrace from "close-with-grace";
 import type { FastifyInstance } from "fastify";
 import fp from "fastify-plugin";
@@ -17,6 +18,7 @@ const DRAIN_TIMEOUT_MS = 20_000;
 // For a database that never closes its connections.
 const STOP_TIMEOUT_MS = 27_000;
 const CHECK_INTERVAL_MS = 1000;
+const CLOSE_POLL_MS = 10;
 
 /** Serves until SIGTERM or SIGINT; a second signal exits at once. */
 export async function serve(settings: Settings, logger: Logger, tracing?: Tracing): Promise<void> {
@@ -102,6 +104,10 @@ const drain = fp((app, _options, done) => {
     }, IDLE_TIMEOUT_MS);
     const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS);
     await closed;
+    // A request that is cut off is logged when its socket has closed.
+    while (sockets.size > 0) {
+      await sleep(CLOSE_POLL_MS);
+    }
     clearInterval(sweep);
     clearTimeout(deadline);
   });
