@@ -40,14 +40,18 @@ class Project(workspace.Project):
 
     def prepare(self, environment: str) -> None:
         """Do what an administrator does before the first deploy."""
-        objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
-        self.cluster.prepare_for(load_all(objects.encode()))
+        self.provision(environment)
         self.make("namespace", ENVIRONMENT=environment)
         brought = (
             self.answers.get("secrets") == "external-secrets" or self.answers.get("database_hosting") == "external"
         )
         if self.answers.get("database") != "none" and not brought:
             self.make("secret", ENVIRONMENT=environment)
+
+    def provision(self, environment: str) -> None:
+        """Do what a provisioner does when there are claims."""
+        objects = self.cluster.kubectl("kustomize", str(self.path / "kubernetes/overlays" / environment)).stdout
+        self.cluster.prepare_for(load_all(objects.encode()))
 
     def deployment(self, environment: str) -> Object:
         """The Deployment as it is now."""

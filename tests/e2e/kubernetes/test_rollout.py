@@ -74,6 +74,7 @@ def test_scale_changes_the_number_of_pods(project: Project) -> None:
 def test_a_first_deploy_to_a_local_cluster_needs_nothing_else(make_project: Maker, cluster: ControlPlane) -> None:
     """Docker and kind are stubs here: no image is built."""
     project = make_project(database="postgres")
+    project.provision("local")
     project.kubeconfig = cluster.kubeconfig_of(cluster.tokens["admin"], context="kind-laptop")
     for name in ("docker", "kind"):
         project.stub(name, STUB)
