@@ -51,8 +51,10 @@ FORMS: dict[str, Callable[[Any], list[Any]]] = {
     "replicas": lambda replicas: [replicas, replicas + 1, 2 * replicas + 2, 3 * replicas, 6 * replicas + 2],
     "storage_size": lambda size: [size, f"{2 * int(size[:-2])}{size[-2:]}"],
 }
-# Sums of several answers, which the checks of quotas add up again.
+# Sums of several answers, which the rules of quotas and of the release's timeout add up again.
 SUMS = {
+    ("max_replicas", "kubernetes.mk"),
+    ("replicas", "kubernetes.mk"),
     ("max_replicas", "kubernetes/namespace/resourcequota.yaml"),
     ("replicas", "kubernetes/namespace/resourcequota.yaml"),
 }
