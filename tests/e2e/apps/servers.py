@@ -602,8 +602,10 @@ class Redis(Server):
 
     causes: ClassVar[Mapping[str, str]] = {
         "password": "WRONGPASS|invalid username-password|invalid password",
-        "encryption": "tls|ssl|timed? ?out|timeout",  # without TLS, Redis waits for the rest of the handshake
-        "connections": "max number of clients reached",
+        # Without TLS, Redis waits for the rest of the handshake.
+        "encryption": "tls|ssl|timed? ?out|timeout|deadline exceeded",
+        # Redis closes the connection right after its error, which a client that still writes may not read.
+        "connections": "max number of clients reached|broken pipe|connection reset",
     }
 
     def execute(self, command: str) -> str:

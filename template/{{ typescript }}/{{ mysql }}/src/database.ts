@@ -154,7 +154,8 @@ export async function withMigrationLock(settings: Settings, work: (session: Sess
     // The names of locks belong to the whole server and have at most 64 characters.
     const name = "SHA2(CONCAT('migrations of ', DATABASE()), 256)";
     const { rows } = await session.query(`SELECT GET_LOCK(${name}, ${LOCK_TIMEOUT_SECONDS}) AS locked`);
-    if (rows[0]?.["locked"] !== 1) {
+    // MySQL returns a BIGINT, which the connection reads as text, and MariaDB an INT.
+    if (Number(rows[0]?.["locked"]) !== 1) {
       throw new Error("The lock of the migrations was not released in time.");
     }
     await work(session);
