@@ -68,10 +68,13 @@ def test_file_modes_do_not_depend_on_the_umask(project: Project, engine: Engine,
         for path, mode in modes.items():
             path.chmod(mode)
         engine.docker("rmi", f"{project.image}:private", check=False)
-        engine.docker("tag", image, f"{project.image}:latest")
-    readable = {file.name: file.mode & (0o005 if file.isdir() else 0o004) for file in _files(engine, image, tmp_path)}
-    found = {file.name: file.mode & (0o005 if file.isdir() else 0o004) for file in files}
+    readable, found = _readable(_files(engine, image, tmp_path)), _readable(files)
     assert {name for name in readable if found.get(name) != readable[name]} == set()
+
+
+def _readable(files: list[tarfile.TarInfo]) -> dict[str, int]:
+    """For each file, the bits by which any user can read it."""
+    return {file.name: file.mode & (0o005 if file.isdir() else 0o004) for file in files}
 
 
 def _files(engine: Engine, image: str, folder: Path) -> list[tarfile.TarInfo]:
@@ -89,7 +92,8 @@ def _files(engine: Engine, image: str, folder: Path) -> list[tarfile.TarInfo]:
 
 
 @pytest.mark.every_variant
-def test_a_changed_line_of_source_reuses_the_dependencies(project: Project, engine: Engine, image: str) -> None:
+@pytest.mark.usefixtures("image")
+def test_a_changed_line_of_source_reuses_the_dependencies(project: Project, engine: Engine) -> None:
     source, lock = SOURCES[project.language]
     changed = project.path / source
     before = changed.read_bytes()
@@ -99,7 +103,6 @@ def test_a_changed_line_of_source_reuses_the_dependencies(project: Project, engi
     finally:
         changed.write_bytes(before)
         engine.docker("rmi", f"{project.image}:changed", check=False)
-        engine.docker("tag", image, f"{project.image}:latest")
     install = [cached for step, cached in steps.items() if lock in step]
     assert install, steps
     assert all(install), steps

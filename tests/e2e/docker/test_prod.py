@@ -19,7 +19,7 @@ with_database = pytest.mark.databases("postgres", "mysql", "redis")
 @pytest.fixture(scope="module")
 def up(project: Project, engine: Engine, tag: str) -> Iterator[Project]:
     """A project that runs the image of its commit, which is only in the registry."""
-    engine.docker("rmi", "--force", f"{project.image}:{tag}", f"{project.image}:latest")
+    engine.docker("rmi", "--force", f"{project.image}:{tag}")
     if project.database != "none":
         project.make("secret")
     try:
