@@ -11,13 +11,12 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests import toolchains
-from tests.e2e.apps.project import Project, Service
+from tests.e2e.apps.project import Project, Service, clean_environment
 from tests.e2e.apps.servers import MissingError, find, free_port
 from tests.e2e.docker.project import wait_for_answer
 from tests.harness.template import copy_working_tree
@@ -29,10 +28,11 @@ STUDENT = 2.262  # of the 95 % interval of ten samples
 SECONDS = 3
 CONNECTIONS = 16
 
+UV = toolchains.tool("uv")
 BUILD = {
     "python": (
-        ("uv", "venv", "--quiet"),
-        ("uv", "pip", "install", "--quiet", "--require-hashes", "--requirement=requirements.txt"),
+        (UV, "venv", "--quiet"),
+        (UV, "pip", "install", "--quiet", "--require-hashes", "--requirement=requirements.txt"),
     ),
     "typescript": (("npm", "ci", "--silent"),),
     "go": (("go", "build", "-o", "baseline", "."),),
@@ -65,8 +65,7 @@ def baseline(language: str, scratch: Path) -> Iterator[tuple[subprocess.Popen[by
     """An idiomatic service that runs, and its port."""
     folder = scratch / f"baseline-{language}"
     shutil.copytree(BASELINES / language, folder)
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), toolchains.path()])}
-    environment.pop("VIRTUAL_ENV", None)
+    environment = clean_environment()
     for command in BUILD[language]:
         subprocess.run(command, cwd=folder, env=environment, check=True)
     port = free_port()
@@ -83,17 +82,17 @@ def baseline(language: str, scratch: Path) -> Iterator[tuple[subprocess.Popen[by
 def cost(wrk: str, pid: int, port: int) -> float:
     """Microseconds of CPU for each request, of a few connections that stay open."""
     before = cpu_seconds(pid)
-    command = [
-        wrk,
-        "--threads=1",
-        f"--connections={CONNECTIONS}",
-        f"--duration={SECONDS}s",
-        f"http://127.0.0.1:{port}/",
-    ]
+    count = run_wrk(wrk, f"http://127.0.0.1:{port}/", SECONDS, r"(\d+) requests in")
+    return 1e6 * (cpu_seconds(pid) - before) / count
+
+
+def run_wrk(wrk: str, address: str, seconds: int, figure: str) -> float:
+    """What wrk prints for a figure, given as a pattern; every response has to be a success."""
+    command = [wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s", address]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in printed, printed
-    (count,) = re.findall(r"(\d+) requests in", printed)
-    return 1e6 * (cpu_seconds(pid) - before) / int(count)
+    (found,) = re.findall(figure, printed, re.MULTILINE)
+    return float(found)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -107,11 +106,3 @@ def compared(pairs: list[tuple[float, float]]) -> str:
     ratios = [100 * ours / other for ours, other in pairs]
     mean, error = statistics.mean(ratios), STUDENT * statistics.stdev(ratios) / len(ratios) ** 0.5
     return f"{statistics.median(ours for ours, _ in pairs):.0f} µs, {mean:.0f} ± {error:.0f} % of the baseline's"
-
-
-if __name__ == "__main__":
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        for name, figure in requests(Path(folder), print).items():
-            print(name, figure)

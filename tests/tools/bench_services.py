@@ -24,10 +24,10 @@ from tests.harness import ROOT, Projects, Template
 from tests.harness.template import copy_working_tree
 from tests.languages import LANGUAGES
 from tests.options import space_of
+from tests.tools.bench_requests import run_wrk
 
 RUNS = 3
 SECONDS = 5
-CONNECTIONS = 16
 MEGABYTE = 1_000_000
 
 Say = Callable[[str], None]
@@ -127,11 +127,7 @@ def ip(engine: Engine, container: str) -> str:
 
 def requests(wrk: str, address: str) -> float:
     """Requests a second that are answered well, of a few connections that stay open."""
-    command = [wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={SECONDS}s", address]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Non-2xx" not in told, told
-    (found,) = re.findall(r"^Requests/sec: +([\d.]+)$", told, re.MULTILINE)
-    return float(found)
+    return run_wrk(wrk, address, SECONDS, r"^Requests/sec: +([\d.]+)$")
 
 
 def until_ready(engine: Engine, container: str, client: Client) -> float:
