@@ -10,7 +10,7 @@ from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 
 from app.database import Database, DatabaseUnavailableError
-from app.engine import is_permanent
+from app.dialect import is_permanent
 from app.settings import Settings
 
 WAIT = 60

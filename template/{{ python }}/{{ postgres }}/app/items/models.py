@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Identity, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Base
-from app.engine import UtcDateTime
+from app.dialect import UtcDateTime
 
 
 class ItemRow(Base):
