@@ -6,7 +6,7 @@ from tests.harness.space import Space, Value
 from tests.harness.template import Template
 
 # A text or number takes its default alone, unless its value decides what is rendered: then a row here has values that
-# stand for all others. The default is always among them.
+# stand for all others. The default is always among them. An edge case does for a text whose value decides little.
 REPRESENTATIVES: dict[str, list[Value]] = {
     "project_name": ["Shop"],
     "service_name": ["shop"],
