@@ -16,7 +16,7 @@ from tests.e2e.docker.node import Node, execute, write_image
 from tests.e2e.kubernetes.control_plane import Object
 from tests.harness import Answers, Projects
 
-IMAGE = "k8s-starter.test/ports:1"
+IMAGE = "k8s-starter.test/network:1"
 PRIVATE = "10.198.18.1"
 """An address of this machine that nodes of a cluster could have."""
 
@@ -68,19 +68,19 @@ def machine(node: Node) -> Iterator[str]:
 
 
 def make(
-    node: Node, namespace: str, name: str, *ports: int, labels: Object | None = None, pod_labels: Object | None = None
+    node: Node,
+    namespace: str,
+    name: str,
+    *,
+    labels: Object | None = None,
+    pod_labels: Object | None = None,
+    port: str = "http",
 ) -> None:
-    """Run a pod, in a namespace that is made if need be."""
+    """Run a pod whose port has a name, in a namespace that is made if need be."""
     metadata = {"name": namespace, "labels": labels or {}}
     node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     node.kubectl("wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=200s")
-    names = {8080: "http", 9090: "metrics"}
-    container: Object = {
-        "name": "pod",
-        "image": IMAGE,
-        "args": ["serve", *(str(port) for port in ports or (8080,))],
-        "ports": [{"containerPort": port, "name": names.get(port, f"port-{port}")} for port in ports or (8080,)],
-    }
+    container = {"name": "pod", "image": IMAGE, "args": ["serve"], "ports": [{"containerPort": 8080, "name": port}]}
     spec = {"containers": [container], "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0}
     metadata = {"name": name, "namespace": namespace, "labels": pod_labels or {}}
     node.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
@@ -114,17 +114,28 @@ def policies(node: Node, projects: Projects, folder: Path, answers: Answers) -> 
     return [one for text in built for one in yaml.safe_load_all(text) if one["kind"] == "NetworkPolicy"]
 
 
-def deploy(node: Node, namespace: str, found: list[Object]) -> None:
-    """Run pods with the labels of the service, of cert-manager's solver and of nobody behind these policies."""
-    for name, label, ports in (
-        ("shop", ("app.kubernetes.io/name", "shop"), (8080, 9090, 9999)),
-        ("solver", ("acme.cert-manager.io/http01-solver", "true"), (8089, 8080)),
-        ("other", ("app.kubernetes.io/name", "other"), (8080,)),
-    ):
-        make(node, namespace, name, *ports, pod_labels=dict([label]))
+PODS = {
+    "shop": ("app.kubernetes.io/name", "shop", "http"),
+    "metrics": ("app.kubernetes.io/name", "shop", "metrics"),
+    "unknown": ("app.kubernetes.io/name", "shop", "unknown"),
+    "solver": ("acme.cert-manager.io/http01-solver", "true", "http"),
+    "other": ("app.kubernetes.io/name", "other", "http"),
+}
+"""A label of each pod, and the name of its port: all of them serve on the same one, which policies name."""
+
+
+def deploy(node: Node, namespace: str, found: list[Object]) -> dict[str, str]:
+    """Run pods of the service, of cert-manager's solver and of nobody behind these policies: their addresses."""
+    for name, (key, value, port) in PODS.items():
+        make(node, namespace, name, pod_labels={key: value}, port=port)
+    for one in found:
+        for rule in one["spec"].get("ingress", []):
+            for port in rule["ports"]:
+                port["port"] = 8080 if port["port"] == 8089 else port["port"]  # on which the solver listens
     node.apply(*({**one, "metadata": {**one["metadata"], "namespace": namespace}} for one in found))
-    for name in ("shop", "solver", "other"):
+    for name in PODS:
         ready(node, namespace, name)
+    return {name: f"http://{address(node, namespace, name)}:8080/" for name in PODS}
 
 
 @pytest.mark.parametrize("exposure", EXPOSURES)
@@ -132,21 +143,22 @@ def test_the_exposure_decides_who_reaches_the_service(
     node: Node, clients: set[str], projects: Projects, tmp_path: Path, exposure: str
 ) -> None:
     space = f"net-{exposure}"
-    deploy(node, space, policies(node, projects, tmp_path, EXPOSURES[exposure] | {"database": "none"}))
-    shop, solver, other = (address(node, space, name) for name in ("shop", "solver", "other"))
-    wait_for(lambda: not reaches(node, "payments", "payments", f"http://{other}:8080/"))  # the policies are there
-
-    def callers(url: str) -> set[str]:
-        return {name for name in clients if reaches(node, name, name, url)}
-
-    assert callers(f"http://{shop}:8080/") == CALLERS[exposure]
-    assert callers(f"http://{shop}:9090/") == {"monitoring", "observability"}
-    assert callers(f"http://{shop}:9999/") == set()
-    assert callers(f"http://{other}:8080/") == set()
+    urls = deploy(node, space, policies(node, projects, tmp_path, EXPOSURES[exposure] | {"database": "none"}))
+    wait_for(lambda: not reaches(node, "payments", "payments", urls["other"]))  # the policies are there
     has_issuer = EXPOSURES[exposure]["exposure"] == "ingress"
-    assert callers(f"http://{solver}:8089/") == (CALLERS[exposure] if has_issuer else set())
-    assert callers(f"http://{solver}:8080/") == set()
-    assert not reaches(node, space, "other", f"http://{shop}:8080/")
+    wanted = {
+        "shop": CALLERS[exposure],
+        "metrics": {"monitoring", "observability"},
+        "unknown": set(),
+        "solver": CALLERS[exposure] if has_issuer else set(),
+        "other": set(),
+    }
+
+    def callers() -> dict[str, set[str]]:
+        return {pod: {name for name in clients if reaches(node, name, name, urls[pod])} for pod in PODS}
+
+    wait_for(lambda: callers() == wanted, lambda: str(callers()))  # the firewall takes one policy after another
+    assert not reaches(node, space, "other", urls["shop"])
     node.kubectl("delete", "namespace", space, "--wait=false")
 
 
@@ -169,7 +181,7 @@ def test_egress_decides_what_the_service_reaches(
     by_name = "http://payments.payments.svc.cluster.local/"
     wait_for(lambda: not reaches(node, space, "shop", private))
     assert reaches(node, "payments", "payments", private)
-    assert reaches(node, space, "shop", public) == (egress == "internet")
+    wait_for(lambda: reaches(node, space, "shop", public) == (egress == "internet"))
     assert not reaches(node, space, "shop", by_name)
     assert not reaches(node, space, "other", public)
 

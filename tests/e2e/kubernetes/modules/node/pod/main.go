@@ -1,5 +1,5 @@
-// Pod is what runs in the small pods of the tests: a web server that says its name, on port 8080 or those that it is
-// given, or its client. Without arguments it waits, and stands in for Kubernetes' pause, which holds a pod's network.
+// Pod is what runs in the small pods of the tests: a web server that says its name, or its client. Without arguments it
+// waits, and stands in for Kubernetes' pause, which holds a pod's network.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 	switch {
 	case len(os.Args) == 1:
 	case os.Args[1] == "serve":
-		serve(os.Args[2:])
+		go serve()
 	default:
 		get(os.Args[1])
 		return
@@ -28,19 +28,14 @@ func main() {
 	<-stop
 }
 
-func serve(ports []string) {
-	if len(ports) == 0 {
-		ports = []string{"8080"}
-	}
+func serve() {
 	name, err := os.Hostname()
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("This is", name)
 	http.HandleFunc("/", func(answer http.ResponseWriter, _ *http.Request) { fmt.Fprint(answer, name) })
-	for _, port := range ports {
-		go func() { log.Fatal(http.ListenAndServe(":"+port, nil)) }()
-	}
+	log.Fatal(http.ListenAndServe(":8080", nil))
 }
 
 func get(address string) {
