@@ -150,7 +150,8 @@ def steps_that_log_in_have_its_variables(
 
 def _secrets(content: bytes) -> Names:
     volumes = At("spec.template.spec.volumes")(content) or ()
-    return tuple(volume["secret"]["secretName"] for volume in volumes if "secret" in volume)
+    secrets = [volume["secret"] for volume in volumes if "secret" in volume]
+    return tuple(secret["secretName"] for secret in secrets if not secret.get("optional"))
 
 
 @rejects("another Secret", "kubernetes.mk", replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"))

@@ -20,6 +20,13 @@ COUNTED = {
 }
 """The quotas of objects, and their kinds."""
 
+SOLVER = {
+    "pods": "1", "requests.cpu": "10m", "requests.memory": "64Mi", "limits.memory": "64Mi",
+    "services": "1", "services.nodeports": "1",
+}  # fmt: skip
+"""What cert-manager creates beside an Ingress for an HTTP-01 challenge.
+https://github.com/cert-manager/cert-manager/blob/v1.21.2/pkg/issuer/acme/http/"""
+
 DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
 QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
 
@@ -67,6 +74,12 @@ def every_container_has_requests_and_limits(env: Environment) -> Issues:
 @rejects("a quota without room for the claim", QUOTA, change("spec.hard.persistentvolumeclaims", "1"))
 @rejects("a quota without room for what the claims hold", QUOTA, change("spec.hard.'requests.storage'", "10Gi"))
 @rejects("a quota without room for a Service", QUOTA, change("spec.hard.services", "1"))
+@rejects(
+    "a quota without room for cert-manager's solver",
+    QUOTA,
+    change("spec.hard.'services.nodeports'", "0"),
+    project="go",
+)
 @rejects("a quota without room for the Secrets", QUOTA, change("spec.hard.secrets", "0"))
 @rejects("a quota without room for the CronJobs", QUOTA, change("spec.hard.'count/cronjobs.batch'", "1"))
 @rejects("a quota without room for the finished jobs", QUOTA, change("spec.hard.'count/jobs.batch'", "3"))
@@ -127,6 +140,10 @@ def needs(env: Environment) -> dict[str, Decimal]:
         found["services.loadbalancers"] += kind == "LoadBalancer"
         if kind == "NodePort" or (kind == "LoadBalancer" and takes_ports):
             found["services.nodeports"] += len(service["spec"]["ports"])
+    for ingress in env.of("Ingress"):
+        if "cert-manager.io/cluster-issuer" in ingress["metadata"].get("annotations", {}):
+            for name, value in SOLVER.items():
+                found[name] += quantity(value)
     return found
 
 

@@ -361,6 +361,7 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
 @rejects("a gRPC probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}))
 @rejects("liveness with the database", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
 @rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
+@rejects("a pause beyond the grace period", DEPLOYMENT, change(f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 26))
 @environment_rule
 def every_server_is_probed(env: Environment) -> Issues:
     """A server has three probes of its ports, and time to finish requests; liveness asks for less than readiness."""
@@ -387,8 +388,8 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, container, "livenessProbe.httpGet.path")
             grace = pod.spec.get("terminationGracePeriodSeconds", 30)
             pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-            if container.get("lifecycle") and grace < pause + 20:
-                message = f"{grace} s are too short for a pause of {pause} s and 20 s of running requests"
+            if container.get("lifecycle") and grace != pause + 25:
+                message = f"{grace} s are not a pause of {pause} s, 20 s of running requests and 5 s of slack"
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 
