@@ -36,6 +36,7 @@ build() {
   echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
   kube kustomize "kubernetes/overlays/$ENVIRONMENT" \
     | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$TAG|" > "$work/chart/manifests.yaml"
+  kube get statefulsets,persistentvolumeclaims --output=yaml > "$work/chart/live.yaml"
   for part in all relied-on; do
     helm template "$SERVICE" "$work/chart" --no-hooks --set="part=$part" > "$work/$part"
   done
@@ -69,8 +70,8 @@ prune() {
   beyond "$work/released"
   sed /^statefulset/d "$work/beyond" | xargs -r kubectl --namespace="$NAMESPACE" delete
   if grep ^statefulset "$work/beyond"; then
-    echo "It is kept with its data. An administrator deletes both with" \
-      "kubectl --namespace=$NAMESPACE delete statefulsets,persistentvolumeclaims --selector=$label"
+    echo "It is kept with its data. An administrator deletes both with kubectl --namespace=$NAMESPACE delete" \
+      "statefulset/$SERVICE-database pvc/data-$SERVICE-database-0 pvc/$SERVICE-backup"
   fi
 }
 

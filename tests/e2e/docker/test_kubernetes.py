@@ -151,7 +151,7 @@ def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
     recipe = f'FROM {project.image}:{before}\nENTRYPOINT ["/nothing"]\n'
     project.engine.docker("build", f"--tag={broken}", "-", standard_input=recipe)
     project.engine.docker("push", broken)
-    deployed.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 15")
+    deployed.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 15")
     failed = len(load.failed())
     done = deployed.make("deploy", check=False, ENVIRONMENT=STAGING, TAG="broken")
     assert done.returncode != 0

@@ -52,6 +52,7 @@ ASKED_WITH: dict[str, tuple[str, Value]] = {
 }
 """The questions that are asked after certain answers alone, and one of these."""
 
+TEAM_LABEL = "        name: data\n        labels:\n          team: payments\n"
 DERIVED = {"endpoints", "endpointslices", "controllerrevisions", "replicasets", "pods", "jobs", "events"}
 DATA = {"PersistentVolumeClaim", "StatefulSet"}
 ALLOCATED = ("clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "volumeName", "ipFamilies", "ipFamilyPolicy")
@@ -123,6 +124,8 @@ def plain(item: Object, asked: Object) -> Object:
     found: Object = {key: reduce(value) for key, value in item.items() if key not in ("metadata", "status")}
     if item["kind"] == "Deployment" and "replicas" not in asked["spec"]:
         del found["spec"]["replicas"]
+    if item["kind"] == "StatefulSet":
+        del found["spec"]["volumeClaimTemplates"]  # immutable: claims that exist have the size instead
     labels = item["metadata"].get("labels", {})
     return found | {"labels": {key: value for key, value in labels.items() if not key.endswith("/managed-by")}}
 
@@ -175,7 +178,7 @@ def claims(project: Project) -> dict[str, str]:
 
 def quicken(project: Project) -> Project:
     """Let what is stuck be told soon."""
-    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 20")
+    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 20")
     if (project.path / TOP / "migrate-job.yaml").exists():
         project.edit(f"{TOP}/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     return project
@@ -241,7 +244,7 @@ def break_(project: Project, fault: str) -> str:
     if fault == "quota":
         project.edit("kubernetes/database/backup-persistentvolumeclaim.yaml", "-backup", "-backups")
     if fault == "immutable":
-        project.edit("kubernetes/database/statefulset.yaml", "storage: 10Gi", "storage: 20Gi")
+        project.edit("kubernetes/database/statefulset.yaml", "serviceName: ", "serviceName: other-")
     if fault == "definition":
         (project.path / TOP / "team.yaml").write_text(
             "apiVersion: example.com/v1\nkind: Team\nmetadata:\n  name: shop\n"
@@ -283,6 +286,19 @@ def test_a_rollback_brings_all_of_a_release_back_and_stands_in_no_way(
             if commit in line] == [FIRST, SECOND, "1", THIRD]  # fmt: skip
 
 
+def test_a_database_without_a_commit_is_kept_until_an_administrator_deletes_it(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    changed = quicken(make_project.update(project, **answers | {"database": "none"}))
+    told = deploy(changed, SECOND)
+    assert claims(changed)
+    (command,) = re.findall("An administrator deletes .* with kubectl (.*)", told)
+    changed.cluster.kubectl(*command.split())
+    assert not labelled(changed) & {f"StatefulSet/{project.service}-database"}
+    # Simulated volumes are let go of when their pods are.
+    wait_for(lambda: not claims(changed))
+
+
 def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, answers: dict[str, Value]) -> None:
     project = quicken(make_project(**answers))
     project.prepare(STAGING)
@@ -290,6 +306,54 @@ def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, ans
     assert project.tags(STAGING) == {"broken"}
     deploy(project, FIRST)
     assert_runs(project, FIRST)
+
+
+def sizes(project: Project) -> dict[str, str]:
+    """What each claim requests."""
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/persistentvolumeclaims"
+    items = project.cluster.items(path)
+    return {item["metadata"]["name"]: item["spec"]["resources"]["requests"]["storage"] for item in items}
+
+
+def test_volumes_grow_with_their_answer_and_never_shrink(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    before = identities(project)
+    larger = quicken(make_project.update(project, **answers, storage_size="50Gi"))
+    assert f"make namespace ENVIRONMENT={STAGING}" in deploy(larger.as_deployer(STAGING), SECOND, check=False)
+    larger.make("namespace", ENVIRONMENT=STAGING)
+    deploy(larger.as_deployer(STAGING), SECOND)
+    assert_runs(larger, SECOND)
+    assert set(sizes(larger).values()) == {"50Gi"}
+    smaller = quicken(make_project.update(project, **answers, storage_size="1Gi"))
+    told = deploy(smaller, THIRD, check=False)
+    assert "field can not be less than status.capacity" in told
+    assert "is unchanged" in told
+    smaller.make("rollback", ENVIRONMENT=STAGING)
+    assert project.tags(STAGING) == {FIRST}
+    assert set(sizes(larger).values()) == {"50Gi"}
+    assert identities(project) == before
+
+
+def test_a_volume_can_be_enlarged_at_once(project: Project, cluster: ControlPlane) -> None:
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/persistentvolumeclaims/data-{project.service}-database-0"
+    cluster.patch(path, {"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
+
+
+@pytest.mark.parametrize("change", ["label", "storage_class"])
+def test_what_a_claim_cannot_change_stays_as_it_is(
+    make_project: Maker, project: Project, answers: dict[str, Value], change: str
+) -> None:
+    before = identities(project)
+    more = {} if change == "label" else {"storage_class": "fast"}
+    changed = quicken(make_project.update(project, **answers, **more))
+    if change == "label":
+        path = f"kubernetes/overlays/{STAGING}/kustomization.yaml"
+        changed.edit(path, "  - pairs:\n", '  - pairs:\n      cost-center: "4711"\n')
+        changed.edit("kubernetes/database/statefulset.yaml", "        name: data\n", TEAM_LABEL)
+    deploy(changed, SECOND)
+    assert identities(project) == before
+    assert ("cost-center" in changed.deployment(STAGING)["metadata"]["labels"]) == (change == "label")
 
 
 def test_the_autoscaler_takes_over_as_many_pods_as_run(

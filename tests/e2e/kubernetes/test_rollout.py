@@ -18,7 +18,7 @@ STUB = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
 def project(make_project: Maker) -> Project:
     """A service with a database, three replicas, and its first version in staging."""
     project = make_project(database="postgres", replicas=3)
-    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 10")
+    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 10")
     project.edit("kubernetes/base/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG=FIRST)

@@ -155,11 +155,9 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 @rejects(
     "selectors rewritten by an overlay",
     STAGING,
-    change("labels.0.includeTemplates", False),
-    STAGING,
     add("labels.0.includeSelectors", True),
     also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
-    "only_needed_connections_are_open",
+    "only_needed_connections_are_open every_claim_template_has_no_labels",
 )
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
