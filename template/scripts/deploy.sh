@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Deploys a commit as a release of Helm, or returns to an earlier one: deploy, diff, history, rollback or recover.
-# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION.
+# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION; pipelines set DIGEST, the digest of TAG.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # ConfigMaps hold the releases: the deployer has no permission to read Secrets.
@@ -34,8 +34,11 @@ read_releases() {
 build() {
   cp -R kubernetes/chart "$work"
   echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
+  image=$TAG
+  # Nobody can move a digest, and no image of a local cluster has one.
+  [[ $ENVIRONMENT == local ]] || image=$TAG@${DIGEST:-$(make digest)}
   kube kustomize "kubernetes/overlays/$ENVIRONMENT" \
-    | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$TAG|" > "$work/chart/manifests.yaml"
+    | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$image|" > "$work/chart/manifests.yaml"
   kube get statefulsets,persistentvolumeclaims --output=yaml > "$work/chart/live.yaml"
   for part in all relied-on; do
     helm template "$SERVICE" "$work/chart" --no-hooks --set="part=$part" > "$work/$part"

@@ -202,13 +202,13 @@ def make_creates_the_pull_secret(
             lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
         ),
     ),
-    replaced=Fact("scripts/deploy.sh", AllMatching(r' s\|([^|]+)\|\$TAG\|"')),
+    replaced=Fact("scripts/deploy.sh", AllMatching(r' s\|([^|]+)\|\$image\|"')),
 )
 def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problems:
     """`make deploy` replaces the tag that the Deployment has, so nothing ever deploys latest."""
     for tag in tags or ():
         if tag not in (replaced or ()):
-            yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$TAG|")
+            yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$image|")
 
 
 @rejects("a timeout shorter than the migration", "kubernetes.mk", replace("TIMEOUT := 1", "TIMEOUT := "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import pytest
 from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
-from tests.e2e.kubernetes.project import Project
+from tests.e2e.kubernetes.project import DIGEST, Project
 from tests.harness import Answers, Projects, Space, Template, load_all
 from tests.harness.plugin import Count
 from tests.harness.space import Value
@@ -108,7 +109,10 @@ def rendered(project: Project, tag: str) -> list[Object]:
     built = project.cluster.kubectl("kustomize", str(project.path / "kubernetes/overlays" / STAGING)).stdout
     return load_all(
         re.sub(
-            "(: )?set-by-make-deploy$", lambda found: f': "{tag}"' if found[1] else tag, built, flags=re.MULTILINE
+            "(: )?set-by-make-deploy$",
+            lambda found: f': "{tag}"' if found[1] else f"{tag}@{DIGEST}",
+            built,
+            flags=re.MULTILINE,
         ).encode()
     )
 
@@ -306,6 +310,34 @@ def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, ans
     assert project.tags(STAGING) == {"broken"}
     deploy(project, FIRST)
     assert_runs(project, FIRST)
+
+
+def test_a_deploy_and_its_rollback_name_the_digest_of_the_commit(project: Project) -> None:
+    first, second = (f"sha256:{digit * 64}" for digit in "12")
+    image = f"docker.io/acme/{project.service}"
+    for tag, digest in ((SECOND, first), (THIRD, second)):
+        project.make("deploy", ENVIRONMENT=STAGING, TAG=tag, DIGEST=digest)
+        assert image_of(project) == f"{image}:{tag}@{digest}"
+    project.make("rollback", ENVIRONMENT=STAGING)
+    assert image_of(project) == f"{image}:{SECOND}@{first}"
+
+
+def test_a_digest_is_read_from_the_registry_unless_it_is_given(project: Project) -> None:
+    project.stub("docker", '#!/bin/sh\necho "$*" > "${0%/*}/called"\necho manifest\n')
+    project.make("deploy", ENVIRONMENT=STAGING, TAG=SECOND, DIGEST="")
+    image = f"docker.io/acme/{project.service}:{SECOND}"
+    assert (project.stubs / "called").read_text() == f"buildx imagetools inspect --raw {image}\n"
+    digest = hashlib.sha256(b"manifest\n").hexdigest()
+    assert image_of(project) == f"{image}@sha256:{digest}"
+    project.stub("docker", "#!/bin/sh\nexit 1\n")
+    assert project.make("deploy", check=False, ENVIRONMENT=STAGING, TAG=THIRD, DIGEST="").returncode
+    assert project.tags(STAGING) == {SECOND}
+
+
+def image_of(project: Project) -> str:
+    """The image that the Deployment runs."""
+    image: str = project.deployment(STAGING)["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
 
 
 def sizes(project: Project) -> dict[str, str]:

@@ -35,6 +35,7 @@ CONTAINER = f"{POD}.containers.[name=shop]"
 NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
 CLAIM, PATH, SECRETS = "persistentVolumeClaim.claimName", "mountPath", "/run/secrets/database"
 HOST = "every_host_leads_to_one_environment"  # which finds some faults too
+CLAIMS = "spec/volumeClaimTemplates/metadata/labels"
 ROLLING = "spec.strategy.rollingUpdate"
 SPREAD = f"{POD}.topologySpreadConstraints.0"
 APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
@@ -111,10 +112,7 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
 
 
-@rejects(
-    "labels for claims", STAGING,
-    add("labels.0.fields", {"path": "spec/volumeClaimTemplates/metadata/labels", "create": True}),
-)  # fmt: skip
+@rejects("labels for claims", STAGING, add("labels.0.fields", {"create": True, "kind": "StatefulSet", "path": CLAIMS}))
 @environment_rule
 def every_claim_template_has_no_labels(env: Environment) -> Issues:
     """A StatefulSet's claim templates have no labels: these change, and claim templates are immutable."""
