@@ -25,6 +25,7 @@ from tests.harness import Answers, Projects, Space, Template, load_all
 from tests.harness.plugin import Count
 from tests.harness.space import Value
 from tests.options import space_of
+from tests.toolchains import tool
 from tests.tools.release import released, unpack
 
 FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
@@ -54,6 +55,12 @@ ASKED_WITH: dict[str, tuple[str, Value]] = {
 """The questions that are asked after certain answers alone, and one of these."""
 
 TEAM_LABEL = "        name: data\n        labels:\n          team: payments\n"
+# Simulated nodes keep no logs.
+SILENT = f"""\
+#!/bin/sh
+case " $* " in *" logs "*) exit 0 ;; esac
+exec {tool("kubectl")} "$@"
+"""
 DERIVED = {"endpoints", "endpointslices", "controllerrevisions", "replicasets", "pods", "jobs", "events"}
 DATA = {"PersistentVolumeClaim", "StatefulSet"}
 ALLOCATED = ("clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "volumeName", "ipFamilies", "ipFamilyPolicy")
@@ -301,6 +308,70 @@ def test_a_database_without_a_commit_is_kept_until_an_administrator_deletes_it(
     assert not labelled(changed) & {f"StatefulSet/{project.service}-database"}
     # Simulated volumes are let go of when their pods are.
     wait_for(lambda: not claims(changed))
+
+
+def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
+    make_project: Maker, project: Project, answers: dict[str, Value], cluster: ControlPlane
+) -> None:
+    namespace, name = project.namespace(STAGING), f"{project.service}-database"
+    claim, path = f"data-{name}-0", f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
+    before = identities(project)
+
+    def edited(version: str) -> Project:
+        changed = quicken(make_project.update(project, **answers))
+        for file in ("statefulset", "backup-cronjob", "restore-cronjob"):
+            changed.edit(f"kubernetes/database/{file}.yaml", "postgres:18-trixie", f"postgres:{version}")
+        changed.stub("kubectl", SILENT)
+        return changed
+
+    minor = edited("18.1-trixie")
+    deploy(minor, SECOND)
+    assert_runs(minor, SECOND)
+    major = edited("19-trixie")
+    assert f"make upgrade-database ENVIRONMENT={STAGING} CONFIRM={namespace}" in deploy(major, THIRD, check=False)
+    assert "18.1" in image_of_database(cluster.get(path))
+
+    def upgrade(confirmed: str = namespace, *, check: bool = True) -> str:
+        variables = {"ENVIRONMENT": STAGING, "TAG": THIRD, "CONFIRM": confirmed, "DATABASE_TIMEOUT": "20s"}
+        command = ["make", "upgrade-database", *(f"{name}={value}" for name, value in variables.items())]
+        return major.run(*command, check=check).stdout
+
+    assert f"CONFIRM={namespace}" in upgrade("", check=False)
+    # More volumes for the claim, as a provisioner makes them when the first is released.
+    volume = cluster.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")
+    spec = {key: value for key, value in volume["spec"].items() if key != "claimRef"}
+    spec["claimRef"] = {"namespace": namespace, "name": claim}
+
+    def provision(number: int) -> None:
+        name = f"{namespace}-{number}"
+        cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+
+    provision(1)
+    sound = "image: docker.io/library/postgres:19-trixie"
+    major.edit("kubernetes/database/statefulset.yaml", sound, f"{sound}:broken")
+    assert "did not start" in upgrade(check=False)
+    major.edit("kubernetes/database/statefulset.yaml", f"{sound}:broken", sound)
+    provision(2)
+    upgrade()
+    assert_runs(major, THIRD)
+    assert "postgres:19" in image_of_database(cluster.get(path))
+    old = cluster.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")
+    assert (old["spec"]["persistentVolumeReclaimPolicy"], old["status"]["phase"]) == ("Retain", "Released")
+    assert claims(major)[claim] != before[claim]
+    assert claims(major)[f"{project.service}-backup"] == before[f"{project.service}-backup"]
+    jobs = cluster.items(f"/apis/batch/v1/namespaces/{namespace}/jobs")
+    made = {job["metadata"]["name"].split("-")[-2]: job["metadata"]["creationTimestamp"] for job in jobs}
+    assert made["backup"] <= cluster.get(path)["metadata"]["creationTimestamp"] <= made["restore"]
+    assert major.deployment(STAGING)["spec"]["replicas"] == 2
+    assert "has version 19 already" in upgrade(check=False)
+    assert "version 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    assert_runs(major, THIRD)
+
+
+def image_of_database(stateful_set: Object) -> str:
+    """The image that a StatefulSet runs."""
+    image: str = stateful_set["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
 
 
 def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, answers: dict[str, Value]) -> None:
