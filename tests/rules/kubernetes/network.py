@@ -179,6 +179,13 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
     "a headless Service of other pods", DATABASE_SERVICE, change(f"spec.selector.{NAME}", "shop"),
     also="every_stateful_set_has_a_headless_service every_service_selects_one_workload",
 )  # fmt: skip
+@rejects(
+    "selectors rewritten by an overlay",
+    STAGING,
+    add("labels.0.includeSelectors", True),
+    also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
+    "only_needed_connections_are_open every_claim_template_has_no_labels",
+)
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
     """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
