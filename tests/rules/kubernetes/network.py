@@ -24,7 +24,9 @@ NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 ANY_PORT = 0  # one that nothing else names
 DNS = "kube-system/kube-dns"
 TRACES = 4318  # OTLP over HTTP
-ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
+BUCKET = 443  # HTTPS
+METADATA = "169.254.169.254"
+ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", METADATA)
 """Of somebody on the internet, in each private network, and where clouds give a machine its credentials."""
 
 DECISIVE = (
@@ -208,6 +210,8 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
 @rejects("an open database", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}}))
 @rejects("a backup without DNS over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"), also=HOSTS)
 @rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
+@rejects("a backup that reaches the metadata server", BACKUP_POLICY, remove("spec.egress.2.to.0.ipBlock.except"))
+@rejects("a backup out of reach of its bucket", BACKUP_POLICY, remove("spec.egress.2"))
 @rejects("a database in a private network", OUTSIDE_POLICY, add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]))
 @rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
 @rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
@@ -412,6 +416,8 @@ def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]
         port = DATABASES[answers["database"]].port
         hosted = answers["database_hosting"] == "external" and not _is_local(env)
         found |= {Connection(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
+        jobs = [pod for pod in pods if pod.startswith("CronJob/")]
+        found |= {Connection(job, to, BUCKET, "TCP") for job in jobs for to in ADDRESSES if to != METADATA}
     return frozenset(found)
 
 
