@@ -65,7 +65,8 @@ def deployed(
     node.use_registry(host, int(host.rpartition(":")[2]))
     shop = Shop(node, projects, project)
     if project.database != "none":
-        bring(node, engine, template.table("versions", "images")[project.database], project.path.parent)
+        for image in (template.table("versions", "images")[project.database], template.table("versions", "restic")):
+            bring(node, engine, image, project.path.parent)
     shop.prepare(STAGING)
     shop.make("registry-secret", ENVIRONMENT=STAGING)
     shop.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
