@@ -51,7 +51,7 @@ def second(
     shutil.copytree(project.path, second.path, ignore=shutil.ignore_patterns(*TOOLS))
     fixtures = FIXTURES / project.language
     shutil.copytree(fixtures, second.path, dirs_exist_ok=True)
-    second.shell("git apply -C1 --recount edits.patch && rm edits.patch")
+    second.shell("git apply -C1 edits.patch && rm edits.patch")
     second.shell(DEPENDENCY[project.language].format(python=second.toolchain["PYTHON"]))
     server.create_database("second_test")
     environment = server.environment("second_test")

@@ -39,7 +39,8 @@ func CheckText(location, text string, low, high int) []problem.Field {
 	if low <= length && length <= high && utf8.ValidString(text) && !strings.ContainsRune(text, 0) {
 		return nil
 	}
-	return []problem.Field{{Location: location, Detail: fmt.Sprintf("Must be %d to %d characters without NUL.", low, high)}}
+	field := problem.Field{Location: location, Detail: fmt.Sprintf("Must be %d to %d characters without NUL.", low, high)}
+	return []problem.Field{field}
 }
 
 // CheckEnum returns an error unless the text is one of the values.
@@ -47,7 +48,8 @@ func CheckEnum(location, text string, values ...string) []problem.Field {
 	if slices.Contains(values, text) {
 		return nil
 	}
-	return []problem.Field{{Location: location, Detail: "Must be one of: " + strings.Join(values, ", ") + "."}}
+	field := problem.Field{Location: location, Detail: "Must be one of: " + strings.Join(values, ", ") + "."}
+	return []problem.Field{field}
 }
 
 // Query reads query parameters and collects their errors.
@@ -111,14 +113,10 @@ func (q *Query) Enums(name string, values ...string) []string {
 
 // Bool returns a boolean, or nil if there is none.
 func (q *Query) Bool(name string) *bool {
-	switch {
-	case !q.values.Has(name):
+	if !q.values.Has(name) {
 		return nil
-	case q.Enum(name, "", "true", "false") == "true":
-		return new(true)
-	default:
-		return new(false)
 	}
+	return new(q.Enum(name, "", "true", "false") == "true")
 }
 
 // Err returns a 422 if there were errors.
