@@ -26,7 +26,7 @@ pytestmark = with_postgres
 FIXTURES = Path(__file__).parent / "second_resource"
 
 DEPENDENCY = {
-    "python": "make lock build PYTHON={python}",
+    "python": "make lock PYTHON={python} && make build PYTHON={python}",
     "typescript": "npm install --save-exact --no-audit --no-fund uuid@14.0.3",
     "go": "go get golang.org/x/text/unicode/norm && go mod tidy",
 }
