@@ -33,12 +33,13 @@ export class Orders {
 
   /** Returns the first orders that match every filter. */
   async list({ customer, status, gift, sort }: Filter, limit: number): Promise<Order[]> {
+    const direction = sort === "newest" ? "DESC" : "ASC";
     const { rows } = await this.#database.query<Row>(
       `SELECT ${COLUMNS} FROM orders
        WHERE ($1::text IS NULL OR customer = $1)
          AND ($2::text[] IS NULL OR status = ANY ($2))
          AND ($3::boolean IS NULL OR gift = $3)
-       ORDER BY created_at ${sort === "newest" ? "DESC" : "ASC"} LIMIT $4`,
+       ORDER BY created_at ${direction}, id ${direction} LIMIT $4`,
       [customer, status, gift, limit],
     );
     return rows.map(toOrder);
