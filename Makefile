@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
+CLIENTS := tests/e2e/apps/clients
 # Without what only a debugger reads.
 GO_FLAGS := -ldflags='-s -w' -gcflags=all=-dwarf=0
 # What decides the sets of files that tools see; tests/exhaustive.lock has its last state of which they saw all.
@@ -97,6 +98,10 @@ lock: $(INSTALLED) $(SCANNERS)/installed ## Lock the newest versions of the tool
 	@$(VENV)/bin/uv pip compile tests/e2e/scanners/requirements.in --output-file=tests/e2e/scanners/requirements.txt --upgrade --universal \
 	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install gitlab-ci-local@latest --prefix=tests/e2e/scanners/gitlab-ci-local \
+	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
+	@$(VENV)/bin/uv pip compile $(CLIENTS)/python/requirements.in --output-file=$(CLIENTS)/python/requirements.txt --upgrade --universal \
+	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install openapi-fetch@latest openapi-typescript@latest --prefix=$(CLIENTS)/typescript \
 	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
 	@$(VENV)/bin/python tests/tools/lock.py
 
