@@ -12,6 +12,7 @@ class Language:
     program: tuple[str, ...]  # runs the service, from the project's root and after `make build`
     source: str  # a source file, which any change of the service may change
     settings: str  # the source file that reads the environment
+    server: tuple[str, ...]  # the source files whose statements `make app-mutants` deletes
     manifest: str  # the files that name dependencies
     requires: str  # the line of a manifest that names the oldest version
     lock: str  # the file that locks the dependencies of the service
@@ -28,6 +29,7 @@ LANGUAGES = {
             program=(".venv/bin/python", "-m", "app"),
             source="app/health.py",
             settings="app/settings.py",
+            server=("app/server.py", "app/migrate.py", "app/middleware.py"),
             manifest="pyproject.toml",
             requires='requires-python = ">={}"',
             lock="requirements.txt",
@@ -40,6 +42,7 @@ LANGUAGES = {
             program=("node", "src/main.ts"),
             source="src/plugins/health.ts",
             settings="src/settings.ts",
+            server=("src/server.ts", "src/migrate.ts", "src/plugins/requests.ts"),
             manifest="package.json",
             requires='"node": ">={}"',
             lock="package-lock.json",
@@ -52,6 +55,7 @@ LANGUAGES = {
             program=("bin/app",),
             source="internal/health/health.go",
             settings="internal/settings/settings.go",
+            server=("internal/server/server.go", "internal/migrate/migrate.go", "internal/web/middleware.go"),
             manifest="*go.mod",
             requires="\ngo {}.0\n",
             lock="go.sum",
