@@ -133,8 +133,9 @@ class Copy:
         self.project.make("build")
         self.syntax = SYNTAX[language]
         self.output = folder.with_suffix(".log")
-        server.create_database(f"{folder.name}_test")
-        self.environment = clean_environment() | server.environment(f"{folder.name}_test")
+        self.server = server
+        self.database = f"{folder.name}_test"
+        self.environment = clean_environment() | server.environment(self.database) | self.syntax.environment
 
     def try_mutant(self, mutant: Mutant, timeout: float) -> Outcome:
         """Return what the tests do with a mutant."""
@@ -149,8 +150,10 @@ class Copy:
             source.write_bytes(before)
 
     def tests_pass(self, timeout: float) -> bool:
-        """Run the project's own tests."""
+        """Run the project's own tests, which also migrate a new database."""
         toolchain = (f"{name}={value}" for name, value in self.project.toolchain.items())
+        self.server.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+        self.server.create_database(self.database)
         return self.passes("make", "test", *toolchain, timeout=timeout)
 
     def passes(self, *command: str, timeout: float) -> bool:
@@ -159,7 +162,7 @@ class Copy:
             process = subprocess.Popen(
                 command,
                 cwd=self.project.path,
-                env=self.environment | self.syntax.environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
