@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -44,8 +45,10 @@ class Syntax(NamedTuple):
     block: str  # the node whose children are statements
     kept: tuple[str, ...]  # statements without which nothing compiles, or that do nothing
     empty: bytes  # the replacement of a statement
-    check: tuple[str, ...]  # fails if a mutant does not compile: it is no mutant then; empty if all do
-    environment: dict[str, str]  # makes tests quick to build, and stops them at the first failure where it can
+    check: tuple[str, ...]  # compiles, or checks types: what fails is no mutant
+    tests: str  # the variable that has the tests to run
+    fail_fast: str  # arguments in front of the tests that stop at the first failure
+    every: str  # the argument for all tests
 
 
 SYNTAX: Mapping[str, Syntax] = {
@@ -63,7 +66,9 @@ SYNTAX: Mapping[str, Syntax] = {
         ),
         b"pass",
         (".venv/bin/mypy", "app"),
-        {"PYTEST_ADDOPTS": "--exitfirst"},
+        "PYTEST_ADDOPTS",
+        "--exitfirst",
+        "tests",
     ),
     "typescript": Syntax(
         tree_sitter_typescript.language_typescript(),
@@ -71,7 +76,9 @@ SYNTAX: Mapping[str, Syntax] = {
         ("function_declaration", "comment"),
         b"",
         ("node_modules/.bin/tsc",),
-        {},
+        "TESTS",
+        "",
+        "'tests/**/*.test.ts'",
     ),
     "go": Syntax(
         tree_sitter_go.language(),
@@ -79,8 +86,9 @@ SYNTAX: Mapping[str, Syntax] = {
         ("comment",),
         b"",
         ("go", "build", "./..."),
-        # Without the race detector, whose builds take longer.
-        {**QUICK_BUILDS, "TESTS": "-failfast ./...", "CGO_ENABLED": "0"},
+        "TESTS",
+        "-failfast",
+        "./...",
     ),
 }
 
@@ -88,6 +96,7 @@ SYNTAX: Mapping[str, Syntax] = {
 class Mutant(NamedTuple):
     """A source file without one of its statements."""
 
+    language: str
     path: str
     line: int
     statement: str  # its first line
@@ -111,7 +120,7 @@ def mutants(language: str, path: str, content: bytes) -> Iterator[Mutant]:
     for node in _statements(Parser(Grammar(syntax.grammar)).parse(content).root_node, syntax):
         first, *_ = content[node.start_byte : node.end_byte].decode().splitlines()
         deleted = content[: node.start_byte] + syntax.empty + content[node.end_byte :]
-        yield Mutant(path, node.start_point.row + 1, first, deleted)
+        yield Mutant(language, path, node.start_point.row + 1, first, deleted)
 
 
 def _statements(node: Node, syntax: Syntax) -> Iterator[Node]:
@@ -135,25 +144,29 @@ class Copy:
         self.output = folder.with_suffix(".log")
         self.server = server
         self.database = f"{folder.name}_test"
-        self.environment = clean_environment() | server.environment(self.database) | self.syntax.environment
+        # Without Go's race detector, whose builds take longer.
+        self.environment = clean_environment() | QUICK_BUILDS | {"CGO_ENABLED": "0"} | server.environment(self.database)
 
     def try_mutant(self, mutant: Mutant, timeout: float) -> Outcome:
-        """Return what the tests do with a mutant."""
+        """Return what the tests do with a mutant, those nearest to its file first."""
         source = self.project.path / mutant.path
         before = source.read_bytes()
         source.write_bytes(mutant.content)
         try:
-            if self.syntax.check and not self.passes(*self.syntax.check, timeout=timeout):
+            if not self.passes(*self.syntax.check, timeout=timeout):
                 return Outcome.INVALID
-            return Outcome.SURVIVED if self.tests_pass(timeout) else Outcome.KILLED
+            nearest = LANGUAGES[mutant.language].server[mutant.path]
+            passes = self.tests_pass(nearest, timeout) and self.tests_pass(self.syntax.every, timeout)
+            return Outcome.SURVIVED if passes else Outcome.KILLED
         finally:
             source.write_bytes(before)
 
-    def tests_pass(self, timeout: float) -> bool:
-        """Run the project's own tests, which also migrate a new database."""
-        toolchain = (f"{name}={value}" for name, value in self.project.toolchain.items())
+    def tests_pass(self, tests: str, timeout: float) -> bool:
+        """Run tests of the project with a new database."""
+        toolchain = [f"{name}={value}" for name, value in self.project.toolchain.items()]
         self.server.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
         self.server.create_database(self.database)
+        self.environment[self.syntax.tests] = f"{self.syntax.fail_fast} {tests}"
         return self.passes("make", "test", *toolchain, timeout=timeout)
 
     def passes(self, *command: str, timeout: float) -> bool:
@@ -194,7 +207,7 @@ def outcomes(language: str) -> Iterator[tuple[Mutant, Outcome]]:
             for mutant in mutants(language, path, (copy.project.path / path).read_bytes())
         ]
         began = time.monotonic()
-        if not copy.tests_pass(timeout=3600):
+        if not copy.tests_pass(copy.syntax.every, timeout=3600):
             raise RuntimeError(f"The tests fail without a mutant:\n{copy.output.read_text(errors='replace')[-8000:]}")
         timeout = 60 + 5 * (time.monotonic() - began)
 
@@ -221,18 +234,21 @@ def main(languages: list[str]) -> int:
     """Print the survivors of each language, and fail if they are not those that were reviewed."""
     status = 0
     for language in languages or LANGUAGES:
-        found = list(outcomes(language))
-        counts = (f"{sum(outcome is kind for _, outcome in found)} {kind.value}" for kind in Outcome)
-        print(f"\r{language}: {len(found)} mutants, {', '.join(counts)}\033[K")
         expected = reviewed(language)
-        survivors = [mutant for mutant, outcome in found if outcome is Outcome.SURVIVED]
-        for mutant in survivors:
-            reason = expected.get((mutant.path, mutant.statement))
-            print(f"{mutant}\n  {reason or 'survived, and is not in ' + REVIEWED.name}")
-            status |= reason is None
-        for path, statement in expected.keys() - {(mutant.path, mutant.statement) for mutant in survivors}:
-            print(f"{path}: {statement}\n  did not survive, but is in {REVIEWED.name}")
-            status = 1
+        survivors: set[tuple[str, str]] = set()
+        counts: Counter[Outcome] = Counter()
+        for mutant, outcome in outcomes(language):
+            counts[outcome] += 1
+            if outcome is Outcome.SURVIVED:
+                key = (mutant.path, mutant.statement)
+                survivors.add(key)
+                print(
+                    f"\r{mutant}\033[K\n  {expected.get(key, f'survived, and is not in {REVIEWED.name}')}", flush=True
+                )
+        for path, statement in expected.keys() - survivors:
+            print(f"\r{path}: {statement}\033[K\n  did not survive, but is in {REVIEWED.name}")
+        status |= survivors != expected.keys()
+        print(f"\r{language}: {', '.join(f'{counts[kind]} {kind.value}' for kind in Outcome)}\033[K")
     return status
 
 
