@@ -175,9 +175,9 @@ def test_a_refusal_is_told_and_fails(history: History, host: Host, tmp_path: Pat
 
 def test_copier_is_installed_where_it_is_missing(history: History, host: Host, tmp_path: Path) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", "circleci")
-    tools = tmp_path / "tools"
+    tools = tmp_path / "system"
     tools.mkdir()
-    for name in ("env", "git", "sh"):
+    for name in ("basename", "env", "git", "sed", "sh", "uname"):
         (tools / name).symlink_to(str(shutil.which(name)))
     (tools / "python3").symlink_to(Path(sys.executable).resolve())
     status, printed = checkout.propose(variables={"PATH": str(tools)})
@@ -260,11 +260,27 @@ def test_a_private_template_has_a_token_of_its_own(history: History, host: Host,
 def test_the_newer_version_wins(history: History, host: Host, tmp_path: Path, ours: str, kept: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", "github")
     checkout.work("scripts/check.sh", ":v0.6.4", f":v{ours}")
-    checkout.work("Makefile", "\ninclude python.mk", "\nlock:\n\ninclude python.mk")
     status, printed = checkout.propose()
     assert status == 0, printed
     assert f":v{kept}" in git(host.repository, "show", f"{BRANCH}:scripts/check.sh")
     assert "- `scripts/check.sh` keeps the newer versions of both sides." in checkout.proposed()[TEXT]
+
+
+@pytest.mark.parametrize(
+    ("works", "note"), [(True, "`make lock` was run."), (False, "Run `make lock` on this branch.")]
+)
+def test_a_lock_keeps_the_project_side(history: History, host: Host, tmp_path: Path, *, works: bool, note: str) -> None:
+    checkout = Checkout(history, host, tmp_path / "shop", "github")
+    (checkout.path / "python.mk").write_text(
+        ".PHONY: lock\nlock:\n\techo '# locked' >> requirements.txt; " + str(works).lower() + "\n"
+    )
+    checkout.work("requirements.txt", "alembic==", "alembic==99.")
+    status, printed = checkout.propose()
+    assert status == 0, printed
+    lock = git(host.repository, "show", f"{BRANCH}:requirements.txt")
+    assert "alembic==99." in lock
+    assert lock.endswith("# locked")
+    assert f"- {note}" in checkout.proposed()[TEXT]
 
 
 def test_changes_of_a_moved_file_are_listed(history: History, host: Host, tmp_path: Path) -> None:
