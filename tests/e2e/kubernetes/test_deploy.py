@@ -245,7 +245,7 @@ def test_a_deploy_of_what_runs_changes_nothing(project: Project, cluster: Contro
     assert project.deployment(STAGING)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
 
 
-BREAKS = ("image", "migration", "database", "quota", "immutable", "definition")
+BREAKS = ("image", "migration", "database", "quota", "immutable", "definition", "admission")
 
 
 def break_(project: Project, fault: str) -> str:
@@ -261,7 +261,33 @@ def break_(project: Project, fault: str) -> str:
             "apiVersion: example.com/v1\nkind: Team\nmetadata:\n  name: shop\n"
         )
         project.edit(f"{TOP}/kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - team.yaml\n")
+    if fault == "admission":
+        refuse(project, SECOND)
     return {"image": "broken", "migration": "broken-migration"}.get(fault, SECOND)
+
+
+def refuse(project: Project, tag: str) -> None:
+    """Let the API server admit no Deployment of a tag to staging."""
+    version = "admissionregistration.k8s.io/v1"
+    metadata = {"name": project.namespace(STAGING)}
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": metadata["name"]}}
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["*"], "resources": ["deployments"]}
+    expression = f"!object.spec.template.spec.containers[0].image.contains('{tag}')"
+    policy = {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
+        "validations": [{"expression": expression, "message": "not approved"}],
+    }
+    project.cluster.apply(
+        {"apiVersion": version, "kind": "ValidatingAdmissionPolicy", "metadata": metadata, "spec": policy},
+        {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": metadata,
+            "spec": {"policyName": metadata["name"], "validationActions": ["Deny"]},
+        },
+    )
+    wait_for(lambda: "not approved" in project.make("diff", check=False, ENVIRONMENT=STAGING, TAG=tag).stdout)
 
 
 @pytest.mark.parametrize("fault", BREAKS)
@@ -278,6 +304,24 @@ def test_a_broken_commit_leaves_the_one_before_and_the_next_is_whole(
     deploy(mended, THIRD)
     assert_runs(mended, THIRD)
     assert claims(project) == before
+
+
+def test_a_release_of_other_settings_for_the_migration_alone_has_them(
+    make_project: Maker, project: Project, answers: dict[str, Value], cluster: ControlPlane
+) -> None:
+    changed = quicken(make_project.update(project, **answers))
+    changed.edit(f"{TOP}/migrate-job.yaml", "activeDeadlineSeconds: 7200", "activeDeadlineSeconds: 3600")
+    annotated = "  annotations:\n    team: data\nspec:\n  podSelector:"
+    changed.edit(f"{TOP}/migrate-networkpolicy.yaml", "spec:\n  podSelector:", annotated)
+    deploy(changed, SECOND)
+    assert_runs(changed, SECOND)
+    top = f"namespaces/{project.namespace(STAGING)}"
+    job = cluster.get(f"/apis/batch/v1/{top}/jobs/{project.service}-migrate")
+    assert job["spec"]["activeDeadlineSeconds"] == 3600
+    policy = cluster.get(f"/apis/networking.k8s.io/v1/{top}/networkpolicies/{project.service}-migrate")
+    assert policy["metadata"]["annotations"]["team"] == "data"
+    applied = max(entry["time"] for entry in policy["metadata"]["managedFields"])
+    assert applied <= job["metadata"]["creationTimestamp"]
 
 
 def test_a_rollback_brings_all_of_a_release_back_and_stands_in_no_way(
