@@ -27,7 +27,7 @@ OTHERS = 10
 """Connections of a migration, a backup, a restore, a rotation and of administrators."""
 
 PER_CONNECTION = 3 * MI
-"""What an idle PostgreSQL or MySQL session that has run queries takes, measured as its private memory."""
+"""Above the 1.9 MiB of private memory that a session of PostgreSQL 18 has after some queries, for larger ones."""
 
 BUFFERS = {"postgres": 128 * MI, "mysqld": 600 * MI}
 """What the server takes before it has sessions: shared_buffers, or InnoDB's buffer pool and the performance schema."""

@@ -268,7 +268,7 @@ def test_full_redis_refuses_writes_with_503_and_reads_on(start: Start, server: S
         assert_problem(service.client.post("/items", json={"name": "x"}), 503)
         assert service.client.get(f"/items/{item['id']}").json() == item
         assert service.client.get("/readyz").status_code == 200
-        assert any("used memory" in line["message"] or "OOM" in str(line) for line in service.logs())
+        assert any("used memory" in str(line) for line in service.logs())
     finally:
         server.execute("CONFIG SET maxmemory 0")
     assert recover(service) == []

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64decode
+from datetime import UTC, datetime, timedelta
+
 import httpx
 import pytest
 
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
 from tests.e2e.kubernetes.project import Project
+from tests.toolchains import tool
 
 RESTRICTED = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 
@@ -110,3 +115,39 @@ def test_the_deployer_may_not(deployer: Project, wish: str) -> None:
         "auth", "can-i", verb, target, *flags, *where, kubeconfig=deployer.kubeconfig, check=False
     )
     assert (done.returncode, done.stdout.strip().split()[0]) == (1, "no"), done.stdout + done.stderr
+
+
+def expiry(project: Project) -> datetime:
+    """When the token of the kubeconfig ends, as the token itself says."""
+    kubeconfig = json.loads((project.path / "kubeconfig-staging").read_text())
+    payload = kubeconfig["users"][0]["user"]["token"].split(".")[1]
+    return datetime.fromtimestamp(json.loads(urlsafe_b64decode(payload + "=="))["exp"], UTC)
+
+
+def test_a_kubeconfig_says_when_its_token_ends(project: Project) -> None:
+    done = project.make("kubeconfig", ENVIRONMENT="staging")
+    end = expiry(project)
+    assert f"Its token ends at {end:%FT%TZ}." in done.stdout
+    assert timedelta(days=89) < end - datetime.now(UTC) <= timedelta(days=90)
+    assert (project.path / "kubeconfig-staging").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_token_that_the_cluster_shortens_is_no_surprise(project: Project) -> None:
+    project.stub("kubectl", f'#!/bin/bash\nexec {tool("kubectl")} "${{@/2160h/24h}}"\n')
+    done = project.make("kubeconfig", ENVIRONMENT="staging")
+    project.stub("kubectl", f'#!/bin/sh\nexec {tool("kubectl")} "$@"\n')
+    assert expiry(project) - datetime.now(UTC) < timedelta(hours=25)
+    assert f"Its token ends at {expiry(project):%FT%TZ}." in done.stdout
+
+
+@pytest.mark.parametrize("part", [" config view ", " create token ", " auth can-i "])
+def test_a_kubeconfig_that_fails_leaves_the_good_one(project: Project, part: str) -> None:
+    project.make("kubeconfig", ENVIRONMENT="staging")
+    good = (project.path / "kubeconfig-staging").read_text()
+    project.stub("kubectl", f'#!/bin/sh\ncase " $* " in *"{part}"*) exit 1 ;; esac\nexec {tool("kubectl")} "$@"\n')
+    done = project.make("kubeconfig", ENVIRONMENT="staging", check=False)
+    project.stub("kubectl", f'#!/bin/sh\nexec {tool("kubectl")} "$@"\n')
+    assert done.returncode != 0
+    assert "Wrote" not in done.stdout
+    assert (project.path / "kubeconfig-staging").read_text() == good
+    assert not (project.path / "kubeconfig-staging.new").exists()

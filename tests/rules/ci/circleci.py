@@ -23,7 +23,7 @@ _WORKFLOW_KEYS = {
     "name", "requires", "context", "filters", "type", "matrix", "serial-group", "pre-steps", "post-steps",
 }  # fmt: skip
 _CONTEXTS = {
-    "registry": Credential.REGISTRY, "kubernetes-staging": Credential.CLUSTER,
+    "registry": Credential.REGISTRY, "registry-pull": Credential.REGISTRY, "kubernetes-staging": Credential.CLUSTER,
     "kubernetes-production": Credential.CLUSTER, "template": Credential.TEMPLATE,
 }  # fmt: skip
 _JOBS = "workflows.service.jobs"
@@ -221,6 +221,16 @@ def _workflow_jobs(config: Configuration) -> Iterator[tuple[str, str, str, dict[
         for index, item in enumerate(content["jobs"]):
             name, details = _entry(item)
             yield f"workflows.{workflow}.jobs.{index}", details.get("name", name), name, details
+
+
+@rejects("a token to push in the cluster", PATH, change(f"{_STAGING}.context", ["registry", "kubernetes-staging"]))
+@_rule()
+def the_token_to_push_stays_out_of_clusters(config: Configuration) -> Problems:
+    """A job that writes the cluster's pull secret has a login of its own for it, which cannot push."""
+    for where, alias, name, details in _workflow_jobs(config):
+        steps = config["jobs"].get(name, {}).get("steps", [])
+        if "registry" in details.get("context", []) and "make registry-secret" in str(steps):
+            yield where, f"{alias} gives the cluster the token that pushes"
 
 
 def pipeline(content: bytes) -> Pipeline:
