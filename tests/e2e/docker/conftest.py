@@ -91,7 +91,8 @@ def engine(
 ) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
+    restic = template.table("versions", "restic")
+    names = [*images.of_languages(languages), *databases.values(), restic, images.REGISTRY]
     with skip_unless_available():
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
         with exclusive_lock("images"):

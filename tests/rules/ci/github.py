@@ -174,6 +174,17 @@ def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:
         yield "jobs", "wait for jobs of another kind"
 
 
+@rejects("an unread digest", SERVICE, remove("jobs.deploy-staging.steps.[run=make deploy ENVIRONMENT=staging].env"))
+@_rule()
+def deployments_take_the_digest_of_the_push(workflow: Workflow) -> Problems:
+    """Deployments get the digest that the job that pushes has as its output."""
+    for name, job in workflow["jobs"].items():
+        for step in job["steps"]:
+            digest = step.get("env", {}).get("DIGEST", "")
+            if "make deploy" in step.get("run", "") and "needs.publish.outputs.digest" not in digest:
+                yield f"jobs.{name}", "reads no digest"
+
+
 @rejects("a job that may take hours", SERVICE, remove("jobs.lint.timeout-minutes"))
 @rejects("a deployment that is cut off", SERVICE, change("jobs.deploy-staging.timeout-minutes", 10))
 @_rule()

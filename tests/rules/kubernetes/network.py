@@ -28,12 +28,15 @@ RESOLVERS = (DNS, "openshift-dns", "169.254.20.10", "169.254.169.254", "10.0.0.7
 
 NAMES = tuple(itertools.product((53, 5353), ("TCP", "UDP")))  # pods of OpenShift's DNS listen on 5353
 TRACES = 4318  # OTLP over HTTP
+BUCKET = 443  # HTTPS
 PUBLIC = ("203.0.113.7", "2001:db8::7", "64:ff9b::cb00:7107")  # the last one by NAT64
 ADDRESSES = (
-    *PUBLIC, "10.0.0.7", "100.64.0.7", "172.16.0.7", "192.168.0.7", "fd00::7", "fe80::7",
-    "169.254.20.10", "169.254.169.252", "169.254.169.254", "fd00:ec2::254",
+    *PUBLIC, "10.0.0.7", "100.64.0.7", "172.16.0.7", "192.168.0.7", "fd00::7",
+    "fe80::7", "169.254.20.10", "169.254.169.252", "169.254.169.254", "fd00:ec2::254",
 )  # fmt: skip
 """On the internet, in each private network as nodes and load balancers are, and where clouds keep credentials."""
+
+METADATA = {*ADDRESSES[-5:]}
 
 SOLVER = "cert-manager's solver"
 
@@ -179,6 +182,13 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
     "a headless Service of other pods", DATABASE_SERVICE, change(f"spec.selector.{NAME}", "shop"),
     also="every_stateful_set_has_a_headless_service every_service_selects_one_workload",
 )  # fmt: skip
+@rejects(
+    "selectors rewritten by an overlay",
+    STAGING,
+    add("labels.0.includeSelectors", True),
+    also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
+    "only_needed_connections_are_open every_claim_template_has_no_labels",
+)
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
     """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
@@ -234,6 +244,9 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
 @rejects("pods with open egress", NAMESPACE_POLICY, remove("spec.policyTypes.1"), also="every_namespace_starts_closed")
 @rejects("an open database", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}}))
 @rejects("a backup without DNS over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"), also=HOSTS)
+@rejects("a backup that reaches the metadata server", BACKUP_POLICY, remove("spec.egress.2.to.0.ipBlock.except"))
+@rejects("a backup that reaches it by IPv6", BACKUP_POLICY, remove("spec.egress.2.to.1.ipBlock.except"))
+@rejects("a backup out of reach of its bucket", BACKUP_POLICY, remove("spec.egress.2"))
 @rejects("a database in a private network", OUTSIDE_POLICY, add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]))
 @rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
 @rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
@@ -453,6 +466,8 @@ def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]
         port = DATABASES[answers["database"]].port
         hosted = answers["database_hosting"] == "external" and not _is_local(env)
         found |= {Connection(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
+        jobs = [pod for pod in pods if pod.startswith("CronJob/")]
+        found |= {Connection(job, to, BUCKET, "TCP") for job in jobs for to in ADDRESSES if to not in METADATA}
     return frozenset(found)
 
 

@@ -35,6 +35,8 @@ CONTAINER = f"{POD}.containers.[name=shop]"
 NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
 CLAIM, PATH, SECRETS = "persistentVolumeClaim.claimName", "mountPath", "/run/secrets/database"
 HOST = "every_host_leads_to_one_environment"  # which finds some faults too
+CLAIMS = "spec/volumeClaimTemplates/metadata/labels"
+ROLLING = "spec.strategy.rollingUpdate"
 SPREAD = f"{POD}.topologySpreadConstraints.0"
 APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
 
@@ -108,6 +110,44 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
             yield Issue(owner, message, "spec.serviceName")
         elif not service["spec"].get("selector", {}).items() <= Pod.of(owner).labels.items():
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
+
+
+@rejects("labels for claims", STAGING, add("labels.0.fields", {"create": True, "kind": "StatefulSet", "path": CLAIMS}))
+@environment_rule
+def every_claim_template_has_no_labels(env: Environment) -> Issues:
+    """A StatefulSet's claim templates have no labels: these change, and claim templates are immutable."""
+    for owner in env.of("StatefulSet"):
+        for index, claim in enumerate(owner["spec"].get("volumeClaimTemplates", [])):
+            if labels := claim["metadata"].get("labels"):
+                message = f"has labels in a claim template: {', '.join(labels)}"
+                yield Issue(owner, message, f"spec.volumeClaimTemplates.{index}")
+
+
+@rejects("a rollout of one pod after another", DEPLOYMENT, change(f"{ROLLING}.maxSurge", 1))
+@rejects("a rollout with fewer pods than asked for", DEPLOYMENT, change(f"{ROLLING}.maxUnavailable", 1))
+@rejects("a deadline shorter than a start", DEPLOYMENT, change(f"{CONTAINER}.startupProbe.failureThreshold", 596))
+@rejects("pods that count at once", DEPLOYMENT, remove("spec.minReadySeconds"))
+@environment_rule
+def every_rollout_fits_its_replicas(env: Environment) -> Issues:
+    """A Deployment replaces its pods in four steps at most, with no fewer ready ones, and has time for each start."""
+    for pod in env.pods:
+        if pod.owner["kind"] != "Deployment":
+            continue
+        spec, (_, most) = pod.owner["spec"], env.replicas(pod)
+        rolling = spec["strategy"]["rollingUpdate"]
+        steps = -(-most // share(rolling["maxSurge"], most))
+        if steps > 4:  # the timeout of a release counts on it
+            yield Issue(pod.owner, f"replaces {most} pods in {steps} steps", ROLLING)
+        if rolling["maxUnavailable"]:
+            yield Issue(pod.owner, "has fewer pods during a rollout", f"{ROLLING}.maxUnavailable")
+        if "minReadySeconds" not in spec:
+            yield Issue(pod.owner, "counts a pod that is ready for a moment", "spec")
+        for container in pod.spec["containers"]:
+            probe = container.get("startupProbe", {})
+            start = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10) + spec.get("minReadySeconds", 0)
+            if start > spec["progressDeadlineSeconds"]:
+                message = f"gives up after {spec['progressDeadlineSeconds']} s, but a pod can take {start} s to start"
+                yield Issue(pod.owner, message, "spec.progressDeadlineSeconds")
 
 
 @rejects("one host in every environment", ROUTE, add("spec.hostnames", "www.example.com"))
