@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
+CLIENTS := tests/e2e/apps/clients
 # Without what only a debugger reads.
 GO_FLAGS := -ldflags='-s -w' -gcflags=all=-dwarf=0
 # What decides the sets of files that tools see; tests/exhaustive.lock has its last state of which they saw all.
@@ -75,6 +76,10 @@ bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write 
 mutants: $(INSTALLED) ## Delete each report of the rules in turn, and see that a fault's test fails: ten minutes
 	@$(VENV)/bin/python -m tests.tools.mutation
 
+.PHONY: app-mutants
+app-mutants: $(INSTALLED) ## Delete each statement of a rendered server, and run its tests: make app-mutants LANGUAGE=python
+	@$(VENV)/bin/python -m tests.tools.app_mutation $(LANGUAGE)
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
 	@$(VENV)/bin/ruff check --quiet .
@@ -97,6 +102,10 @@ lock: $(INSTALLED) $(SCANNERS)/installed ## Lock the newest versions of the tool
 	@$(VENV)/bin/uv pip compile tests/e2e/scanners/requirements.in --output-file=tests/e2e/scanners/requirements.txt --upgrade --universal \
 	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
 	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install gitlab-ci-local@latest --prefix=tests/e2e/scanners/gitlab-ci-local \
+	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
+	@$(VENV)/bin/uv pip compile $(CLIENTS)/python/requirements.in --output-file=$(CLIENTS)/python/requirements.txt --upgrade --universal \
+	  --python-version=3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet
+	@PATH="$(abspath $(SCANNERS)/bin):$$PATH" npm install openapi-fetch@latest openapi-typescript@latest --prefix=$(CLIENTS)/typescript \
 	  --save-exact --package-lock-only --omit-lockfile-registry-resolved --silent
 	@$(VENV)/bin/python tests/tools/lock.py
 

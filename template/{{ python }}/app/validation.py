@@ -1,4 +1,4 @@
-"""Rules for the bodies and ids of every route."""
+"""Rules for the bodies, ids and texts of every route."""
 
 from email.message import Message
 from http import HTTPStatus
@@ -14,6 +14,8 @@ from app.digits import Digits
 BODY_LIMIT = 64 * 1024
 MAX_ID = 2**63 - 1
 Id = Annotated[int, Field(ge=1, le=MAX_ID), Digits]
+# Not every database can store NUL.
+Text = Annotated[str, Field(pattern=r"^[^\u0000]*$")]
 
 
 def too_large() -> HTTPException:

@@ -76,6 +76,7 @@ test("an invalid path parameter returns 404", async (context) => {
   const schema = { params: { type: "object", properties: { id: { type: "string", format: "uuid" } } } };
   assert.deepEqual((await send(context, schema, UUID)).body.params, { id: UUID });
   assert.equal((await send(context, schema, "1")).status, 404);
+  assert.equal((await send(context, schema, `urn:uuid:${UUID}`)).status, 404);
 });
 
 test("a required header is validated", async (context) => {

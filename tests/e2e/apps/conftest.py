@@ -16,6 +16,9 @@ from tests.harness.plugin import notes
 from tests.harness.template import copy_working_tree
 from tests.languages import LANGUAGES
 
+collect_ignore = ["second_resource"]
+"""What a team writes, with tests of its own."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Know the markers."""

@@ -1,5 +1,6 @@
 """Rendered projects and their running programs."""
 
+import copy
 import json
 import os
 import shutil
@@ -45,11 +46,25 @@ class Project:
             settings=copier.Settings(),
         )
 
+    def copy_to(self, path: Path) -> Self:
+        """Copy the project with its tools, to change it."""
+        copied = copy.copy(self)
+        copied.path = shutil.copytree(self.path, path, symlinks=True)
+        return copied
+
     def make(self, target: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a target of the project's Makefile, which has to succeed, and return what it prints."""
+        arguments = (f"{name}={value}" for name, value in self.toolchain.items())
+        return self._run("make", target, *arguments, environment=environment)
+
+    def shell(self, command: str, environment: Mapping[str, str] | None = None) -> str:
+        """Run a command of a developer's shell, which has to succeed, and return what it prints."""
+        return self._run("bash", "-c", command, environment=environment)
+
+    def _run(self, *command: str, environment: Mapping[str, str] | None) -> str:
         with exclusive_lock(self.language) if self.language in COMPILED else nullcontext():
             result = subprocess.run(
-                ["make", target, *(f"{name}={value}" for name, value in self.toolchain.items())],
+                command,
                 cwd=self.path,
                 env=clean_environment() | QUICK_BUILDS | dict(environment or {}),
                 stdout=subprocess.PIPE,
@@ -58,7 +73,7 @@ class Project:
                 timeout=3600,
                 check=False,
             )
-        assert result.returncode == 0, f"make {target} failed:\n{result.stdout[-8000:]}"
+        assert result.returncode == 0, f"{' '.join(command)} failed:\n{result.stdout[-8000:]}"
         return result.stdout
 
     def start(self, *arguments: str, environment: Mapping[str, str], output: int | Any = subprocess.PIPE) -> "Program":

@@ -21,7 +21,11 @@ Workflow = Configuration
 # Of the job's own token: https://docs.github.com/actions/tutorials/authenticate-with-github_token
 _TOKEN = "GITHUB_TOKEN"  # noqa: S105
 # What each environment holds, by the name of the secret or variable; anything else is a login to the registry.
-_CREDENTIALS = {"KUBECONFIG_BASE64": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
+_CREDENTIALS = {
+    "KUBECONFIG_BASE64": Credential.CLUSTER,
+    "TEMPLATE_READ_TOKEN": Credential.TEMPLATE,
+    "TEMPLATE_TOKEN": Credential.TEMPLATE,
+}
 _DEPLOYED_TO = ("staging", "production")
 _TRIGGERS: dict[str, Sequence[Any]] = {
     "pull_request": (None,),

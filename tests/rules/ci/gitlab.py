@@ -349,7 +349,11 @@ def _events(config: Configuration, job: dict[str, Any]) -> frozenset[Event]:
     )
 
 
-_CREDENTIALS = {"KUBECONFIG": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
+_CREDENTIALS = {
+    "KUBECONFIG": Credential.CLUSTER,
+    "TEMPLATE_READ_TOKEN": Credential.TEMPLATE,
+    "TEMPLATE_TOKEN": Credential.TEMPLATE,
+}
 
 
 def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]]:

@@ -20,7 +20,7 @@ _NEEDS = {
     **dict.fromkeys(("login", "registry-secret", "push", "release"), Credential.REGISTRY),
     "deploy": Credential.CLUSTER,
 }
-_PROPOSE = "scripts/propose-update.sh"
+_PROPOSE = "scripts/propose_update.py"
 _WRITES_THE_REPOSITORY = re.compile(rf"{re.escape(_PROPOSE)}|^renovate\b", re.MULTILINE)
 _BUILDS = {
     Event.CHANGE: ["image", "scan"],

@@ -58,7 +58,7 @@ SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
 OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
 DATABASE_SERVICE = "kubernetes/database/service.yaml"
 NAMESPACE_POLICY = "kubernetes/namespace/networkpolicy.yaml"
-SETTINGS = "kubernetes/base/config.env"
+SETTINGS, STAGING = "kubernetes/base/config.env", "kubernetes/overlays/staging/kustomization.yaml"
 NAME = "'app.kubernetes.io/name'"
 EXTRA_POLICY = """\
 apiVersion: networking.k8s.io/v1

@@ -40,13 +40,17 @@ function parseJson(body: Buffer): unknown {
 
 type Validate = ReturnType<ReturnType<AjvCompiler.ValidatorFactory>>;
 
+// Ajv's own format also takes urn:uuid:, which databases refuse.
+const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
+
 const buildCompiler = AjvCompiler();
 
 /** Compiles the schemas of bodies without coercion, and those of paths, queries and headers with strict numbers. */
 export const buildValidator: AjvCompiler.ValidatorFactory = (externalSchemas, options) => {
   const compilerFor = (custom: AjvCompiler.Options) => {
     const customOptions = { ...options?.customOptions, allErrors: true, removeAdditional: false, ...custom };
-    return buildCompiler(externalSchemas, { ...options, customOptions } as typeof options);
+    const onCreate = (ajv: AjvCompiler.Ajv) => void ajv.addFormat("uuid", UUID);
+    return buildCompiler(externalSchemas, { ...options, customOptions, onCreate } as typeof options);
   };
   const [compileBody, compileText] = [compilerFor({ coerceTypes: false }), compilerFor({})];
   return (route) => (route.httpPart === "body" ? compileBody(route) : strictNumbers(compileText(route)));

@@ -5,6 +5,11 @@ import type { FastifyPluginCallbackJsonSchemaToTs } from "@fastify/type-provider
 /** A 64-bit ID, a bigint above 2^53. The largest is 2^63 - 1, the nearest double 2^63. */
 export const IdSchema = { type: "integer", format: "int64", minimum: 1, maximum: 2 ** 63 } as const;
 
+/** A text without NUL, which not every database can store. */
+export const TextSchema = { type: "string", pattern: "^[^\\u0000]*$" } as const;
+
+export const NoContentSchema = { type: "null", description: "Deleted" } as const;
+
 export interface IdTypes {
   deserialize: [{ pattern: { type: "integer"; format: "int64" }; output: number | bigint }];
 }

@@ -2,11 +2,10 @@
 package items
 
 import (
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"example.com/app/internal/problem"
+	"example.com/app/internal/request"
 )
 
 const maxNameLength = 200
@@ -24,14 +23,8 @@ type newItem struct {
 }
 
 // Validate implements request.Validator.
-func (n *newItem) Validate() (fields []problem.Field) {
-	if length := utf8.RuneCountInString(n.Name); length < 1 || length > maxNameLength {
-		fields = append(fields, problem.Field{Location: "body.name", Detail: "Must be 1 to 200 characters."})
-	}
-	if strings.ContainsRune(n.Name, 0) {
-		fields = append(fields, problem.Field{Location: "body.name", Detail: "Must not contain NUL."})
-	}
-	return fields
+func (n *newItem) Validate() []problem.Field {
+	return request.CheckText("body.name", n.Name, 1, maxNameLength)
 }
 
 // page is the body of GET /items. Next is the cursor of the next page, if there is one.

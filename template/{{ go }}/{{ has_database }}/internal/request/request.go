@@ -6,7 +6,11 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
+	"uuid"
 
 	"example.com/app/internal/problem"
 )
@@ -18,6 +22,34 @@ func ID(r *http.Request) (int64, error) {
 		return 0, problem.NotFound()
 	}
 	return id, nil
+}
+
+// UUID returns the path parameter id. Anything but a UUID with hyphens is a 404.
+func UUID(r *http.Request) (uuid.UUID, error) {
+	id, err := uuid.Parse(r.PathValue("id"))
+	if err != nil || !strings.EqualFold(id.String(), r.PathValue("id")) { // uuid.Parse takes braces and prefixes
+		return uuid.Nil(), problem.NotFound()
+	}
+	return id, nil
+}
+
+// CheckText returns an error unless the text has low to high characters and no NUL, which not every database can store.
+func CheckText(location, text string, low, high int) []problem.Field {
+	length := utf8.RuneCountInString(text)
+	if low <= length && length <= high && utf8.ValidString(text) && !strings.ContainsRune(text, 0) {
+		return nil
+	}
+	field := problem.Field{Location: location, Detail: fmt.Sprintf("Must be %d to %d characters without NUL.", low, high)}
+	return []problem.Field{field}
+}
+
+// CheckEnum returns an error unless the text is one of the values.
+func CheckEnum(location, text string, values ...string) []problem.Field {
+	if slices.Contains(values, text) {
+		return nil
+	}
+	field := problem.Field{Location: location, Detail: "Must be one of: " + strings.Join(values, ", ") + "."}
+	return []problem.Field{field}
 }
 
 // Query reads query parameters and collects their errors.
@@ -47,6 +79,44 @@ func (q *Query) Int(name string, def, low, high int64) int64 {
 		q.fields = append(q.fields, problem.Field{Location: "query." + name, Detail: detail})
 	}
 	return n
+}
+
+// Text returns a text of low to high characters, or an empty one if there is none.
+func (q *Query) Text(name string, low, high int) string {
+	text := q.values.Get(name)
+	if q.values.Has(name) {
+		q.fields = append(q.fields, CheckText("query."+name, text, low, high)...)
+	}
+	return text
+}
+
+// Enum returns one of the values, or def if there is none.
+func (q *Query) Enum(name, def string, values ...string) string {
+	if !q.values.Has(name) {
+		return def
+	}
+	text := q.values.Get(name)
+	q.fields = append(q.fields, CheckEnum("query."+name, text, values...)...)
+	return text
+}
+
+// Enums returns the values of a repeated parameter.
+func (q *Query) Enums(name string, values ...string) []string {
+	for _, text := range q.values[name] {
+		if fields := CheckEnum("query."+name, text, values...); fields != nil {
+			q.fields = append(q.fields, fields...)
+			return nil
+		}
+	}
+	return q.values[name]
+}
+
+// Bool returns a boolean, or nil if there is none.
+func (q *Query) Bool(name string) *bool {
+	if !q.values.Has(name) {
+		return nil
+	}
+	return new(q.Enum(name, "", "true", "false") == "true")
 }
 
 // Err returns a 422 if there were errors.

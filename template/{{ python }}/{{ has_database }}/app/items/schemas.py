@@ -5,14 +5,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Not every database can store NUL.
-NO_NUL = r"^[^\u0000]*$"
+from app.validation import Text
 
 
 class NewItem(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class Item(BaseModel):

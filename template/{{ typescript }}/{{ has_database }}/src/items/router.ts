@@ -2,11 +2,10 @@
 
 import createError from "@fastify/error";
 import { problemResponses } from "../plugins/problems.ts";
-import type { RoutesPlugin } from "../schemas.ts";
+import { NoContentSchema, type RoutesPlugin } from "../schemas.ts";
 import { Items } from "./repository.ts";
 import { DEFAULT_LIMIT, ItemSchema, NewItemSchema, PageQuerySchema, PageSchema, ParamsSchema } from "./schemas.ts";
 
-const NoContentSchema = { type: "null", description: "Deleted" } as const;
 const tags = ["items"];
 const parameters = { id: "$response.body#/id" };
 const links = {

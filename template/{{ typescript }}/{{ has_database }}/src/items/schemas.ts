@@ -1,7 +1,7 @@
 /** Schemas of the items API. */
 
 import type { FromSchema } from "json-schema-to-ts";
-import { IdSchema, type IdTypes } from "../schemas.ts";
+import { IdSchema, type IdTypes, TextSchema } from "../schemas.ts";
 
 export const DEFAULT_LIMIT = 20;
 
@@ -17,7 +17,7 @@ export const PageQuerySchema = {
 
 export const NewItemSchema = {
   type: "object",
-  properties: { name: { type: "string", minLength: 1, maxLength: 200, pattern: "^[^\\u0000]*$" } },
+  properties: { name: { ...TextSchema, minLength: 1, maxLength: 200 } },
   required: ["name"],
   additionalProperties: false,
 } as const;

@@ -1,0 +1,5 @@
+"""Orders."""
+
+from app.orders.router import router
+
+__all__ = ["router"]
