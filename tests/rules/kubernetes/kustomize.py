@@ -186,6 +186,12 @@ def _named(content: Mapping[str, Any]) -> Iterator[str]:
 
 @rejects("a kustomization without a version", BASE, remove("apiVersion"))
 @rejects("a deprecated field", BASE, add("vars", []))
+@rejects(
+    "selectors rewritten by an overlay",
+    STAGING,
+    add("labels.0.includeSelectors", True),
+    also="every_selector_selects_its_own_pods every_claim_template_has_no_labels",
+)
 @rule(kustomizations=Fact(PATTERN, load))
 def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, Any]) -> Iterator[Problem]:
     """Kustomizations have a version, no deprecated field, and leave selectors as they are."""
