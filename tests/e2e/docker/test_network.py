@@ -106,7 +106,7 @@ def reaches(node: Node, namespace: str, name: str, url: str) -> bool:
 def policies(node: Node, projects: Projects, folder: Path, answers: Answers) -> list[Object]:
     """The network policies of production."""
     for path, file in projects.render({"project_name": "Shop", "service_name": "shop", **answers}).items():
-        if path.startswith("kubernetes/"):
+        if path.startswith("kubernetes/") and not path.endswith("/"):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(file.content)
     overlay = folder / "kubernetes/overlays/production"

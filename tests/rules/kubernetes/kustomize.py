@@ -162,7 +162,7 @@ def _identity(resource: Resource) -> tuple[str, str, str]:
     return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
 
 
-@rejects("a file that no kustomization names", BASE, remove("resources.6"), project="ingress")
+@rejects("a file that no kustomization names", BASE, remove("resources.7"), project="ingress")
 @rule(kustomizations=Fact(PATTERN, load), paths=Fact("kubernetes/*"))
 def every_file_is_in_a_kustomization(kustomizations: Mapping[str, Any], paths: list[str]) -> Iterator[Problem]:
     """A kustomization names every file in its folder: Kustomize passes over the others without a word."""
@@ -186,6 +186,12 @@ def _named(content: Mapping[str, Any]) -> Iterator[str]:
 
 @rejects("a kustomization without a version", BASE, remove("apiVersion"))
 @rejects("a deprecated field", BASE, add("vars", []))
+@rejects(
+    "selectors rewritten by an overlay",
+    STAGING,
+    add("labels.0.includeSelectors", True),
+    also="every_selector_selects_its_own_pods every_claim_template_has_no_labels",
+)
 @rule(kustomizations=Fact(PATTERN, load))
 def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, Any]) -> Iterator[Problem]:
     """Kustomizations have a version, no deprecated field, and leave selectors as they are."""
@@ -200,7 +206,7 @@ def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, A
 
 @rejects("a patch of nothing without a target", LOCAL, replace(SCALER, f"{SCALER}s"), also="every_entry_point_builds")
 @rejects(
-    "a patch in a file that matches nothing", BASE, remove("resources.6"), BASE,
+    "a patch in a file that matches nothing", BASE, remove("resources.7"), BASE,
     add("patches", [{"path": "poddisruptionbudget.yaml"}]), also="every_entry_point_builds", project="ingress",
 )  # fmt: skip
 @accepts(

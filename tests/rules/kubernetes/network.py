@@ -58,7 +58,7 @@ SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
 OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
 DATABASE_SERVICE = "kubernetes/database/service.yaml"
 NAMESPACE_POLICY = "kubernetes/namespace/networkpolicy.yaml"
-SETTINGS, STAGING = "kubernetes/base/config.env", "kubernetes/overlays/staging/kustomization.yaml"
+SETTINGS = "kubernetes/base/config.env"
 NAME = "'app.kubernetes.io/name'"
 EXTRA_POLICY = """\
 apiVersion: networking.k8s.io/v1
@@ -182,13 +182,6 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
     "a headless Service of other pods", DATABASE_SERVICE, change(f"spec.selector.{NAME}", "shop"),
     also="every_stateful_set_has_a_headless_service every_service_selects_one_workload",
 )  # fmt: skip
-@rejects(
-    "selectors rewritten by an overlay",
-    STAGING,
-    add("labels.0.includeSelectors", True),
-    also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
-    "only_needed_connections_are_open every_claim_template_has_no_labels",
-)
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
     """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
