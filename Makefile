@@ -76,6 +76,10 @@ bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write 
 mutants: $(INSTALLED) ## Delete each report of the rules in turn, and see that a fault's test fails: ten minutes
 	@$(VENV)/bin/python -m tests.tools.mutation
 
+.PHONY: app-mutants
+app-mutants: $(INSTALLED) ## Delete each statement of a rendered server, and run its tests: make app-mutants LANGUAGE=python
+	@$(VENV)/bin/python -m tests.tools.app_mutation $(LANGUAGE)
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style and types of the tests
 	@$(VENV)/bin/ruff check --quiet .

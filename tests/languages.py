@@ -12,6 +12,7 @@ class Language:
     program: tuple[str, ...]  # runs the service, from the project's root and after `make build`
     source: str  # a source file, which any change of the service may change
     settings: str  # the source file that reads the environment
+    server: Mapping[str, str]  # the source files of server, migrations and middleware, and the tests nearest to each
     manifest: str  # the files that name dependencies
     requires: str  # the line of a manifest that names the oldest version
     lock: str  # the file that locks the dependencies of the service
@@ -28,6 +29,11 @@ LANGUAGES = {
             program=(".venv/bin/python", "-m", "app"),
             source="app/health.py",
             settings="app/settings.py",
+            server={
+                "app/server.py": "tests/test_server.py tests/test_tracing.py",
+                "app/migrate.py": "tests/items/test_migrations.py tests/test_cli.py",
+                "app/middleware.py": "tests/test_web.py tests/test_logs.py tests/test_metrics.py",
+            },
             manifest="pyproject.toml",
             requires='requires-python = ">={}"',
             lock="requirements.txt",
@@ -40,6 +46,11 @@ LANGUAGES = {
             program=("node", "src/main.ts"),
             source="src/plugins/health.ts",
             settings="src/settings.ts",
+            server={
+                "src/server.ts": "tests/server.test.ts",
+                "src/migrate.ts": "tests/migrate.test.ts",
+                "src/plugins/requests.ts": "tests/requests.test.ts",
+            },
             manifest="package.json",
             requires='"node": ">={}"',
             lock="package-lock.json",
@@ -52,6 +63,11 @@ LANGUAGES = {
             program=("bin/app",),
             source="internal/health/health.go",
             settings="internal/settings/settings.go",
+            server={
+                "internal/server/server.go": ".",
+                "internal/migrate/migrate.go": ". ./internal/items",
+                "internal/web/middleware.go": "./internal/web",
+            },
             manifest="*go.mod",
             requires="\ngo {}.0\n",
             lock="go.sum",

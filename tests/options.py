@@ -6,7 +6,7 @@ from tests.harness.space import Space, Value
 from tests.harness.template import Template
 
 # A text or number takes its default alone, unless its value decides what is rendered: then a row here has values that
-# stand for all others. The default is always among them.
+# stand for all others. The default is always among them. An edge case does for a text whose value decides little.
 REPRESENTATIVES: dict[str, list[Value]] = {
     "project_name": ["Shop"],
     "service_name": ["shop"],
@@ -58,13 +58,19 @@ EDGE_CASES: dict[str, list[Value]] = {
         "registry.example.com/" + "x" * 179,
     ],
     "gateway": ["null/yes", "x" * 63 + "/" + "y" * 63],
-    "ingress_namespace": ["null", "1e3", "x" * 63],
+    "ingress_namespace": ["", "null", "1e3", "x" * 63],
     "cluster_issuer": ["1.5", "yes"],
     "ingress_class": ["null", "x" * 253],
     "node_selector": ["example.com/pool=true", "gpu=", "1=1e3"],
     "cluster_domain": ["1.2.3.x", "x" * 16 + "." + "y" * 31 + ".yes"],
     "aws_region": ["us-gov-west-1", "ap-southeast-2"],
     "database_host": ["1.2.3.x", ".".join(["x" * 59] * 4) + ".yes"],
+    "cloud_identity": [
+        "eks.amazonaws.com/role-arn=arn:aws:iam::123456789012:role/shop-ENVIRONMENT",
+        "iam.gke.io/gcp-service-account=shop@acme.iam.gserviceaccount.com",
+        "azure.workload.identity/client-id=00000000-0000-0000-0000-000000000000",
+        "example.com/x=\"':#{}$\\",
+    ],
     "storage_class": ["true", "0x1f", "x" * 253],
     "storage_size": ["1Gi", "9999Ti"],
     "secret_store": ["null", "1e3", "x.y"],

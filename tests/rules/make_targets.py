@@ -150,7 +150,8 @@ def steps_that_log_in_have_its_variables(
 
 def _secrets(content: bytes) -> Names:
     volumes = At("spec.template.spec.volumes")(content) or ()
-    return tuple(volume["secret"]["secretName"] for volume in volumes if "secret" in volume)
+    secrets = [volume["secret"] for volume in volumes if "secret" in volume]
+    return tuple(secret["secretName"] for secret in secrets if not secret.get("optional"))
 
 
 @rejects("another Secret", "kubernetes.mk", replace("generic $(SERVICE)-database", "generic $(SERVICE)-db"))
@@ -202,27 +203,24 @@ def make_creates_the_pull_secret(
             lambda containers: tuple(container["image"].rsplit(":", 1)[1] for container in containers),
         ),
     ),
-    replaced=Fact("scripts/deploy.sh", AllMatching(r' s\|([^|]+)\|\$TAG\|"')),
+    replaced=Fact("scripts/deploy.sh", AllMatching(r' s\|([^|]+)\|\$image\|"')),
 )
 def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problems:
     """`make deploy` replaces the tag that the Deployment has, so nothing ever deploys latest."""
     for tag in tags or ():
         if tag not in (replaced or ()):
-            yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$TAG|")
+            yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$image|")
 
 
-@rejects("a timeout shorter than the migration", "kubernetes.mk", replace("TIMEOUT := 8", "TIMEOUT := 7"))
+@rejects("a timeout shorter than the migration", "kubernetes.mk", replace("TIMEOUT := 1", "TIMEOUT := "))
 @rule(
     timeout=Fact("kubernetes.mk", variable("TIMEOUT")),
-    replicas=Fact(DEPLOYMENT, At("spec.replicas")),
-    most=Fact("kubernetes/base/horizontalpodautoscaler.yaml", At("spec.maxReplicas")),
+    progress=Fact(DEPLOYMENT, At("spec.progressDeadlineSeconds")),
     deadline=Fact("kubernetes/base/migrate-job.yaml", At("spec.activeDeadlineSeconds")),
 )
-def a_release_has_time_for_its_migration_and_pods(
-    timeout: str, replicas: int | None, most: int | None, deadline: int | None
-) -> Problems:
-    """Helm waits for the migration, and for all pods to start one after another, with 90 seconds for each."""
-    least = (deadline or 0) + 90 * ((most or replicas or 1) + 1)
+def a_release_has_time_for_its_migration_and_pods(timeout: str, progress: int, deadline: int | None) -> Problems:
+    """Helm waits for the migration, and for each quarter of the pods until well after its progress deadline."""
+    least = (deadline or 0) + 8 * progress
     if int(timeout.removesuffix("s")) < least:
         yield Problem(
             "kubernetes.mk", f"Helm gives up after {timeout}, of which a release can take {least}s", "TIMEOUT :="

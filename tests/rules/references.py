@@ -30,5 +30,8 @@ REFERENCES: dict[str, Answers] = {
         "image_repository": "ghcr.io/acme/shop",
     },
     "typescript": {**_NAMES, "language": "typescript", "database": "mysql", "image_repository": "docker.io/acme/shop"},
-    "go": {**_NAMES, "language": "go", "database": "postgres", "image_repository": "docker.io/acme/shop"},
+    "go": {
+        **_NAMES, "language": "go", "database": "postgres", "exposure": "ingress",
+        "image_repository": "docker.io/acme/shop",
+    },
 }  # fmt: skip

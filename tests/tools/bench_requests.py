@@ -1,7 +1,8 @@
-"""Measures the CPU of a request of each rendered service beside an idiomatic service with the same duties.
+"""Measures the CPU of a request of each rendered service beside two others.
 
-Those services are in baselines/: the framework with the plugins that its users commonly add for request ids, an access
-log and a histogram. Both run at the same time and are asked in turns, so that the machine's load affects both.
+The baselines, in baselines/, are idiomatic services with the same duties: the framework with the plugins that its users
+commonly add for request ids, an access log and a histogram. The other is the same service without its code for tracing,
+which is off. All run at the same time and are asked in turns, so that the machine's load affects all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import shutil
 import statistics
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,9 +24,9 @@ from tests.harness.template import copy_working_tree
 from tests.languages import LANGUAGES
 
 BASELINES = Path(__file__).with_name("baselines")
-ROUNDS = 10
-STUDENT = 2.262  # of the 95 % interval of ten samples
-SECONDS = 3
+ROUNDS = 20
+STUDENT = 2.093  # of the 95 % interval of twenty samples
+SECONDS = 2
 CONNECTIONS = 16
 
 UV = toolchains.tool("uv")
@@ -37,11 +38,50 @@ BUILD = {
     "typescript": (("npm", "ci", "--silent"),),
     "go": (("go", "build", "-o", "baseline", "."),),
 }
+TRACING: Mapping[str, Mapping[str, Sequence[tuple[str, str]]]] = {
+    "python": {
+        "app/server.py": ((r"    if os\.environ\.get.+?    else:\n    (    server\.run\(\)\n)", r"\1"),),
+        # Of FastAPI itself.
+        "app/web.py": ((r"        telemetry=\{\n", '\\g<0>            "tracing": False,\n'),),
+        "app/logs.py": (
+            (r"from opentelemetry import trace\n", ""),
+            (r"        span = trace\..+?(?=        return head)", ""),
+        ),
+    },
+    "typescript": {
+        "src/main.ts": (
+            (r"const tracing = .+?;\n", ""),
+            (r", tracing\?\.logContext", ""),
+            (r"const telemetry = .+?;\n", ""),
+            (r", telemetry\)", ")"),
+        ),
+        "src/server.ts": ((r"  if \(tracing\) \{.+?  \}\n", ""), (r"    await tracing\?\.shutdown\(\);\n", "")),
+    },
+    "go": {
+        "internal/server/server.go": (
+            (r'\t"example\.com/app/internal/tracing"\n', ""),
+            (r"\tif cfg\.Tracing \{.+?\n\t\}\n", ""),
+        ),
+        "internal/web/routes.go": (
+            (r'\t"example\.com/app/internal/tracing"\n', ""),
+            (r"\tif cfg\.Tracing \{.+?\n\t\}\n", ""),
+        ),
+        "internal/web/middleware.go": (
+            (r'\t"go\.opentelemetry\.io/otel/attribute"\n\t"go\.opentelemetry\.io/otel/trace"\n', ""),
+            (r"\tif span := .+?\n\t\}\n", ""),
+        ),
+        "internal/logs/logs.go": (
+            (r'\n\t"go\.opentelemetry\.io/otel/trace"\n', ""),
+            (r"\tif span := .+?\n\t\}\n", ""),
+        ),
+    },
+}
+"""The code for tracing: patterns of what to replace in each file, and by what."""
 RUN = {"python": (".venv/bin/python", "main.py"), "typescript": ("node", "main.ts"), "go": ("./baseline",)}
 
 
 def requests(scratch: Path, say: Callable[[str], None]) -> dict[str, str]:
-    """The CPU of `GET /` in each language, and its ratio to the baseline with a 95 % interval."""
+    """The CPU of `GET /` in each language, and its ratios to the others with 95 % intervals."""
     try:
         wrk = find("wrk", "wrk")
     except MissingError as missing:
@@ -52,12 +92,41 @@ def requests(scratch: Path, say: Callable[[str], None]) -> dict[str, str]:
         say(f"  requests, {language} …")
         project = Project(template, scratch / language, language, "none")
         project.make("build")
-        with Service(project, Path(os.devnull)) as service, baseline(language, scratch) as (process, port):
-            pairs = [
-                (cost(wrk, service.process.pid, service.port), cost(wrk, process.pid, port)) for _ in range(ROUNDS)
-            ]
-        figures[f"{language}: `GET /`"] = compared(pairs)
+        log = Path(os.devnull)
+        with (
+            Service(project, log) as service,
+            baseline(language, scratch) as (process, port),
+            Service(without_tracing(project, scratch / f"untraced-{language}"), log) as untraced,
+        ):
+            asked = [(service.process.pid, service.port), (process.pid, port), (untraced.process.pid, untraced.port)]
+            rounds = [costs(wrk, asked, number) for number in range(ROUNDS)]
+        ours, baselines, without = zip(*rounds, strict=True)
+        figures[f"{language}: `GET /`"] = (
+            f"{statistics.median(ours):.0f} µs, {ratio(ours, baselines)} of the baseline's, "
+            f"{ratio(ours, without)} of the same without tracing"
+        )
     return figures
+
+
+def costs(wrk: str, asked: Sequence[tuple[int, int]], number: int) -> list[float]:
+    """The cost of a request of each process and port, in another order in each round."""
+    order = [(number + index) % len(asked) for index in range(len(asked))]
+    found = {index: cost(wrk, *asked[index]) for index in order}
+    return [found[index] for index in range(len(asked))]
+
+
+def without_tracing(project: Project, folder: Path) -> Project:
+    """The same project without its code for tracing."""
+    copied = project.copy_to(folder)
+    for path, edits in TRACING[project.language].items():
+        source = folder / path
+        text = source.read_text(encoding="utf-8")
+        for pattern, instead in edits:
+            text, count = re.subn(pattern, instead, text, flags=re.DOTALL)
+            assert count == 1, f"{path} has {count} of {pattern}"
+        source.write_text(text, encoding="utf-8")
+    copied.make("build")
+    return copied
 
 
 @contextmanager
@@ -101,8 +170,8 @@ def cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def compared(pairs: list[tuple[float, float]]) -> str:
-    """The median of the service's, and the mean ratio to the other's with its 95 % interval."""
-    ratios = [100 * ours / other for ours, other in pairs]
+def ratio(ours: Sequence[float], others: Sequence[float]) -> str:
+    """The mean ratio with its 95 % interval."""
+    ratios = [100 * one / other for one, other in zip(ours, others, strict=True)]
     mean, error = statistics.mean(ratios), STUDENT * statistics.stdev(ratios) / len(ratios) ** 0.5
-    return f"{statistics.median(ours for ours, _ in pairs):.0f} µs, {mean:.0f} ± {error:.0f} % of the baseline's"
+    return f"{mean:.1f} ± {error:.1f} %"

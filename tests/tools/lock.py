@@ -27,12 +27,21 @@ ARGUMENTS = {"python": ["INSTALLED=", f"BIN={Path(sys.executable).parent}"]}
 def main() -> None:
     """Render each variant, run its own `make upgrade`, and keep what that wrote."""
     warnings.simplefilter("ignore", DirtyLocalWarning)
+    lock_copier()
     for language in LANGUAGES.values():
         versions: dict[str, str] = {}
         for database in VARIANTS:
             print(f"Locking {language.name} with {database}", flush=True)
             with tempfile.TemporaryDirectory() as project:
                 lock(language, database, Path(project), versions)
+
+
+def lock_copier() -> None:
+    """Lock Copier itself, which the job that proposes updates installs."""
+    command = f"{Path(sys.executable).parent / 'uv'} pip compile - --upgrade --universal --python-version=3.11"
+    options = "--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links --quiet"
+    path = REPOSITORY / "template/{{ has_ci }}/scripts/copier.txt"
+    subprocess.run([*command.split(), *options.split(), f"--output-file={path}"], input=b"copier", check=True)
 
 
 def lock(language: Language, database: str, project: Path, versions: dict[str, str]) -> None:

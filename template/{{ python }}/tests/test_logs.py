@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
-from app.logs import OncePerSecond, TextFormatter, configure_logging
+from app.logs import OncePerSecond, TextFormatter, configure_logging, request_id
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +60,26 @@ async def test_a_request_is_a_line(capsys: pytest.CaptureFixture[str], client: A
         "path": "/nowhere",
         "status": 404,
     }
+
+
+async def test_a_failure_is_an_error_with_its_traceback(
+    capsys: pytest.CaptureFixture[str], app: FastAPI, client: AsyncClient
+) -> None:
+    @app.get("/fail")
+    async def fail() -> None:
+        raise RuntimeError("broken")
+
+    configure_logging("info")
+    await client.get("/fail", headers={"X-Request-ID": "one"})
+    failure, request = lines(capsys)
+    assert "RuntimeError: broken" in failure["exception"]
+    assert (failure["level"], failure["request_id"]) == ("error", "one")
+    assert (request["level"], request["status"]) == ("error", 500)
+
+
+async def test_the_id_of_a_request_ends_with_it(client: AsyncClient) -> None:
+    await client.get("/", headers={"X-Request-ID": "one"})
+    assert request_id.get() is None
 
 
 async def test_probes_are_debug(capsys: pytest.CaptureFixture[str], client: AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """Rendered projects and their running programs."""
 
+import copy
 import json
 import os
 import shutil
@@ -44,6 +45,12 @@ class Project:
             quiet=True,
             settings=copier.Settings(),
         )
+
+    def copy_to(self, path: Path) -> Self:
+        """Copy the project with its tools, to change it."""
+        copied = copy.copy(self)
+        copied.path = shutil.copytree(self.path, path, symlinks=True)
+        return copied
 
     def make(self, target: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a target of the project's Makefile, which has to succeed, and return what it prints."""

@@ -13,6 +13,7 @@ class Proxy:
     def __init__(self, target: int, delay: float = 0) -> None:
         self.target = target
         self.delay = delay
+        self.accepted = 0
         self.open = 0
         self.peak = 0
         self.lock = threading.Lock()
@@ -34,6 +35,7 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
+                self.accepted += 1
                 threading.Thread(target=self.serve, args=[client], daemon=True).start()
 
     def serve(self, client: socket.socket) -> None:

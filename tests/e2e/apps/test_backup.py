@@ -1,6 +1,7 @@
 """The backup and restore scripts of a rendered project, against real servers and beside a running service."""
 
 import gzip
+import json
 import os
 import re
 import shutil
@@ -8,17 +9,21 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.apps.bucket import S3
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.servers import MySQL, Postgres, Redis, Server, find
+from tests.e2e.requirements import skip_unless_available
 
 pytestmark = pytest.mark.databases("postgres", "mysql", "redis")
 
 PODS_USER = 999
+CONFIDENTIAL = {"RESTIC_PASSWORD", "AWS_SECRET_ACCESS_KEY"}
 SUFFIXES = {"postgres": "dump", "mysql": "sql.gz", "redis": "rdb"}
 TOOLS = {
     "postgres": {"pg_dump": "postgresql-client", "pg_restore": "postgresql-client", "psql": "postgresql-client"},
@@ -45,20 +50,31 @@ class Store:
         self.programs = self.folder / "bin"
         self.arguments = self.folder / "arguments"
         self.password_file = self.folder / "password"
-        for folder in (self.backups, self.programs, self.folder / "tmp"):
+        self.bucket = self.folder / "bucket"
+        for folder in (self.backups, self.bucket, self.programs, self.folder / "tmp"):
             folder.mkdir()
         self.write_password(password)
         self.environment["DATABASE_PASSWORD_FILE"] = str(self.password_file)
         self.arguments.touch()
-        for script in ("backup.sh", "restore.sh"):
+        for script in ("backup.sh", "fetch.sh", "restore.sh", "upload.sh"):
             shutil.copy(project.path / "kubernetes" / "database" / script, self.folder)
         for tool, package in TOOLS[project.database].items():
             note = f'printf "%s\\n" "$*" >> {self.arguments}\n'
             fit = WITHOUT_GTIDS if tool == "mysqldump" and isinstance(server, MySQL) and server.is_mariadb else ""
             self.program(tool, f'{note}{fit}exec {find(tool, package)} "$@"')
+        self.give_to_pods()
+
+    def give_to_pods(self) -> None:
+        """Make the pods' user the owner of everything."""
         if os.geteuid() == 0:
             for path in (self.folder, *self.folder.rglob("*")):
                 shutil.chown(path, PODS_USER, PODS_USER)
+
+    def mount_bucket(self, variables: Mapping[str, str]) -> None:
+        """Mount the Secret of a bucket."""
+        for name, value in variables.items():
+            (self.bucket / name).write_text(value, encoding="utf-8")
+        self.give_to_pods()
 
     def write_password(self, password: str) -> None:
         """Mount another Secret."""
@@ -79,6 +95,7 @@ class Store:
             env=self.environment
             | {
                 "BACKUPS": str(self.backups),
+                "BUCKET": str(self.bucket),
                 "PATH": f"{self.programs}:{os.environ['PATH']}",
                 "TMPDIR": str(self.folder / "tmp"),
             }
@@ -90,7 +107,11 @@ class Store:
             check=False,
         )
         told = result.stdout + result.stderr + self.arguments.read_text(encoding="utf-8")
-        assert self.password[-20:] not in told
+        for secret in (
+            self.password[-20:],
+            *(path.read_text() for path in self.bucket.iterdir() if path.name in CONFIDENTIAL),
+        ):
+            assert secret not in told
         assert list((self.folder / "tmp").iterdir()) == []
         return result
 
@@ -391,8 +412,13 @@ def test_half_a_backup_changes_nothing(store: Store) -> None:
     assert store.state() == state
 
 
-def test_only_the_newest_backups_are_kept_and_nothing_else_is_deleted(store: Store) -> None:
-    old = [f"2020010{day}T000000Z.{store.suffix}" for day in range(1, 10)]
+def days_ago(store: Store, days: int) -> str:
+    """Return the name of a backup of that day."""
+    return f"{datetime.now(UTC) - timedelta(days=days):%Y%m%d}T000000Z.{store.suffix}"
+
+
+def test_old_backups_are_deleted_and_nothing_else(store: Store) -> None:
+    old, young = [days_ago(store, days) for days in (400, 30, 9, 8)], [days_ago(store, days) for days in (6, 1)]
     others = [
         f"20200101T000000Z.{store.suffix}.keep",
         f"a 20200101T000000Z.{store.suffix}",
@@ -401,26 +427,168 @@ def test_only_the_newest_backups_are_kept_and_nothing_else_is_deleted(store: Sto
         "README",
     ]
     killed = f"20200101T000000Z.{store.suffix}.partial"
-    running = f"{time.strftime('%Y%m%d', time.gmtime())}T000000Z.{store.suffix}.partial"
-    for name in (*old, *others, killed, running):
+    running = f"{days_ago(store, 0)}.partial"
+    for name in (*old, *young, *others, killed, running):
         (store.backups / name).write_text(name, encoding="utf-8")
-    assert store.run("backup.sh", KEEP="3").returncode == 0
-    left = set(store.files())
-    assert {*others, running, *old[-2:]} <= left
-    assert len(left - {*others, running}) == 3
-
-    assert store.run("backup.sh").returncode == 0
-    assert set(store.files()) >= left
+    # Many backups in one day cost no older one.
+    for _ in range(3):
+        backup = next_second(store).name
+        assert {*store.files()} >= {*others, *young, running, backup}
+        assert not {*store.files()} & {*old, killed}
     for keep in ("0", "-1", "all"):
-        assert store.run("backup.sh", KEEP=keep).returncode != 0
-    assert set(store.files()) >= left
+        assert store.run("backup.sh", KEEP_DAYS=keep).returncode != 0
+    assert store.run("backup.sh", KEEP_DAYS="3").returncode == 0
+    assert young[0] not in store.files()
+    assert young[1] in store.files()
 
 
-def test_seven_backups_are_kept_unless_told_otherwise(store: Store) -> None:
-    for day in range(1, 10):
-        (store.backups / f"2020010{day}T000000Z.{store.suffix}").touch()
-    assert store.run("backup.sh").returncode == 0
-    assert len(store.files()) == 7
+def test_the_newest_backup_stays_however_old_it_is(store: Store) -> None:
+    for days in (400, 300, 200):
+        (store.backups / days_ago(store, days)).touch()
+    store.write_password("wrong")
+    store.program("sleep", "exit")
+    assert store.run("backup.sh").returncode != 0
+    assert store.files() == [days_ago(store, 200)]
+
+
+KEY = "a key that is kept outside of the cluster"
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server."""
+    with skip_unless_available():
+        server = S3()
+    with server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3, store: Store) -> dict[str, str]:
+    """A bucket to which the store's backups go."""
+    variables = s3.make_bucket(store.name.replace("_", "-"), KEY)
+    store.mount_bucket(variables)
+    return variables
+
+
+def upload(store: Store, **environment: str) -> Path:
+    """Back up, and copy the backup to the bucket."""
+    backup = next_second(store)
+    result = store.run("upload.sh", **environment)
+    assert (result.returncode, result.stdout) == (0, f"Copied {backup.name} to the bucket.\n"), result.stderr
+    return backup
+
+
+def lose_volume(store: Store) -> None:
+    """Go to a namespace whose volume is new."""
+    shutil.rmtree(store.backups)
+    store.backups.mkdir()
+    store.give_to_pods()
+
+
+def test_without_a_bucket_a_backup_says_that_it_is_on_the_volume_only(store: Store) -> None:
+    backup = store.backup()
+    result = store.run("upload.sh")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "on the volume only" in result.stdout
+    result = store.run("fetch.sh")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    store.restore(backup)
+
+
+def test_backups_in_the_bucket_outlive_the_namespace(store: Store, s3: S3, bucket: dict[str, str]) -> None:
+    store.fill()
+    first, first_state = upload(store), store.state()
+    store.add("more")
+    second, second_state = upload(store), store.state()
+    lose_volume(store)
+    store.add("later")
+    for backup, state, environment in ((second, second_state, {}), (first, first_state, {"BACKUP": first.name})):
+        result = store.run("fetch.sh", **environment)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == f"Fetched {backup.name} from the bucket.\n"
+        store.restore(backup, **environment)
+        assert store.state() == state
+    # A person with the variables needs nothing else.
+    s3.ask(bucket, "restore", "latest", "--target=.", folder=store.folder)
+    assert (store.folder / second.name).read_bytes() == (store.backups / second.name).read_bytes()
+
+
+def test_what_is_in_the_bucket_is_encrypted(store: Store, s3: S3, bucket: dict[str, str]) -> None:
+    backup = upload(store)
+    head = backup.read_bytes()[:16]
+    stored = [path for path in s3.folder.rglob("*") if path.is_file()]
+    assert bucket
+    assert stored
+    assert not [path for path in stored if head in path.read_bytes()]
+
+
+def test_the_bucket_keeps_backups_by_age(store: Store, s3: S3, bucket: dict[str, str]) -> None:
+    backup = upload(store)
+    for days in (100, 31, 29, 1):
+        when = datetime.now(UTC) - timedelta(days=days)
+        name = days_ago(store, days)
+        (store.folder / name).write_text(name, encoding="utf-8")
+        s3.ask(bucket, "backup", "--host=database", f"--tag={name}", f"--time={when:%F %T}", name, folder=store.folder)
+    last = upload(store)
+    kept = {tag for one in json.loads(s3.ask(bucket, "snapshots", "--json")) for tag in one["tags"]}
+    assert kept == {backup.name, last.name, days_ago(store, 29), days_ago(store, 1)}
+    upload(store, KEEP_DAYS="7")
+    kept = {tag for one in json.loads(s3.ask(bucket, "snapshots", "--json")) for tag in one["tags"]}
+    assert days_ago(store, 29) not in kept
+    assert days_ago(store, 1) in kept
+
+
+def test_another_key_changes_nothing(store: Store, s3: S3, bucket: dict[str, str]) -> None:
+    backup = upload(store)
+    state = store.state()
+    store.mount_bucket({"RESTIC_PASSWORD": "another key of enough characters"})
+    for script in ("upload.sh", "fetch.sh"):
+        result = store.run(script)
+        assert result.returncode != 0
+        assert result.stdout == ""
+        assert "wrong password" in result.stderr
+    assert store.state() == state
+    assert store.files() == [backup.name]
+    (snapshot,) = json.loads(s3.ask(bucket, "snapshots", "--json"))
+    assert snapshot["tags"] == [backup.name]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_an_unavailable_bucket_is_an_error_and_costs_no_backup(store: Store, s3: S3) -> None:
+    backup = upload(store)
+    s3.stop()
+    try:
+        for script in ("upload.sh", "fetch.sh"):
+            result = store.run(script, TIMEOUT="2")
+            assert result.returncode != 0
+            assert result.stdout == ""
+            assert "connection refused" in result.stderr
+        # What is on the volume can be restored by its name.
+        assert store.run("fetch.sh", BACKUP=backup.name).returncode == 0
+        store.restore(backup, BACKUP=backup.name)
+    finally:
+        s3.start()
+    assert store.run("upload.sh").returncode == 0
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_backup_that_the_bucket_lacks_is_named_beside_those_that_it_has(store: Store) -> None:
+    backup = upload(store)
+    lose_volume(store)
+    result = store.run("fetch.sh", BACKUP=days_ago(store, 3))
+    assert result.returncode != 0
+    assert f"There is no backup {days_ago(store, 3)} in the bucket." in result.stderr
+    assert backup.name in result.stderr
+
+
+def test_a_copy_that_differs_is_an_error(store: Store, bucket: dict[str, str]) -> None:
+    assert bucket
+    store.program("cmp", "echo differ; exit 1")
+    store.backup()
+    result = store.run("upload.sh")
+    assert result.returncode != 0
+    assert "Copied" not in result.stdout
 
 
 def test_a_wrong_password_is_an_error_and_leaves_all_as_it_was(store: Store) -> None:
@@ -430,7 +598,7 @@ def test_a_wrong_password_is_an_error_and_leaves_all_as_it_was(store: Store) -> 
     state = store.state()
     store.write_password("wrong")
     for script in ("backup.sh", "restore.sh"):
-        result = store.run(script, KEEP="1")
+        result = store.run(script)
         assert result.returncode != 0
         assert result.stderr
         assert result.stdout == ""
@@ -439,13 +607,13 @@ def test_a_wrong_password_is_an_error_and_leaves_all_as_it_was(store: Store) -> 
 
 
 def test_a_backup_that_fails_half_way_leaves_the_older_ones(store: Store) -> None:
-    older = [f"2020010{day}T000000Z.{store.suffix}" for day in range(1, 4)]
+    older = [days_ago(store, days) for days in (3, 2, 1)]
     for name in older:
         (store.backups / name).touch()
     tool = {"postgres": "pg_dump", "mysql": "mysqldump", "redis": "redis-cli"}[store.project.database]
     write_half = 'for last in "$@"; do :; done\ncase $last in *.partial) echo half > "${last#--file=}" ;; esac'
     store.program(tool, f"{write_half}\necho half\nexit 3")
-    result = store.run("backup.sh", KEEP="1")
+    result = store.run("backup.sh")
     assert result.returncode != 0
     assert "Saved" not in result.stdout
     assert store.files() == older
@@ -457,7 +625,7 @@ def test_a_server_that_is_down_is_an_error(store: Store) -> None:
     store.server.stop()
     try:
         for script in ("backup.sh", "restore.sh"):
-            result = store.run(script, KEEP="1")
+            result = store.run(script)
             assert result.returncode != 0
             assert result.stdout == ""
     finally:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.apps.client import assert_problem, create
 from tests.e2e.apps.conftest import Start
-from tests.e2e.apps.markers import with_database, with_postgres, with_sql
+from tests.e2e.apps.markers import with_database, with_postgres, with_redis, with_sql
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.proxy import Proxy
 from tests.e2e.apps.servers import PgBouncer, Server
@@ -255,6 +255,23 @@ def test_transaction_pooler_is_enough(start: Start, project: Project, server: Se
         assert server.query("pooled", locks).strip() == "0"
         unfinished = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
         wait_for(lambda: server.query("pooled", unfinished).strip() == "0")
+
+
+@with_redis
+def test_full_redis_refuses_writes_with_503_and_reads_on(start: Start, server: Server) -> None:
+    service = start()
+    service.wait_until_ready()
+    item = create(service.client)
+    server.execute("CONFIG SET maxmemory-policy noeviction")
+    server.execute("CONFIG SET maxmemory 1")
+    try:
+        assert_problem(service.client.post("/items", json={"name": "x"}), 503)
+        assert service.client.get(f"/items/{item['id']}").json() == item
+        assert service.client.get("/readyz").status_code == 200
+        assert any("used memory" in line["message"] or "OOM" in str(line) for line in service.logs())
+    finally:
+        server.execute("CONFIG SET maxmemory 0")
+    assert recover(service) == []
 
 
 @with_sql

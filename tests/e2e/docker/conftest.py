@@ -29,7 +29,13 @@ COLUMNS = ("build", "compose", "prod", "push", "swarm", "kubernetes")
 CHOSEN = ("python-postgres", "typescript-mysql", "go-redis", "go-none")
 """Each database and each language, for tests that ask little of a language and take long: all but some of builds."""
 
-GROUPS = {"test_build": "build", "test_swarm": "swarm", "test_kubernetes": "kubernetes", "test_node": "kubernetes"}
+GROUPS = {
+    "test_build": "build",
+    "test_swarm": "swarm",
+    "test_kubernetes": "kubernetes",
+    "test_node": "kubernetes",
+    "test_network": "kubernetes",
+}
 """Which modules share a worker: an engine is in one Swarm, one node is enough, and builds use what they have built."""
 
 _outcomes: dict[tuple[str, str], list[str]] = {}
@@ -85,7 +91,8 @@ def engine(
 ) -> Engine:
     """A Docker engine that has the images which rendered files name."""
     languages, databases = template.table("versions", "languages"), template.table("versions", "images")
-    names = images.of_languages(languages) + list(databases.values()) + [images.REGISTRY]
+    restic = template.table("versions", "restic")
+    names = [*images.of_languages(languages), *databases.values(), restic, images.REGISTRY]
     with skip_unless_available():
         engine = Engine(tmp_path_factory.mktemp("docker-config"))
         with exclusive_lock("images"):

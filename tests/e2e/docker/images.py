@@ -26,6 +26,7 @@ VERSIONS = {
     "postgres": ("postgres", "--version"),
     "mysql": ("mysqld", "--version"),
     "redis": ("redis-server", "--version"),
+    "restic": ("restic", "version"),
     "registry": ("docker-registry", "--version"),
 }
 """How each fake says what it is; that of a static image has nothing to run."""

@@ -47,11 +47,13 @@ class Shop(cluster.Project):
     def __init__(self, node: Node, projects: Projects, project: Project) -> None:
         folder = project.path.with_name("in-cluster")
         super().__init__(node, projects.render(project.answers), folder, project.answers)
-        self.login = {name: project.environment()[name] for name in ("REGISTRY_USER", "REGISTRY_PASSWORD")}
+        self.docker = {
+            name: value for name, value in project.environment().items() if name.startswith(("REGISTRY_", "DOCKER_"))
+        }
 
     def environment(self) -> dict[str, str]:
-        """What kubectl and `make registry-secret` need."""
-        return super().environment() | self.login
+        """What kubectl, `make registry-secret` and `make digest` need."""
+        return super().environment() | self.docker | {"DIGEST": ""}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,8 @@ def deployed(
     node.use_registry(host, int(host.rpartition(":")[2]))
     shop = Shop(node, projects, project)
     if project.database != "none":
-        bring(node, engine, template.table("versions", "images")[project.database], project.path.parent)
+        for image in (template.table("versions", "images")[project.database], template.table("versions", "restic")):
+            bring(node, engine, image, project.path.parent)
     shop.prepare(STAGING)
     shop.make("registry-secret", ENVIRONMENT=STAGING)
     shop.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
@@ -121,11 +124,13 @@ def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client:
     assert_contract(client, project, version=tag)
 
 
-def test_every_pod_runs_with_what_its_manifest_asks_for(deployed: Shop, tag: str) -> None:
+def test_every_pod_runs_with_what_its_manifest_asks_for(project: Project, deployed: Shop, tag: str) -> None:
     pods = deployed.pods(STAGING)
     assert len(pods) == deployed.answers.get("replicas", 2)
     assert deployed.tags(STAGING) == {tag}
+    digest = project.make("digest", TAG=tag).stdout.strip()
     for pod in pods:
+        assert pod["spec"]["containers"][0]["image"] == f"{project.image}:{tag}@{digest}"
         for status in pod["status"]["containerStatuses"]:
             assert status["user"]["linux"] == {"uid": 65532, "gid": 65532, "supplementalGroups": [65532]}
             assert status["restartCount"] == 0
@@ -151,7 +156,7 @@ def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
     recipe = f'FROM {project.image}:{before}\nENTRYPOINT ["/nothing"]\n'
     project.engine.docker("build", f"--tag={broken}", "-", standard_input=recipe)
     project.engine.docker("push", broken)
-    deployed.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 15")
+    deployed.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 15")
     failed = len(load.failed())
     done = deployed.make("deploy", check=False, ENVIRONMENT=STAGING, TAG="broken")
     assert done.returncode != 0

@@ -26,6 +26,7 @@ def test_both_tags_have_the_digest_of_what_was_built(project: Project, engine: E
     (image,) = engine.inspect(f"{project.image}:{tag}")
     assert image["RepoDigests"] == [f"{project.image}@{pushed}"]
     assert project.make("digest").stdout.strip() == pushed
+    assert (project.path / "reports/digest.env").read_text() == f"DIGEST={pushed}\n"
 
 
 def test_a_tag_is_pushed_once(project: Project, tag: str) -> None:

@@ -289,6 +289,7 @@ class ControlPlane:
             "kind": "StorageClass",
             "metadata": {"name": STORAGE_CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
             "provisioner": "kubernetes.io/no-provisioner",
+            "allowVolumeExpansion": True,
         }
         self.apply(storage)
 

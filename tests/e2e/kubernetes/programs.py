@@ -28,6 +28,7 @@ PACKAGES = {
     "dns": ("node", "k8s-starter.test/node/dns"),
     "firewall": ("node", "k8s-starter.test/node/firewall"),
     "pod": ("node", "k8s-starter.test/node/pod"),
+    "versitygw": ("s3", "github.com/versity/versitygw/cmd/versitygw"),
     "collector": ("collector", "k8s-starter.test/collector"),
     "kops": ("kops", "k8s-starter.test/kops"),
 }
@@ -38,7 +39,7 @@ SIMULATED_NODES = ("kwok",)
 CLIENTS = ("helm",)
 REAL_NODE = ("kubelet", "kube-proxy", "dns", "firewall", "pod")
 
-UNOPTIMIZED = ("collector", "kops")
+UNOPTIMIZED = ("collector", "kops", "s3")
 """Modules whose programs do so little that compiling them quickly matters more."""
 
 DEFINITIONS = (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64decode
+
 import pytest
 
 from tests.e2e.kubernetes.conftest import Maker
@@ -15,6 +18,23 @@ case " $* " in *" logs "*) exit 0 ;; esac
 exec {tool("kubectl")} "$@"
 """
 
+BUCKET = ("backup-bucket", "ENVIRONMENT=staging")
+REPOSITORY = "s3:https://s3.example.com/bucket/shop-staging"
+
+
+def _failing(pattern: str, instead: str = "exit 1") -> str:
+    return f'#!/bin/sh\ncase " $* " in *"{pattern}"*) {instead} ;; esac\n'
+
+
+FAILING = {
+    "scale": _failing("--replicas=0 "),
+    "wait": _failing(" wait "),
+    "create": _failing(" create --filename"),
+    "get job": _failing(" get job/"),
+    "failed": _failing(" get job/", "echo FailureTarget Failed; exit 0"),
+    "scale up": _failing("--replicas=2 "),
+}
+
 
 @pytest.fixture(scope="module")
 def project(make_project: Maker) -> Project:
@@ -27,12 +47,17 @@ def project(make_project: Maker) -> Project:
 
 
 def jobs(project: Project) -> dict[str, dict[str, str]]:
-    """The environment of the one container of each job."""
+    """The environment of each job, which its containers have in common."""
     path = f"/apis/batch/v1/namespaces/{project.namespace('staging')}/jobs"
     found = {}
     for job in project.cluster.get(path)["items"]:
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        found[job["metadata"]["name"]] = {item["name"]: item["value"] for item in container.get("env", [])}
+        spec = job["spec"]["template"]["spec"]
+        first, *others = (
+            {item["name"]: item.get("value", "") for item in container.get("env", [])}
+            for container in (*spec.get("initContainers", []), *spec["containers"])
+        )
+        assert all(other == first for other in others)
+        found[job["metadata"]["name"]] = first
     return found
 
 
@@ -48,6 +73,46 @@ def test_a_restore_wants_to_be_confirmed(project: Project) -> None:
     assert not [name for name in jobs(project) if "-restore-" in name]
 
 
+def test_a_bucket_needs_a_repository_and_a_key(project: Project) -> None:
+    for variables in ({}, {"RESTIC_REPOSITORY": REPOSITORY}, {"RESTIC_REPOSITORY": REPOSITORY, "RESTIC_PASSWORD": "x"}):
+        done = project.run("make", *BUCKET, environment=variables, check=False)
+        assert done.returncode == 2
+        assert "RESTIC_PASSWORD" in done.stdout
+
+
+def test_a_bucket_is_a_secret_with_the_variables_of_restic(project: Project) -> None:
+    variables = {"RESTIC_REPOSITORY": REPOSITORY, "RESTIC_PASSWORD": "a = b'c\"$HOME d", "AWS_ACCESS_KEY_ID": "id"}
+    variables["RESTIC_PASSWORD"] += secrets.token_hex()
+    for key in ("first", "second"):
+        variables["AWS_SECRET_ACCESS_KEY"] = key
+        done = project.run("make", *BUCKET, environment=variables | {"AWS_SESSION_TOKEN": "of a person"})
+        assert variables["RESTIC_PASSWORD"] not in done.stdout
+        path = f"/api/v1/namespaces/{project.namespace('staging')}/secrets/{project.service}-backup"
+        data = project.cluster.get(path)["data"]
+        assert {name: b64decode(value).decode() for name, value in data.items()} == variables
+
+
+@pytest.mark.parametrize("step", ["scale", "wait", "create", "get job", "failed", "scale up"])
+def test_a_failed_restore_leaves_the_service_stopped_and_says_what_to_do(project: Project, step: str) -> None:
+    namespace = project.namespace("staging")
+    command = ("make", "restore", "ENVIRONMENT=staging", f"CONFIRM={namespace}")
+    project.stub("kubectl", FAILING[step] + KUBECTL.removeprefix("#!/bin/sh\n"))
+    done = project.run(*command, check=False)
+    project.stub("kubectl", KUBECTL)
+    assert done.returncode != 0
+    replicas = project.deployment("staging")["spec"]["replicas"]
+    if step == "scale":
+        assert replicas == 2
+        return
+    assert replicas == 0
+    (advice,) = [line for line in done.stdout.splitlines() if "start it with: " in line]
+    assert ("The data is restored" in advice) == (step == "scale up")
+    # Another restore, which succeeds, starts as many as ran before the first.
+    project.run(*command)
+    assert project.deployment("staging")["spec"]["replicas"] == 2
+    project.cluster.kubectl(f"--namespace={namespace}", "rollout", "status", f"deployment/{project.service}")
+
+
 def test_a_restore_stops_the_service_and_starts_it_again(project: Project) -> None:
     with project.watched("staging") as ready:
         project.make(
@@ -58,5 +123,4 @@ def test_a_restore_stops_the_service_and_starts_it_again(project: Project) -> No
         )
     assert min(ready) == 0
     assert ready[-1] == 2
-    (variables,) = [variables for name, variables in jobs(project).items() if "-restore-" in name]
-    assert variables["BACKUP"] == "20261124T021700Z.dump"
+    assert "20261124T021700Z.dump" in [variables.get("BACKUP") for variables in jobs(project).values()]

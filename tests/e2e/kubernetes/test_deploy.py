@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,11 +20,12 @@ import pytest
 from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
-from tests.e2e.kubernetes.project import Project
+from tests.e2e.kubernetes.project import DIGEST, Project
 from tests.harness import Answers, Projects, Space, Template, load_all
 from tests.harness.plugin import Count
 from tests.harness.space import Value
 from tests.options import space_of
+from tests.toolchains import tool
 from tests.tools.release import released, unpack
 
 FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
@@ -52,6 +54,13 @@ ASKED_WITH: dict[str, tuple[str, Value]] = {
 }
 """The questions that are asked after certain answers alone, and one of these."""
 
+TEAM_LABEL = "        name: data\n        labels:\n          team: payments\n"
+# Simulated nodes keep no logs.
+SILENT = f"""\
+#!/bin/sh
+case " $* " in *" logs "*) exit 0 ;; esac
+exec {tool("kubectl")} "$@"
+"""
 DERIVED = {"endpoints", "endpointslices", "controllerrevisions", "replicasets", "pods", "jobs", "events"}
 DATA = {"PersistentVolumeClaim", "StatefulSet"}
 ALLOCATED = ("clusterIP", "clusterIPs", "nodePort", "healthCheckNodePort", "volumeName", "ipFamilies", "ipFamilyPolicy")
@@ -107,7 +116,10 @@ def rendered(project: Project, tag: str) -> list[Object]:
     built = project.cluster.kubectl("kustomize", str(project.path / "kubernetes/overlays" / STAGING)).stdout
     return load_all(
         re.sub(
-            "(: )?set-by-make-deploy$", lambda found: f': "{tag}"' if found[1] else tag, built, flags=re.MULTILINE
+            "(: )?set-by-make-deploy$",
+            lambda found: f': "{tag}"' if found[1] else f"{tag}@{DIGEST}",
+            built,
+            flags=re.MULTILINE,
         ).encode()
     )
 
@@ -123,6 +135,8 @@ def plain(item: Object, asked: Object) -> Object:
     found: Object = {key: reduce(value) for key, value in item.items() if key not in ("metadata", "status")}
     if item["kind"] == "Deployment" and "replicas" not in asked["spec"]:
         del found["spec"]["replicas"]
+    if item["kind"] == "StatefulSet":
+        del found["spec"]["volumeClaimTemplates"]  # immutable: claims that exist have the size instead
     labels = item["metadata"].get("labels", {})
     return found | {"labels": {key: value for key, value in labels.items() if not key.endswith("/managed-by")}}
 
@@ -175,7 +189,7 @@ def claims(project: Project) -> dict[str, str]:
 
 def quicken(project: Project) -> Project:
     """Let what is stuck be told soon."""
-    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 20")
+    project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 20")
     if (project.path / TOP / "migrate-job.yaml").exists():
         project.edit(f"{TOP}/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     return project
@@ -241,7 +255,7 @@ def break_(project: Project, fault: str) -> str:
     if fault == "quota":
         project.edit("kubernetes/database/backup-persistentvolumeclaim.yaml", "-backup", "-backups")
     if fault == "immutable":
-        project.edit("kubernetes/database/statefulset.yaml", "storage: 10Gi", "storage: 20Gi")
+        project.edit("kubernetes/database/statefulset.yaml", "serviceName: ", "serviceName: other-")
     if fault == "definition":
         (project.path / TOP / "team.yaml").write_text(
             "apiVersion: example.com/v1\nkind: Team\nmetadata:\n  name: shop\n"
@@ -283,6 +297,83 @@ def test_a_rollback_brings_all_of_a_release_back_and_stands_in_no_way(
             if commit in line] == [FIRST, SECOND, "1", THIRD]  # fmt: skip
 
 
+def test_a_database_without_a_commit_is_kept_until_an_administrator_deletes_it(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    changed = quicken(make_project.update(project, **answers | {"database": "none"}))
+    told = deploy(changed, SECOND)
+    assert claims(changed)
+    (command,) = re.findall("An administrator deletes .* with kubectl (.*)", told)
+    changed.cluster.kubectl(*command.split())
+    assert not labelled(changed) & {f"StatefulSet/{project.service}-database"}
+    # Simulated volumes are let go of when their pods are.
+    wait_for(lambda: not claims(changed))
+
+
+def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
+    make_project: Maker, project: Project, answers: dict[str, Value], cluster: ControlPlane
+) -> None:
+    namespace, name = project.namespace(STAGING), f"{project.service}-database"
+    claim, path = f"data-{name}-0", f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
+    before = identities(project)
+
+    def edited(version: str) -> Project:
+        changed = quicken(make_project.update(project, **answers))
+        for file in ("statefulset", "backup-cronjob", "restore-cronjob"):
+            changed.edit(f"kubernetes/database/{file}.yaml", "postgres:18-trixie", f"postgres:{version}")
+        changed.stub("kubectl", SILENT)
+        return changed
+
+    minor = edited("18.1-trixie")
+    deploy(minor, SECOND)
+    assert_runs(minor, SECOND)
+    major = edited("19-trixie")
+    assert f"make upgrade-database ENVIRONMENT={STAGING} CONFIRM={namespace}" in deploy(major, THIRD, check=False)
+    assert "18.1" in image_of_database(cluster.get(path))
+
+    def upgrade(confirmed: str = namespace, *, check: bool = True) -> str:
+        variables = {"ENVIRONMENT": STAGING, "TAG": THIRD, "CONFIRM": confirmed, "DATABASE_TIMEOUT": "20s"}
+        command = ["make", "upgrade-database", *(f"{name}={value}" for name, value in variables.items())]
+        return major.run(*command, check=check).stdout
+
+    assert f"CONFIRM={namespace}" in upgrade("", check=False)
+    # More volumes for the claim, as a provisioner makes them when the first is released.
+    volume = cluster.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")
+    spec = {key: value for key, value in volume["spec"].items() if key != "claimRef"}
+    spec["claimRef"] = {"namespace": namespace, "name": claim}
+
+    def provision(number: int) -> None:
+        name = f"{namespace}-{number}"
+        cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+
+    provision(1)
+    sound = "image: docker.io/library/postgres:19-trixie"
+    major.edit("kubernetes/database/statefulset.yaml", sound, f"{sound}:broken")
+    assert "did not start" in upgrade(check=False)
+    major.edit("kubernetes/database/statefulset.yaml", f"{sound}:broken", sound)
+    provision(2)
+    upgrade()
+    assert_runs(major, THIRD)
+    assert "postgres:19" in image_of_database(cluster.get(path))
+    old = cluster.get(f"/api/v1/persistentvolumes/{namespace}-{claim}")
+    assert (old["spec"]["persistentVolumeReclaimPolicy"], old["status"]["phase"]) == ("Retain", "Released")
+    assert claims(major)[claim] != before[claim]
+    assert claims(major)[f"{project.service}-backup"] == before[f"{project.service}-backup"]
+    jobs = cluster.items(f"/apis/batch/v1/namespaces/{namespace}/jobs")
+    made = {job["metadata"]["name"].split("-")[-2]: job["metadata"]["creationTimestamp"] for job in jobs}
+    assert made["backup"] <= cluster.get(path)["metadata"]["creationTimestamp"] <= made["restore"]
+    assert major.deployment(STAGING)["spec"]["replicas"] == 2
+    assert "has version 19 already" in upgrade(check=False)
+    assert "version 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    assert_runs(major, THIRD)
+
+
+def image_of_database(stateful_set: Object) -> str:
+    """The image that a StatefulSet runs."""
+    image: str = stateful_set["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
 def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, answers: dict[str, Value]) -> None:
     project = quicken(make_project(**answers))
     project.prepare(STAGING)
@@ -290,6 +381,82 @@ def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, ans
     assert project.tags(STAGING) == {"broken"}
     deploy(project, FIRST)
     assert_runs(project, FIRST)
+
+
+def test_a_deploy_and_its_rollback_name_the_digest_of_the_commit(project: Project) -> None:
+    first, second = (f"sha256:{digit * 64}" for digit in "12")
+    image = f"docker.io/acme/{project.service}"
+    for tag, digest in ((SECOND, first), (THIRD, second)):
+        project.make("deploy", ENVIRONMENT=STAGING, TAG=tag, DIGEST=digest)
+        assert image_of(project) == f"{image}:{tag}@{digest}"
+    project.make("rollback", ENVIRONMENT=STAGING)
+    assert image_of(project) == f"{image}:{SECOND}@{first}"
+
+
+def test_a_digest_is_read_from_the_registry_unless_it_is_given(project: Project) -> None:
+    project.stub("docker", '#!/bin/sh\necho "$*" > "${0%/*}/called"\necho manifest\n')
+    project.make("deploy", ENVIRONMENT=STAGING, TAG=SECOND, DIGEST="")
+    image = f"docker.io/acme/{project.service}:{SECOND}"
+    assert (project.stubs / "called").read_text() == f"buildx imagetools inspect --raw {image}\n"
+    digest = hashlib.sha256(b"manifest\n").hexdigest()
+    assert image_of(project) == f"{image}@sha256:{digest}"
+    project.stub("docker", "#!/bin/sh\nexit 1\n")
+    assert project.make("deploy", check=False, ENVIRONMENT=STAGING, TAG=THIRD, DIGEST="").returncode
+    assert project.tags(STAGING) == {SECOND}
+
+
+def image_of(project: Project) -> str:
+    """The image that the Deployment runs."""
+    image: str = project.deployment(STAGING)["spec"]["template"]["spec"]["containers"][0]["image"]
+    return image
+
+
+def sizes(project: Project) -> dict[str, str]:
+    """What each claim requests."""
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/persistentvolumeclaims"
+    items = project.cluster.items(path)
+    return {item["metadata"]["name"]: item["spec"]["resources"]["requests"]["storage"] for item in items}
+
+
+def test_volumes_grow_with_their_answer_and_never_shrink(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    before = identities(project)
+    larger = quicken(make_project.update(project, **answers, storage_size="50Gi"))
+    assert f"make namespace ENVIRONMENT={STAGING}" in deploy(larger.as_deployer(STAGING), SECOND, check=False)
+    larger.make("namespace", ENVIRONMENT=STAGING)
+    deploy(larger.as_deployer(STAGING), SECOND)
+    assert_runs(larger, SECOND)
+    assert set(sizes(larger).values()) == {"50Gi"}
+    smaller = quicken(make_project.update(project, **answers, storage_size="1Gi"))
+    told = deploy(smaller, THIRD, check=False)
+    assert "field can not be less than status.capacity" in told
+    assert "is unchanged" in told
+    smaller.make("rollback", ENVIRONMENT=STAGING)
+    assert project.tags(STAGING) == {FIRST}
+    assert set(sizes(larger).values()) == {"50Gi"}
+    assert identities(project) == before
+
+
+def test_a_volume_can_be_enlarged_at_once(project: Project, cluster: ControlPlane) -> None:
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/persistentvolumeclaims/data-{project.service}-database-0"
+    cluster.patch(path, {"spec": {"resources": {"requests": {"storage": "20Gi"}}}})
+
+
+@pytest.mark.parametrize("change", ["label", "storage_class"])
+def test_what_a_claim_cannot_change_stays_as_it_is(
+    make_project: Maker, project: Project, answers: dict[str, Value], change: str
+) -> None:
+    before = identities(project)
+    more = {} if change == "label" else {"storage_class": "fast"}
+    changed = quicken(make_project.update(project, **answers, **more))
+    if change == "label":
+        path = f"kubernetes/overlays/{STAGING}/kustomization.yaml"
+        changed.edit(path, "  - pairs:\n", '  - pairs:\n      cost-center: "4711"\n')
+        changed.edit("kubernetes/database/statefulset.yaml", "        name: data\n", TEAM_LABEL)
+    deploy(changed, SECOND)
+    assert identities(project) == before
+    assert ("cost-center" in changed.deployment(STAGING)["metadata"]["labels"]) == (change == "label")
 
 
 def test_the_autoscaler_takes_over_as_many_pods_as_run(

@@ -89,6 +89,8 @@ def test_the_deployer_deploys_and_rolls_back(deployer: Project) -> None:
         "patch role deployer",
         "create rolebindings",
         "create serviceaccounts/token",
+        "delete persistentvolumeclaim {service}-backup",
+        "deletecollection persistentvolumeclaims",
         "create pods/exec",
         "patch namespace {service}-staging",
         "list pods --namespace=default",

@@ -18,7 +18,7 @@ STUB = '#!/bin/sh\necho "${0##*/} $*" >> "${0%/*}/calls"\n'
 def project(make_project: Maker) -> Project:
     """A service with a database, three replicas, and its first version in staging."""
     project = make_project(database="postgres", replicas=3)
-    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 300", "progressDeadlineSeconds: 10")
+    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 10")
     project.edit("kubernetes/base/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG=FIRST)
@@ -43,6 +43,23 @@ def test_a_failed_deploy_goes_back_while_as_many_serve(project: Project, tag: st
     assert f"The deploy of {tag} failed and was rolled back." in done.stdout
     assert min(ready) == 3
     wait_for(lambda: project.tags("staging") == {FIRST})
+
+
+def test_slow_pods_of_the_most_replicas_roll_in_time_and_within_the_quota(make_project: Maker) -> None:
+    """Their times and those of the release are a tenth."""
+    project = make_project(database="none", customize=True, autoscaling=False, replicas=100)
+    project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 60")
+    project.edit("kubernetes/base/deployment.yaml", "minReadySeconds: 5", "minReadySeconds: 1")
+    project.edit("kubernetes.mk", "TIMEOUT := 4800s", "TIMEOUT := 480s")
+    project.prepare("staging")
+    project.make("deploy", ENVIRONMENT="staging", TAG="slow-1")
+    with project.watched("staging") as ready:
+        project.make("deploy", ENVIRONMENT="staging", TAG="slow-2")
+    assert min(ready) == 100
+    path = f"/api/v1/namespaces/{project.namespace('staging')}/events"
+    refused = [event["message"] for event in project.cluster.items(path) if event["reason"] == "FailedCreate"]
+    assert not refused, refused[:3]
+    wait_for(lambda: project.tags("staging") == {"slow-2"})
 
 
 def test_rollback_returns_to_the_version_before(project: Project) -> None:

@@ -187,7 +187,7 @@ class Runner:
         (self.project / "scripts").mkdir()
         for path in (
             *(self.programs / name for name in PROGRAMS),
-            *(self.project / "scripts" / name for name in ("install-deploy-tools.sh", "propose-update.sh")),
+            *(self.project / "scripts" / name for name in ("install-deploy-tools.sh", "propose_update.py")),
         ):
             path.write_text(STUB)
             path.chmod(0o755)

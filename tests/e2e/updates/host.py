@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import base64
-import email
-import email.policy
 import json
 import os
 import subprocess
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "a-token-that-may-push"  # noqa: S105
+READ_TOKEN = "a-token-that-may-read-the-template"  # noqa: S105
 
 
 class Host(ThreadingHTTPServer):
-    """Serves the bare repository acme/shop.git of a folder to whoever has the token, and keeps what is proposed."""
+    """Serves acme/shop.git and acme/template.git of a folder to whoever has their token, and keeps what is proposed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.address = f"http://127.0.0.1:{self.server_port}"
-        self.proposals: list[dict[str, str]] = []
+        self.proposals: list[dict[str, Any]] = []
         self.refuses = False
         self.repository = folder / "acme/shop.git"
         subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.repository], check=True)
@@ -39,20 +40,66 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
     def do_GET(self) -> None:
-        """Git alone asks."""
-        self._git(b"")
+        """Git reads, or requests are listed."""
+        if self.path.startswith("/acme/"):
+            self._git(b"")
+        elif self._is_allowed():
+            self._list({name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()})
 
     def do_POST(self) -> None:
-        """Git pushes, or a proposal comes."""
+        """Git pushes, or a request is opened."""
         body = self._body()
-        if self.path.startswith("/acme/shop.git/"):
+        if self.path.startswith("/acme/"):
             self._git(body)
-        elif self.path == "/repos/acme/shop/pulls":
-            self._propose(self.headers["Authorization"] == f"Bearer {TOKEN}", json.loads(body))
-        elif self.path == "/api/v4/projects/7/merge_requests":
-            self._propose(self.headers["PRIVATE-TOKEN"] == TOKEN, self._form(body))
-        else:
+        elif self._is_allowed():
+            if self.server.refuses:
+                self._answer(422, b'{"message": "It is refused."}')
+            else:
+                self.server.proposals.append({**json.loads(body), "state": "open"})
+                self._answer(201, b"{}")
+
+    def do_PUT(self) -> None:
+        """A request is closed, at GitLab."""
+        self.do_PATCH()
+
+    def do_PATCH(self) -> None:
+        """A request is closed."""
+        change = json.loads(self._body())
+        if self._is_allowed():
+            assert change in ({"state": "closed"}, {"state_event": "close"})
+            self.server.proposals[int(self.path.rpartition("/")[2])]["state"] = "closed"
+            self._answer(200, b"{}")
+
+    def _is_allowed(self) -> bool:
+        path = urlsplit(self.path).path
+        given = self.headers["PRIVATE-TOKEN"]
+        if path.startswith("/repos/acme/shop/pulls"):
+            given = self.headers["Authorization"].removeprefix("Bearer ")
+        elif not path.startswith("/api/v4/projects/7/merge_requests"):
             self._answer(404, b"")
+            return False
+        if given != TOKEN:
+            self._answer(401, b'{"message": "Bad credentials"}')
+        return given == TOKEN
+
+    def _list(self, query: dict[str, str]) -> None:
+        """As https://docs.github.com/rest/pulls/pulls and https://docs.gitlab.com/api/merge_requests do."""
+        state = query["state"].removesuffix("ed") if query["state"] == "opened" else query["state"]
+        wanted = query.get("source_branch") or query.get("head", "").removeprefix("acme:")
+        found = []
+        for number, proposal in enumerate(self.server.proposals):
+            branch = proposal.get("source_branch") or proposal["head"]
+            if proposal["state"] == state and wanted in ("", branch):
+                found.append(
+                    {
+                        "number": number,
+                        "iid": number,
+                        "head": {"ref": branch},
+                        "source_branch": branch,
+                        "merged_at": None,
+                    }
+                )
+        self._answer(200, json.dumps(found).encode())
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -64,22 +111,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def _form(self, body: bytes) -> dict[str, str]:
-        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
-        form = email.message_from_bytes(head + body, policy=email.policy.HTTP)
-        return {part["Content-Disposition"].params["name"]: part.get_content() for part in form.iter_parts()}
-
-    def _propose(self, allowed: bool, proposal: dict[str, str]) -> None:
-        if not allowed or self.server.refuses:
-            self._answer(422 if allowed else 401, b'{"message": "It is refused."}')
-        else:
-            self.server.proposals.append(proposal)
-            self._answer(201, b"{}")
-
     def _git(self, body: bytes) -> None:
         """By git's own CGI program: https://git-scm.com/docs/git-http-backend."""
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
-        if base64.b64decode(given).decode().partition(":")[2] != TOKEN:
+        allowed = {READ_TOKEN} if self.path.startswith("/acme/template.git/") else {TOKEN}
+        if base64.b64decode(given).decode().partition(":")[2] not in allowed:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="git"')
             self.send_header("Content-Length", "0")

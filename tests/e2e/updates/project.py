@@ -28,11 +28,27 @@ DIFFERENCES: list[tuple[str, str, str]] = [
     ("template/README.md.jinja", "## Develop", "## Work on it"),
     ("template/scripts/check.sh.jinja", "set -eu", "set -e"),
     ("template/scripts/swarm.sed", "^", "^^"),
+    ("template/{{ python }}/{{ postgres }}/requirements.txt", "alembic==", "alembic==0."),
+    ("extensions/versions.jinja", "'kubeconform': '0.7.0'", "'kubeconform': '0.6.4'"),
     ("template/{{ python }}/Dockerfile.jinja", "--interval=10s", "--interval=30s"),
     ("template/{{ python }}/app/logs.py", "import", "import  "),
 ]
 VERSIONS = [OLDER, *released()]
 NOW = "999.0.0"
+CHANGELOG = f"""# Changelog
+
+## Unreleased
+
+- Not yet.
+
+## {NOW} - 2026-12-24
+
+- Something new.
+
+## {OLDER} - 2026-01-01
+
+- The first version.
+"""
 
 ADDED = {"docs/team.md": b"# Ours\n", "app/team.py": b"TEAM = 1\n", "kubernetes/team.yaml": b"team: 1\n"}
 IGNORED = {".env": b"LOG_LEVEL=debug\n"}
@@ -66,6 +82,7 @@ class History:
             for name in ("copier.yml", "extensions", "template"):
                 subprocess.run(["rm", "-rf", self.repository / name], check=True)
                 subprocess.run(["cp", "-a", copy / name, self.repository / name], check=True)
+            (self.repository / "CHANGELOG.md").write_text(CHANGELOG)
             commit(self.repository)
             git(self.repository, "tag", f"v{version}")
 

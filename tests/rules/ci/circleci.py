@@ -56,7 +56,7 @@ def every_key_is_known(config: Configuration) -> Problems:
 @rejects("a step of a command that does not exist", PATH, add("commands.connect.steps", "conect"))
 @rejects("a missing conditional step", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": ["conect"]}}))
 @rejects("a condition without steps", PATH, add("jobs.lint.steps", {"when": {"condition": True, "steps": []}}))
-@rejects("a missing command", PATH, change("jobs.deploy.steps.1", "conect"), also="everything_that_is_declared_is_used")
+@rejects("a missing command", PATH, change("jobs.deploy.steps.2", "conect"), also="everything_that_is_declared_is_used")
 @_rule()
 def every_step_exists(config: Configuration) -> Problems:
     """Every step is built in or a command of the configuration, and no list of steps is empty."""
@@ -102,7 +102,7 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
 @rejects("a parameter too many for the job", PATH, add(f"{_STAGING}.region", "x"))
 @rejects("no value for a parameter", PATH, remove(f"{_STAGING}.environment"))
 @rejects("a value that the parameter does not take", PATH, change(f"{_STAGING}.environment", "stagin"))
-@rejects("an unknown parameter of a command", PATH, change("jobs.deploy.steps.1", {"connect": {"cluster": "x"}}))
+@rejects("an unknown parameter of a command", PATH, change("jobs.deploy.steps.2", {"connect": {"cluster": "x"}}))
 @_rule()
 def arguments_fit_the_parameters(config: Configuration) -> Problems:
     """Commands and jobs are given a value for each parameter without a default, and no others than they take."""
@@ -159,9 +159,23 @@ def every_required_job_runs(config: Configuration) -> Problems:
                 yield f"{where}.{name}.requires", f"{alias} waits for itself"
 
 
+@rejects("an unpassed digest", PATH, remove("jobs.publish.steps.5"))
+@rejects("an unread digest", PATH, change("jobs.deploy.steps.4.run.command", "make deploy"))
+@_rule()
+def deployments_take_the_digest_of_the_push(config: Configuration) -> Problems:
+    """The job that pushes passes the digest of the image on, and deployments read it."""
+    text = {name: json.dumps(job) for name, job in config["jobs"].items()}
+    for name, job in text.items():
+        if "make push" in job and '"paths": ["reports/digest.env"]' not in job:
+            yield f"jobs.{name}", "passes no digest on"
+        reads = "attach_workspace" in job and "$(cat reports/digest.env)" in job
+        if "make deploy" in job and not reads:
+            yield f"jobs.{name}", "reads no digest"
+
+
 @rejects("a job that no workflow runs", PATH, remove(f"{_JOBS}.3"))
 @rejects("a job that nothing runs and another requires", PATH, remove(f"{_JOBS}.2"), also="every_required_job_runs")
-@rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.1"))
+@rejects("a command that no job takes", PATH, remove("jobs.deploy.steps.2"))
 @rejects("an executor that no job takes", PATH, add("executors.other", {"machine": {"image": "ubuntu-2404:current"}}))
 @_rule()
 def everything_that_is_declared_is_used(config: Configuration) -> Problems:

@@ -21,7 +21,11 @@ Workflow = Configuration
 # Of the job's own token: https://docs.github.com/actions/tutorials/authenticate-with-github_token
 _TOKEN = "GITHUB_TOKEN"  # noqa: S105
 # What each environment holds, by the name of the secret or variable; anything else is a login to the registry.
-_CREDENTIALS = {"KUBECONFIG_BASE64": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
+_CREDENTIALS = {
+    "KUBECONFIG_BASE64": Credential.CLUSTER,
+    "TEMPLATE_READ_TOKEN": Credential.TEMPLATE,
+    "TEMPLATE_TOKEN": Credential.TEMPLATE,
+}
 _DEPLOYED_TO = ("staging", "production")
 _TRIGGERS: dict[str, Sequence[Any]] = {
     "pull_request": (None,),
@@ -172,6 +176,17 @@ def pushes_and_deployments_run_one_at_a_time(workflow: Workflow) -> Problems:
             yield f"jobs.{name}.concurrency", f"is not the group of {environment}"
     if len(set(groups)) != len(groups):
         yield "jobs", "wait for jobs of another kind"
+
+
+@rejects("an unread digest", SERVICE, remove("jobs.deploy-staging.steps.[run=make deploy ENVIRONMENT=staging].env"))
+@_rule()
+def deployments_take_the_digest_of_the_push(workflow: Workflow) -> Problems:
+    """Deployments get the digest that the job that pushes has as its output."""
+    for name, job in workflow["jobs"].items():
+        for step in job["steps"]:
+            digest = step.get("env", {}).get("DIGEST", "")
+            if "make deploy" in step.get("run", "") and "needs.publish.outputs.digest" not in digest:
+                yield f"jobs.{name}", "reads no digest"
 
 
 @rejects("a job that may take hours", SERVICE, remove("jobs.lint.timeout-minutes"))

@@ -39,7 +39,7 @@ def test_every_pinned_action_is_used(projects: Projects) -> None:
 
 @rejects("a missing step", SERVICE, replace("steps.image.outputs", "steps.x.outputs"), message="undefined-property")
 @rejects("an unknown input", SERVICE, replace("if-no-files-found:", "if-no-files:"), message="unknown-action-input")
-@rejects("a missing job", SERVICE, replace("needs: publish", "needs: publis"), message="undefined-job-needs")
+@rejects("a missing job", SERVICE, replace("      - publish\n", "      - publis\n"), message="undefined-job-needs")
 @rejects("words that split", SERVICE, replace('echo "digest=$digest"', "echo digest=$digest"), message="SC2086")
 @rejects(
     "a tag's name that the shell would run", RELEASE, replace('"$GITHUB_REF_NAME"', '"${{ github.ref_name }}"'),

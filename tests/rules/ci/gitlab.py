@@ -138,10 +138,10 @@ def every_job_is_started_by_an_event(config: Configuration) -> Problems:
             yield f"{name}.rules", "nothing starts the job"
 
 
-@rejects("a need that does not exist", PATH, change("deploy-staging.needs", ["publis"]))
+@rejects("a need that does not exist", PATH, add("deploy-staging.needs", "publis"))
 @rejects("a need of a later stage", PATH, change("stages", ["test", "build", "production", "staging", "update"]))
-@rejects("a need that is not in the same pipeline", PATH, change("deploy-staging.needs", ["build"]))
-@rejects("a job that needs itself", PATH, change("deploy-staging.needs", ["deploy-staging"]))
+@rejects("a need that is not in the same pipeline", PATH, add("deploy-staging.needs", "build"))
+@rejects("a job that needs itself", PATH, add("deploy-staging.needs", "deploy-staging"))
 @_rule()
 def every_need_runs_before_the_job(config: Configuration) -> Problems:
     """A job needs others that exist, start with the same events, and are in no later stage."""
@@ -206,6 +206,21 @@ def jobs_that_need_docker_have_it(config: Configuration) -> Problems:
         has_certificates = job.get("variables", {}).get("DOCKER_TLS_CERTDIR") == "/certs"
         if _NEEDS_DOCKER.search(_commands(job)) and ("docker" not in aliases or not has_certificates):
             yield f"{name}.services", "has no Docker: no service with the alias docker, or no certificates for it"
+
+
+@rejects("an unpassed digest", PATH, remove("publish.artifacts"))
+@rejects("a digest of another job", PATH, change("deploy-production.needs", ["deploy-staging"]))
+@_rule()
+def deployments_take_the_digest_of_the_push(config: Configuration) -> Problems:
+    """Deployments need the job that pushes, which passes the digest of the image on as a variable."""
+    jobs = whole_jobs(config)
+    passes = {name for name, job in jobs.items() if "dotenv" in job.get("artifacts", {}).get("reports", {})}
+    for name, job in jobs.items():
+        if "make push" in _commands(job) and name not in passes:
+            yield f"{name}.artifacts", "passes no digest on"
+        needs = _needs(job)
+        if _deploys_to(job) and needs is not None and not passes & set(needs):
+            yield f"{name}.needs", "gets no digest"
 
 
 @rejects("deployments that overlap", PATH, remove("deploy-production.resource_group"))
@@ -334,7 +349,11 @@ def _events(config: Configuration, job: dict[str, Any]) -> frozenset[Event]:
     )
 
 
-_CREDENTIALS = {"KUBECONFIG": Credential.CLUSTER, "TEMPLATE_TOKEN": Credential.TEMPLATE}
+_CREDENTIALS = {
+    "KUBECONFIG": Credential.CLUSTER,
+    "TEMPLATE_READ_TOKEN": Credential.TEMPLATE,
+    "TEMPLATE_TOKEN": Credential.TEMPLATE,
+}
 
 
 def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]]:

@@ -20,7 +20,7 @@ _NEEDS = {
     **dict.fromkeys(("login", "registry-secret", "push", "release"), Credential.REGISTRY),
     "deploy": Credential.CLUSTER,
 }
-_PROPOSE = "scripts/propose-update.sh"
+_PROPOSE = "scripts/propose_update.py"
 _WRITES_THE_REPOSITORY = re.compile(rf"{re.escape(_PROPOSE)}|^renovate\b", re.MULTILINE)
 _BUILDS = {
     Event.CHANGE: ["image", "scan"],
@@ -133,7 +133,7 @@ def builds_wait_for_tests(**ci: Any) -> Iterator[Problem]:
 @rejects("an environment that nobody protects", SERVICE, change("jobs.deploy-production.environment", "prod"))
 @rejects(
     "CircleCI that never deploys", CIRCLECI,
-    change("jobs.deploy.steps.3.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"), also=_NEEDED,
+    change("jobs.deploy.steps.4.run.command", "make apply ENVIRONMENT=<< parameters.environment >>"), also=_NEEDED,
 )  # fmt: skip
 @rejects("a deployment before the push", CIRCLECI, change(f"{_STAGING}.requires", ["test"]), also=_CHANGES)
 @rejects("staging before the push", SERVICE, change("jobs.deploy-staging.needs", "test"), also=_CHANGES)

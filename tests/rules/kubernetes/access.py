@@ -9,6 +9,7 @@ from typing import Any
 from tests.harness import add, change, rejects, remove, replace
 from tests.rules.kubernetes.build import extra
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, environment_rule
+from tests.rules.tables import table
 
 CLUSTER_ROLES = {"view", "edit", "admin", "cluster-admin"}
 """The roles that every cluster has."""
@@ -25,7 +26,7 @@ CONTAINER = f"{POD}.containers.[name=shop]"
 BASE, NAMESPACE = "kubernetes/base", "kubernetes/namespace/kustomization.yaml"
 BACKUP, AGENT = "kubernetes/database/backup-cronjob.yaml", "kubernetes/cluster/logs/daemonset.yaml"
 SETTINGS, DATABASE = "kubernetes/base/config.env", "kubernetes/database/statefulset.yaml"
-ENFORCE = "'pod-security.kubernetes.io/enforce'"
+ENFORCE, VERSION = "'pod-security.kubernetes.io/enforce'", "'pod-security.kubernetes.io/enforce-version'"
 NODE = {"name": "tmp", "hostPath": {"path": "/a"}}
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: extra}\nstringData: {password: /x}\n"  # noqa: S105
 BINDING = """\
@@ -59,6 +60,7 @@ rules:
 @rejects("a folder of the node for a backup", BACKUP, change(f"spec.jobTemplate.{POD}.volumes.[name=tmp]", NODE))
 @rejects("a log agent with capabilities", AGENT, change(f"{POD}.containers.0.securityContext.capabilities.drop", []))
 @rejects("a loose namespace", "kubernetes/namespace/namespace.yaml", change(f"metadata.labels.{ENFORCE}", "baseline"))
+@rejects("a standard that changes", "kubernetes/namespace/namespace.yaml", remove(f"metadata.labels.{VERSION}"))
 @rejects("a pod with hostNetwork", DEPLOYMENT, add(f"{POD}.hostNetwork", True))
 @rejects("a pod with hostPID", DEPLOYMENT, add(f"{POD}.hostPID", True))
 @rejects("a pod with hostIPC", DEPLOYMENT, add(f"{POD}.hostIPC", True))
@@ -78,6 +80,9 @@ def every_pod_is_restricted(env: Environment) -> Issues:
         level = namespace["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce")
         if env.pods and not reads_node and level != "restricted":
             yield Issue(namespace, "does not enforce the restricted Pod Security Standard", "metadata.labels")
+        version = namespace["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce-version")
+        if env.pods and not reads_node and version != f"v{table('versions', 'kubernetes')['oldest']}":
+            yield Issue(namespace, f"enforces the version {version} of the standard", "metadata.labels")
     for pod in env.pods:
         for key in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
             if pod.spec.get(key):

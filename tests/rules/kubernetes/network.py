@@ -23,16 +23,35 @@ from tests.rules.kubernetes.workloads import settings_of
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 ANY_PORT = 0  # one that nothing else names
 DNS = "kube-system/kube-dns"
+RESOLVERS = (DNS, "openshift-dns", "169.254.20.10", "169.254.169.254", "10.0.0.7")
+"""Who resolves names: pods, NodeLocal DNSCache, Google's Cloud DNS, and a service of the node (EKS Auto Mode)."""
+
+NAMES = tuple(itertools.product((53, 5353), ("TCP", "UDP")))  # pods of OpenShift's DNS listen on 5353
 TRACES = 4318  # OTLP over HTTP
-ADDRESSES = ("203.0.113.7", "2001:db8::7", "10.0.0.7", "172.16.0.7", "192.168.0.7", "169.254.169.254")
-"""Of somebody on the internet, in each private network, and where clouds give a machine its credentials."""
+BUCKET = 443  # HTTPS
+PUBLIC = ("203.0.113.7", "2001:db8::7", "64:ff9b::cb00:7107")  # the last one by NAT64
+ADDRESSES = (
+    *PUBLIC, "10.0.0.7", "100.64.0.7", "172.16.0.7", "192.168.0.7", "fd00::7",
+    "fe80::7", "169.254.20.10", "169.254.169.252", "169.254.169.254", "fd00:ec2::254",
+)  # fmt: skip
+"""On the internet, in each private network as nodes and load balancers are, and where clouds keep credentials."""
+
+METADATA = {*ADDRESSES[-5:]}
+
+SOLVER = "cert-manager's solver"
+
+# https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy#network-policy-and-workload-identity
+METADATA_OF_GKE = (("169.254.169.252", 988), ("169.254.169.254", 80))
 
 DECISIVE = (
-    "database", "database_hosting", "exposure", "ingress_namespace", "metrics_port", "port", "service_name",
+    "cloud_identity", "cluster_issuer", "database", "database_hosting", "egress", "exposure", "ingress_namespace",
+    "metrics_port", "port", "service_name", "tls",
 )  # fmt: skip
 """The answers on which it depends what is open."""
 
 DEPLOYMENT, POLICY = "kubernetes/base/deployment.yaml", "kubernetes/base/networkpolicy.yaml"
+EGRESS_POLICY = "kubernetes/base/egress-networkpolicy.yaml"
+SOLVER_POLICY = "kubernetes/base/solver-networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
 SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
@@ -86,16 +105,24 @@ class Peer(NamedTuple):
     labels: frozenset[tuple[str, str]] = frozenset()
     ports: frozenset[tuple[str, int]] = frozenset()  # by name
     address: str = ""
+    labels_of_namespace: frozenset[tuple[str, str]] = frozenset()
 
 
 ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
+SOLVER_LABEL = ("acme.cert-manager.io/http01-solver", "true")
+STRANGERS = {
+    "another pod": ANOTHER,
+    # https://github.com/cert-manager/cert-manager/blob/v1.21.2/pkg/issuer/acme/http/pod.go
+    SOLVER: frozenset({SOLVER_LABEL}),
+}
+"""Pods of the namespace that others create, and their labels."""
 
 
 @rejects("a policy beside others for no pods", *extra("kubernetes/base", EXTRA_POLICY))
-@rejects("a policy of no pods", POLICY, change(SELECTED, "shops"), also=f"{HOSTS} {OPEN}")
+@rejects("a policy of no pods", POLICY, change(SELECTED, "shops"), also=OPEN)
 @rejects("a policy for a missing port", POLICY, change("spec.ingress.1.ports.0.port", "metric"), also=OPEN)
 @rejects("a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=OPEN)
-@rejects("rules for another direction", POLICY, remove("spec.policyTypes.0"), also=OPEN)
+@rejects("rules for another direction", EGRESS_POLICY, change("spec.policyTypes.0", "Ingress"), also=f"{HOSTS} {OPEN}")
 @rejects("a policy for missing callers", DATABASE_POLICY, change(CALLERS.format(1), "none"), also=f"{HOSTS} {OPEN}")
 @rejects("an open namespace", NAMESPACE_POLICY, change("spec.podSelector", {"matchLabels": {"a": "b"}}), also=CLOSED)
 @rejects(
@@ -105,7 +132,7 @@ ANOTHER = frozenset({("app.kubernetes.io/name", "another")})
     also="every_selector_selects_its_own_pods every_service_selects_one_workload "
     "every_disruption_budget_lets_nodes_drain only_needed_connections_are_open",
 )
-@rejects("a service that reaches everybody", POLICY, add("spec.egress", {}), also=OPEN)
+@rejects("a service that reaches everybody", EGRESS_POLICY, add("spec.egress", {}), also=OPEN)
 @environment_rule
 def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
     """A NetworkPolicy selects pods of the namespace, names ports that they have, and opens no direction by accident."""
@@ -113,7 +140,7 @@ def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
         spec = policy["spec"]
         selected = spec["podSelector"].get("matchLabels")
         pods = env.matching(selected)
-        if selected and not pods:
+        if selected and not pods and not any(selected.items() <= dict(labels).items() for labels in STRANGERS.values()):
             yield Issue(policy, f"the podSelector {selected} matches no pod", "spec.podSelector")
         for direction, key in (("ingress", "from"), ("egress", "to")):
             if direction in spec and direction.capitalize() not in spec.get("policyTypes", []):
@@ -123,7 +150,8 @@ def every_policy_is_about_pods_that_exist(env: Environment) -> Issues:
                 for item in rule.get(key, []):
                     if "podSelector" in item and "namespaceSelector" not in item and not _pods_here(env, item):
                         yield Issue(policy, f"{direction}: {item['podSelector']} matches no pod", f"{place}.{key}")
-                if not rule.get("ports"):
+                to_addresses = bool(rule.get("to")) and all("ipBlock" in item for item in rule["to"])
+                if not rule.get("ports") and not to_addresses:
                     yield Issue(policy, f"{direction}: opens every port", place)
                 receivers = [pod for item in rule.get(key, []) for pod in _pods_here(env, item)]
                 if direction == "ingress":
@@ -144,7 +172,9 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 
 @rejects("a database out of reach", SERVICE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=f"{PODS} {OPEN}")
 @rejects("a closed database", DATABASE_POLICY, change(CALLERS.format(0), "shop-database"), also=OPEN)
-@rejects("no way to DNS", POLICY, change("spec.egress.0.ports.0.port", 54), also=OPEN)
+@rejects("no way to DNS", EGRESS_POLICY, change("spec.egress.0.ports.0.port", 54), also=OPEN)
+@rejects("no way to DNS on the nodes", EGRESS_POLICY, add("spec.egress.0.to", [{"namespaceSelector": {}}]), also=OPEN)
+@rejects("no way to DNS of OpenShift", EGRESS_POLICY, remove("spec.egress.0.ports.3"), also=OPEN)
 @rejects("a missing database host", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database"))
 @rejects("a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306"))
 @rejects("an external database out of reach", OUTSIDE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=OPEN)
@@ -155,11 +185,9 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 @rejects(
     "selectors rewritten by an overlay",
     STAGING,
-    change("labels.0.includeTemplates", False),
-    STAGING,
     add("labels.0.includeSelectors", True),
     also="every_kustomization_is_of_the_current_version every_selector_selects_its_own_pods "
-    "only_needed_connections_are_open",
+    "only_needed_connections_are_open every_claim_template_has_no_labels",
 )
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
@@ -193,21 +221,32 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
     for target, number in targets:
         if Connection(pod.name, target, number, "TCP") not in open_here:
             yield f"no NetworkPolicy lets it reach {target} on port {number}"
-    if not {Connection(pod.name, DNS, 53, protocol) for protocol in ("TCP", "UDP")} <= open_here:
-        yield "no NetworkPolicy lets it ask the cluster's DNS"
+    for resolver in RESOLVERS:
+        if not {Connection(pod.name, resolver, *port) for port in NAMES} <= open_here:
+            yield f"no NetworkPolicy lets it ask for names at {resolver}"
 
 
 @rejects("a proxy of another namespace", POLICY, change(f"{INGRESS_NAMESPACE}.matchLabels.{OTHER}", "proxies"))
 @rejects("all namespaces but one", POLICY, change(INGRESS_NAMESPACE, _expression("NotIn", "default")))
 @rejects("a second namespace", POLICY, change(INGRESS_NAMESPACE, _expression("In", "traefik", "default")))
 @rejects("an open service", POLICY, add("spec.ingress.0.from", {"ipBlock": {"cidr": "0.0.0.0/0"}}), project="ingress")
-@rejects("traces to any address", POLICY, remove("spec.egress.1.to"))
+@rejects("traces to any address", EGRESS_POLICY, remove("spec.egress.1.to"))
+@rejects("a way into a private network", EGRESS_POLICY, remove("spec.egress.2.to.0.ipBlock.except.0"))
+@rejects("a way to the metadata of clouds", EGRESS_POLICY, remove("spec.egress.2.to.0.ipBlock.except.2"))
+@rejects("a way to the metadata by IPv6", EGRESS_POLICY, remove("spec.egress.2.to.1.ipBlock.except.0"))
+@rejects("no way to the internet by IPv6", EGRESS_POLICY, remove("spec.egress.2.to.1"))
+@rejects("a way to one port of the internet", EGRESS_POLICY, add("spec.egress.2.ports", [{"port": 443}]))
+@rejects("a solver out of reach", SOLVER_POLICY, change("spec.ingress.0.ports.0.port", 8080))
+@rejects("a solver that anybody reaches", SOLVER_POLICY, remove("spec.ingress.0.from"))
+@rejects("metrics for one namespace alone", POLICY, remove("spec.ingress.1.from.1"))
 @rejects("more ports than the one answered", POLICY, change("spec.ingress.0.ports.0", {"port": 8080, "endPort": 8090}))
 @rejects("open metrics", POLICY, change(f"spec.ingress.1.from.0.namespaceSelector.matchLabels.{OTHER}", "default"))
 @rejects("pods with open egress", NAMESPACE_POLICY, remove("spec.policyTypes.1"), also="every_namespace_starts_closed")
 @rejects("an open database", DATABASE_POLICY, add("spec.ingress.0.from", {"namespaceSelector": {}}))
 @rejects("a backup without DNS over TCP", BACKUP_POLICY, change("spec.egress.0.ports.1.protocol", "SCTP"), also=HOSTS)
-@rejects("a backup that asks every pod of kube-system", BACKUP_POLICY, remove("spec.egress.0.to.0.podSelector"))
+@rejects("a backup that reaches the metadata server", BACKUP_POLICY, remove("spec.egress.2.to.0.ipBlock.except"))
+@rejects("a backup that reaches it by IPv6", BACKUP_POLICY, remove("spec.egress.2.to.1.ipBlock.except"))
+@rejects("a backup out of reach of its bucket", BACKUP_POLICY, remove("spec.egress.2"))
 @rejects("a database in a private network", OUTSIDE_POLICY, add("spec.egress.0.to.0.ipBlock.except", ["10.0.0.0/8"]))
 @rejects("a database outside that is not reached by IPv6", OUTSIDE_POLICY, remove("spec.egress.0.to.1"))
 @rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
@@ -261,7 +300,7 @@ def _open_connections(namespace: str, pods: tuple[Peer, ...], written: str) -> f
 
 
 def _find_connections(namespace: str, pods: Iterable[Peer], policies: list[Any]) -> Iterator[Connection]:
-    here = [*pods, Peer("another pod", namespace, ANOTHER)]
+    here = [*pods, *(Peer(name, namespace, labels) for name, labels in STRANGERS.items())]
     ends = [*here, *_others(namespace, policies)]
     selecting = {
         (peer, direction): [spec for spec in policies if _is_about(spec, direction, namespace, peer)]
@@ -307,8 +346,9 @@ def _others(namespace: str, policies: Iterable[Mapping[str, Any]]) -> Iterator[P
         for item in rule.get("from", rule.get("to", []))
         for value in _namespaces_in(item.get("namespaceSelector", {}))
     }
-    for name in sorted((named | {"kube-system", "another-namespace"}) - {namespace}):
+    for name in sorted((named | {"kube-system", "openshift-dns", "another-namespace"}) - {namespace}):
         yield Peer(name, name, ANOTHER)
+    yield Peer("scraper", "observability", ANOTHER, labels_of_namespace=frozenset({("metrics", "enabled")}))
     yield Peer(DNS, "kube-system", frozenset({("k8s-app", "kube-dns")}))
     for address in ADDRESSES:
         yield Peer(address, address=address)
@@ -356,7 +396,8 @@ def _is(item: Mapping[str, Any], namespace: str, peer: Peer) -> bool:
     if peer.address:
         return False
     if "namespaceSelector" in item:
-        if not _selects(item["namespaceSelector"], {NAMESPACE_LABEL: peer.namespace}):
+        labels = {NAMESPACE_LABEL: peer.namespace, **dict(peer.labels_of_namespace)}
+        if not _selects(item["namespaceSelector"], labels):
             return False
     elif peer.namespace != namespace:
         return False
@@ -404,19 +445,36 @@ def expected_connections(env: Environment, decisive: tuple[tuple[str, Any], ...]
     answers = dict(decisive)
     app, database = f"Deployment/{answers['service_name']}", f"StatefulSet/{answers['service_name']}-database"
     pods = [pod.name for pod in env.pods if pod.name != database]
+    others, solver_port = _in_namespaces(env) | {*ADDRESSES}, 8089
     found = {Connection(caller, app, answers["port"], "TCP") for caller in _callers(env, answers)}
-    found |= {Connection(caller, app, answers["metrics_port"], "TCP") for caller in _in_namespaces(env, "monitoring")}
-    found |= {Connection(pod, DNS, 53, protocol) for pod in pods for protocol in ("TCP", "UDP")}
+    found |= {
+        Connection(caller, app, answers["metrics_port"], "TCP")
+        for caller in (*_in_namespaces(env, "monitoring"), "scraper")
+    }
+    found |= {Connection(pod, to, *port) for pod in pods for to in others for port in NAMES}
     found |= {Connection(app, collector, TRACES, "TCP") for collector in _in_namespaces(env)}
+    if answers["egress"] == "internet":
+        specs = [policy["spec"] for policy in env.of("NetworkPolicy")]
+        numbers = _numbers([_peer(pod, env.namespace) for pod in env.pods], specs)
+        found |= {Connection(app, to, *port) for to in PUBLIC for port in itertools.product(numbers, ("TCP", "UDP"))}
+    if answers["cloud_identity"].startswith("iam.gke.io/"):
+        found |= {Connection(app, address, port, "TCP") for address, port in METADATA_OF_GKE}
+    if answers["exposure"] == "ingress" and answers["tls"] and answers["cluster_issuer"]:
+        proxies = _in_namespaces(env, answers["ingress_namespace"]) if answers["ingress_namespace"] else others
+        found |= {Connection(proxy, SOLVER, solver_port, "TCP") for proxy in proxies}
     if answers["database"] != "none":
         port = DATABASES[answers["database"]].port
         hosted = answers["database_hosting"] == "external" and not _is_local(env)
         found |= {Connection(pod, to, port, "TCP") for pod in pods for to in (ADDRESSES if hosted else [database])}
+        jobs = [pod for pod in pods if pod.startswith("CronJob/")]
+        found |= {Connection(job, to, BUCKET, "TCP") for job in jobs for to in ADDRESSES if to not in METADATA}
     return frozenset(found)
 
 
 def _callers(env: Environment, answers: Mapping[str, Any]) -> set[str]:
     """Who reaches the service on its port; the default denies the other pods of the namespace the way out."""
+    if answers["exposure"] in ("ingress", "gateway") and not answers["ingress_namespace"]:
+        return _in_namespaces(env) | {*ADDRESSES}
     if answers["exposure"] in ("ingress", "gateway") and not _is_local(env):
         return _in_namespaces(env, answers["ingress_namespace"])
     if answers["exposure"] in ("nodeport", "loadbalancer"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.harness import add, change, rejects, remove
 from tests.rules.kubernetes.environment import Environment, Issue, Issues, Pod, environment_rule
-from tests.rules.kubernetes.workloads import references, share
+from tests.rules.kubernetes.workloads import references
 
 COUNTED = {
     "services": "Service",
@@ -20,8 +20,16 @@ COUNTED = {
 }
 """The quotas of objects, and their kinds."""
 
+SOLVER = {
+    "pods": "1", "requests.cpu": "10m", "requests.memory": "64Mi", "limits.memory": "64Mi",
+    "services": "1", "services.nodeports": "1",
+}  # fmt: skip
+"""What cert-manager creates beside an Ingress for an HTTP-01 challenge.
+https://github.com/cert-manager/cert-manager/blob/v1.21.2/pkg/issuer/acme/http/"""
+
 DATABASE, OWN = "kubernetes/database/statefulset.yaml", "spec.template.spec.containers.[name=database].resources"
 QUOTA, LIMITS = "kubernetes/namespace/resourcequota.yaml", "kubernetes/namespace/limitrange.yaml"
+CLAIMS = {"type": "PersistentVolumeClaim"}
 
 
 def quantity(value: str | float) -> Decimal:
@@ -67,6 +75,12 @@ def every_container_has_requests_and_limits(env: Environment) -> Issues:
 @rejects("a quota without room for the claim", QUOTA, change("spec.hard.persistentvolumeclaims", "1"))
 @rejects("a quota without room for what the claims hold", QUOTA, change("spec.hard.'requests.storage'", "10Gi"))
 @rejects("a quota without room for a Service", QUOTA, change("spec.hard.services", "1"))
+@rejects(
+    "a quota without room for cert-manager's solver",
+    QUOTA,
+    change("spec.hard.'services.nodeports'", "0"),
+    project="go",
+)
 @rejects("a quota without room for the Secrets", QUOTA, change("spec.hard.secrets", "0"))
 @rejects("a quota without room for the CronJobs", QUOTA, change("spec.hard.'count/cronjobs.batch'", "1"))
 @rejects("a quota without room for the finished jobs", QUOTA, change("spec.hard.'count/jobs.batch'", "3"))
@@ -109,9 +123,7 @@ def needs(env: Environment) -> dict[str, Decimal]:
     for pod in env.pods:
         _, copies = env.replicas(pod)
         if pod.owner["kind"] == "Deployment":
-            copies += share(
-                pod.owner["spec"].get("strategy", {}).get("rollingUpdate", {}).get("maxSurge", "25%"), copies
-            )
+            copies *= 2  # those before them may still stop
         found["pods"] += copies
         for kind, name in (("requests", "cpu"), ("requests", "memory"), ("limits", "memory")):
             found[f"{kind}.{name}"] += copies * _of_pod(pod, kind, name)
@@ -127,6 +139,10 @@ def needs(env: Environment) -> dict[str, Decimal]:
         found["services.loadbalancers"] += kind == "LoadBalancer"
         if kind == "NodePort" or (kind == "LoadBalancer" and takes_ports):
             found["services.nodeports"] += len(service["spec"]["ports"])
+    for ingress in env.of("Ingress"):
+        if "cert-manager.io/cluster-issuer" in ingress["metadata"].get("annotations", {}):
+            for name, value in SOLVER.items():
+                found[name] += quantity(value)
     return found
 
 
@@ -144,8 +160,8 @@ def _storage(claim: dict[str, Any]) -> Decimal:
 
 
 @rejects("a default request above the default limit", LIMITS, change("spec.limits.0.defaultRequest.memory", "512Mi"))
-@rejects("a claim above the maximum", LIMITS, change("spec.limits.1.max.storage", "1Gi"))
-@rejects("a claim below the minimum", LIMITS, add("spec.limits.1.min", {"storage": "20Gi"}))
+@rejects("a claim above the maximum", LIMITS, add("spec.limits", CLAIMS | {"max": {"storage": "1Gi"}}))
+@rejects("a claim below the minimum", LIMITS, add("spec.limits", CLAIMS | {"min": {"storage": "20Gi"}}))
 @environment_rule
 def every_size_is_within_the_limit_range(env: Environment) -> Issues:
     """The limits of containers and the sizes of claims lie between the bounds of the LimitRange, as its defaults do."""

@@ -8,7 +8,7 @@ from tests.harness import Problem, add, change, rejects, remove
 from tests.rules.kubernetes.environment import Issue, Tree, tree_rule
 
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
-POLICY = "kubernetes/base/networkpolicy.yaml"
+POLICY = "kubernetes/base/egress-networkpolicy.yaml"
 BUDGET = "kubernetes/base/poddisruptionbudget.yaml"
 SERVICE = "kubernetes/base/service.yaml"
 ALERTS = "kubernetes/overlays/production/prometheusrule.yaml"

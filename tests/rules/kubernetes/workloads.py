@@ -35,6 +35,8 @@ CONTAINER = f"{POD}.containers.[name=shop]"
 NAME, COMPONENT = "'app.kubernetes.io/name'", "'app.kubernetes.io/component'"
 CLAIM, PATH, SECRETS = "persistentVolumeClaim.claimName", "mountPath", "/run/secrets/database"
 HOST = "every_host_leads_to_one_environment"  # which finds some faults too
+CLAIMS = "spec/volumeClaimTemplates/metadata/labels"
+ROLLING = "spec.strategy.rollingUpdate"
 SPREAD = f"{POD}.topologySpreadConstraints.0"
 APART = f"{POD}.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm"
 
@@ -108,6 +110,44 @@ def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
             yield Issue(owner, message, "spec.serviceName")
         elif not service["spec"].get("selector", {}).items() <= Pod.of(owner).labels.items():
             yield Issue(owner, f"{name_of(service)} does not select its pods", "spec.serviceName")
+
+
+@rejects("labels for claims", STAGING, add("labels.0.fields", {"create": True, "kind": "StatefulSet", "path": CLAIMS}))
+@environment_rule
+def every_claim_template_has_no_labels(env: Environment) -> Issues:
+    """A StatefulSet's claim templates have no labels: these change, and claim templates are immutable."""
+    for owner in env.of("StatefulSet"):
+        for index, claim in enumerate(owner["spec"].get("volumeClaimTemplates", [])):
+            if labels := claim["metadata"].get("labels"):
+                message = f"has labels in a claim template: {', '.join(labels)}"
+                yield Issue(owner, message, f"spec.volumeClaimTemplates.{index}")
+
+
+@rejects("a rollout of one pod after another", DEPLOYMENT, change(f"{ROLLING}.maxSurge", 1))
+@rejects("a rollout with fewer pods than asked for", DEPLOYMENT, change(f"{ROLLING}.maxUnavailable", 1))
+@rejects("a deadline shorter than a start", DEPLOYMENT, change(f"{CONTAINER}.startupProbe.failureThreshold", 596))
+@rejects("pods that count at once", DEPLOYMENT, remove("spec.minReadySeconds"))
+@environment_rule
+def every_rollout_fits_its_replicas(env: Environment) -> Issues:
+    """A Deployment replaces its pods in four steps at most, with no fewer ready ones, and has time for each start."""
+    for pod in env.pods:
+        if pod.owner["kind"] != "Deployment":
+            continue
+        spec, (_, most) = pod.owner["spec"], env.replicas(pod)
+        rolling = spec["strategy"]["rollingUpdate"]
+        steps = -(-most // share(rolling["maxSurge"], most))
+        if steps > 4:  # the timeout of a release counts on it
+            yield Issue(pod.owner, f"replaces {most} pods in {steps} steps", ROLLING)
+        if rolling["maxUnavailable"]:
+            yield Issue(pod.owner, "has fewer pods during a rollout", f"{ROLLING}.maxUnavailable")
+        if "minReadySeconds" not in spec:
+            yield Issue(pod.owner, "counts a pod that is ready for a moment", "spec")
+        for container in pod.spec["containers"]:
+            probe = container.get("startupProbe", {})
+            start = probe.get("failureThreshold", 3) * probe.get("periodSeconds", 10) + spec.get("minReadySeconds", 0)
+            if start > spec["progressDeadlineSeconds"]:
+                message = f"gives up after {spec['progressDeadlineSeconds']} s, but a pod can take {start} s to start"
+                yield Issue(pod.owner, message, "spec.progressDeadlineSeconds")
 
 
 @rejects("one host in every environment", ROUTE, add("spec.hostnames", "www.example.com"))
@@ -361,6 +401,7 @@ def every_mount_has_a_volume(env: Environment) -> Issues:
 @rejects("a gRPC probe of a missing port", DEPLOYMENT, change(f"{CONTAINER}.livenessProbe", {"grpc": {"port": 8081}}))
 @rejects("liveness with the database", DEPLOYMENT, change(f"{CONTAINER}.readinessProbe.httpGet.path", "/livez"))
 @rejects("no time for running requests", DEPLOYMENT, change(f"{POD}.terminationGracePeriodSeconds", 20))
+@rejects("a pause beyond the grace period", DEPLOYMENT, change(f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 26))
 @environment_rule
 def every_server_is_probed(env: Environment) -> Issues:
     """A server has three probes of its ports, and time to finish requests; liveness asks for less than readiness."""
@@ -387,8 +428,8 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, container, "livenessProbe.httpGet.path")
             grace = pod.spec.get("terminationGracePeriodSeconds", 30)
             pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-            if container.get("lifecycle") and grace < pause + 20:
-                message = f"{grace} s are too short for a pause of {pause} s and 20 s of running requests"
+            if container.get("lifecycle") and grace != pause + 25:
+                message = f"{grace} s are not a pause of {pause} s, 20 s of running requests and 5 s of slack"
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 

@@ -1,11 +1,23 @@
 #!/bin/sh
-# Saves the database in $BACKUPS and deletes all but the newest $KEEP backups.
+# Saves the database in $BACKUPS and deletes backups there that are older than $KEEP_DAYS days.
 set -eu
 umask 077
 
-[ "${KEEP:=7}" -ge 1 ] || { echo "KEEP must be at least 1." >&2; exit 2; }
+[ "${KEEP_DAYS:=7}" -ge 1 ] || { echo "KEEP_DAYS must be at least 1." >&2; exit 2; }
 cd "${BACKUPS:-/backups}"
 backup=$(date -u +%Y%m%dT%H%M%SZ).sql.gz
+
+# Before the dump, so that a full volume has room again. The newest backup stays, however old it is.
+oldest=$(date -u -d "-$KEEP_DAYS days" +%Y%m%d)
+set -- [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.sql.gz
+while [ $# -gt 1 ] && [ "${1%T*}" -lt "$oldest" ]; do
+  rm "$1"
+  shift
+done
+# A backup that was killed leaves its part; one of today may still be running.
+for part in [0-9]*T[0-9]*Z.sql.gz.partial; do
+  [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
+done
 
 work=$(mktemp -d)
 trap 'rm -rf "$work" "$backup.partial"' EXIT
@@ -31,14 +43,3 @@ mysqldump --defaults-file="$work/my.cnf" --single-transaction --set-gtid-purged=
 wait $!
 mv "$backup.partial" "$backup"
 echo "Saved $DATABASE_NAME as $backup, $(wc -c < "$backup") bytes."
-
-# A backup that was killed leaves its part; one of today may still be running.
-for part in [0-9]*T[0-9]*Z.sql.gz.partial; do
-  [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
-done
-
-set -- [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.sql.gz
-while [ $# -gt "$KEEP" ]; do
-  rm "$1"
-  shift
-done

@@ -4,7 +4,9 @@ set -eu
 umask 077
 
 cd "${BACKUPS:-/backups}"
-if [ -z "${BACKUP:-}" ]; then
+if [ -z "${BACKUP:-}" ] && [ -f .fetched ]; then
+  BACKUP=$(cat .fetched)
+elif [ -z "${BACKUP:-}" ]; then
   for BACKUP in [0-9]*T[0-9]*Z.sql.gz; do :; done
 fi
 [ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2

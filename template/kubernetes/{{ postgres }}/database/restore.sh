@@ -8,7 +8,9 @@ PGPASSWORD=$(cat "$DATABASE_PASSWORD_FILE")
 export PGPASSWORD
 
 cd "${BACKUPS:-/backups}"
-if [ -z "${BACKUP:-}" ]; then
+if [ -z "${BACKUP:-}" ] && [ -f .fetched ]; then
+  BACKUP=$(cat .fetched)
+elif [ -z "${BACKUP:-}" ]; then
   for BACKUP in [0-9]*T[0-9]*Z.dump; do :; done
 fi
 [ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2

@@ -1,14 +1,26 @@
 #!/bin/sh
-# Saves the database in $BACKUPS and deletes all but the newest $KEEP backups.
+# Saves the database in $BACKUPS and deletes backups there that are older than $KEEP_DAYS days.
 set -eu
 umask 077
 
 REDISCLI_AUTH=$(cat "$DATABASE_PASSWORD_FILE")
 export REDISCLI_AUTH
 
-[ "${KEEP:=7}" -ge 1 ] || { echo "KEEP must be at least 1." >&2; exit 2; }
+[ "${KEEP_DAYS:=7}" -ge 1 ] || { echo "KEEP_DAYS must be at least 1." >&2; exit 2; }
 cd "${BACKUPS:-/backups}"
 backup=$(date -u +%Y%m%dT%H%M%SZ).rdb
+
+# Before the dump, so that a full volume has room again. The newest backup stays, however old it is.
+oldest=$(date -u -d "-$KEEP_DAYS days" +%Y%m%d)
+set -- [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.rdb
+while [ $# -gt 1 ] && [ "${1%T*}" -lt "$oldest" ]; do
+  rm "$1"
+  shift
+done
+# A backup that was killed leaves its part; one of today may still be running.
+for part in [0-9]*T[0-9]*Z.rdb.partial; do
+  [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
+done
 
 # Network policies may take a moment to admit a pod.
 tries=0
@@ -19,14 +31,3 @@ messages=$(redis-cli -h "$DATABASE_HOST" -p "$DATABASE_PORT" --rdb "$backup.part
   && redis-check-rdb "$backup.partial" 2>&1) || { echo "$messages" >&2; exit 1; }
 mv "$backup.partial" "$backup"
 echo "Saved $DATABASE_HOST as $backup, $(wc -c < "$backup") bytes."
-
-# A backup that was killed leaves its part; one of today may still be running.
-for part in [0-9]*T[0-9]*Z.rdb.partial; do
-  [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
-done
-
-set -- [0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]T[0-9][0-9][0-9][0-9][0-9][0-9]Z.rdb
-while [ $# -gt "$KEEP" ]; do
-  rm "$1"
-  shift
-done

@@ -13,7 +13,7 @@ const TIMEOUT_MS = 5000;
 const PING_TIMEOUT_MS = 1000;
 const MAX_LIFETIME_MS = 30 * 60_000;
 // Errors of a command that concern the server or the connection, not the command.
-const UNAVAILABLE = /^(ERR max number of clients|LOADING|MASTERDOWN|NOAUTH|READONLY|WRONGPASS)/;
+const UNAVAILABLE = /^(ERR max number of clients|LOADING|MASTERDOWN|NOAUTH|OOM|READONLY|WRONGPASS)/;
 
 export const DatabaseUnavailableError = createError("DATABASE_UNAVAILABLE", "The database is unavailable.", 503);
 
@@ -73,7 +73,7 @@ class Connection {
       if (!isUnavailable(error)) {
         throw error;
       }
-      if (client === this.#client && (error instanceof ErrorReply || error instanceof TimeoutError)) {
+      if (client === this.#client && isOfConnection(error)) {
         this.#reconnect();
       }
       throw new DatabaseUnavailableError({ cause: error });
@@ -132,6 +132,11 @@ function destroy(client: RedisClientType): void {
   client.destroy();
   // A connection that is being made does not exist yet.
   client.on("connect", () => client.destroy());
+}
+
+/** Tells whether another connection may help: not if the server's memory is full. */
+function isOfConnection(error: unknown): boolean {
+  return error instanceof TimeoutError || (error instanceof ErrorReply && !error.message.startsWith("OOM"));
 }
 
 function isUnavailable(error: unknown): boolean {

@@ -98,7 +98,7 @@ func lock(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 	}
 	for {
 		var locked bool
-		if err := tx.QueryRowContext(ctx, tryLock).Scan(&locked); err != nil {
+		if err := tryLock(ctx, tx).Scan(&locked); err != nil {
 			return nil, errors.Join(err, tx.Rollback())
 		}
 		if locked {
