@@ -25,7 +25,7 @@ def test_resource_of_an_earlier_version_is_served(
     start(history.repository, updated.path, {"project_name": "Shop", "language": project.language}, VERSION)
     add_orders(updated.path, project.language)
     update(updated.path, {})
-    updated.shell(commands(project.language))
+    updated.shell(commands(project.language), project.toolchain)
     updated.make("build")
     updated.make("lint")
 
