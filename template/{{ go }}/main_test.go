@@ -200,7 +200,7 @@ func TestHealthcheck(t *testing.T) {
 
 func TestMigrateTwice(t *testing.T) {
 	for i := range 2 {
-		p := newProgram(t, "migrate")
+		p := newProgram(t, "migrate", "DATABASE_POOL_SIZE=1")
 		if got := p.run(); got != 0 {
 			t.Errorf("got exit status %d and %s in run %d, want 0", got, p.output.String(), i)
 		}
@@ -302,9 +302,14 @@ func TestServe_SecondSignalExits1(t *testing.T) {
 
 func TestServe_PortInUse(t *testing.T) {
 	s := start(t)
-	p := newProgram(t, "serve", s.ports...)
-	if got := p.run(); got != 1 || !strings.Contains(p.output.String(), "PORT: ") {
-		t.Errorf("got exit status %d and %s, want 1 and the setting", got, p.output.String())
+	for _, taken := range s.ports {
+		name, _, _ := strings.Cut(taken, "=")
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t, "serve", "PORT="+freePort(t), "METRICS_PORT="+freePort(t), taken)
+			if got := p.run(); got != 1 || !strings.Contains(p.output.String(), `"`+name+": ") {
+				t.Errorf("got exit status %d and %s, want 1 and the setting", got, p.output.String())
+			}
+		})
 	}
 	s.stop(t)
 	_ = s.Wait()

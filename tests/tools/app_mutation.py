@@ -7,6 +7,7 @@ app_mutation.yml, with a reason, and nothing else may be there.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from tests.languages import LANGUAGES
 
 DATABASE = "postgres"
 WORKERS = 2
+FUNCTION = re.compile("function_de|method_de")
 REVIEWED = Path(__file__).with_suffix(".yml")
 
 
@@ -99,7 +101,7 @@ class Mutant(NamedTuple):
     language: str
     path: str
     line: int
-    statement: str  # its first line
+    statement: str  # its function, the statement around it, and its own first line
     content: bytes
 
     def __str__(self) -> str:
@@ -117,17 +119,25 @@ class Outcome(Enum):
 def mutants(language: str, path: str, content: bytes) -> Iterator[Mutant]:
     """Every mutant of a file, statements of nested blocks included."""
     syntax = SYNTAX[language]
-    for node in _statements(Parser(Grammar(syntax.grammar)).parse(content).root_node, syntax):
-        first, *_ = content[node.start_byte : node.end_byte].decode().splitlines()
+    for node, where in _statements(Parser(Grammar(syntax.grammar)).parse(content).root_node, syntax, ()):
         deleted = content[: node.start_byte] + syntax.empty + content[node.end_byte :]
-        yield Mutant(language, path, node.start_point.row + 1, first, deleted)
+        yield Mutant(language, path, node.start_point.row + 1, ": ".join([*where, _first_line(node)]), deleted)
 
 
-def _statements(node: Node, syntax: Syntax) -> Iterator[Node]:
+def _statements(node: Node, syntax: Syntax, where: tuple[str, ...]) -> Iterator[tuple[Node, tuple[str, ...]]]:
+    """Each statement, with its function and the statement around it."""
     for child in node.named_children:
+        inside = where
         if node.type == syntax.block and child.type not in syntax.kept and not _is_docstring(child):
-            yield child
-        yield from _statements(child, syntax)
+            yield child, where
+            inside = (*where[:1], _first_line(child))
+        if FUNCTION.search(child.type) and (name := child.child_by_field_name("name")):
+            inside = (_first_line(name),)
+        yield from _statements(child, syntax, inside)
+
+
+def _first_line(node: Node) -> str:
+    return (node.text or b"").decode().splitlines()[0].rstrip(" {:")
 
 
 def _is_docstring(node: Node) -> bool:
@@ -209,7 +219,7 @@ def outcomes(language: str) -> Iterator[tuple[Mutant, Outcome]]:
         began = time.monotonic()
         if not copy.tests_pass(copy.syntax.every, timeout=3600):
             raise RuntimeError(f"The tests fail without a mutant:\n{copy.output.read_text(errors='replace')[-8000:]}")
-        timeout = 60 + 5 * (time.monotonic() - began)
+        timeout = 60 + 2 * (time.monotonic() - began)
 
         def try_mutant(mutant: Mutant) -> Outcome:
             copy = copies.get()

@@ -65,6 +65,7 @@ test("an unexpected error returns 500 without its message, which is logged", asy
   assert.equal(response.json().detail, "Internal error.");
   assert.doesNotMatch(response.body, /internal/);
   assert.match(JSON.stringify(lines[0]?.["err"]), /internal.*cause/);
+  assert.deepEqual([lines[1]?.["level"], lines[1]?.["status"]], ["error", 500]);
 });
 
 test("an error with a status code keeps it and its message", async (context) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type TestContext, test } from "node:test";
@@ -55,4 +55,10 @@ test("a schema ahead of the service is a success", async (context) => {
   copyMigrations(context);
   rmSync("migrations/0001.do.create-items.sql");
   assert.equal(await migrate(settings, logger), 0);
+});
+
+test("a migration that has changed since it was applied is refused", async (context) => {
+  copyMigrations(context);
+  appendFileSync("migrations/0001.do.create-items.sql", "-- Changed.\n");
+  assert.equal(await migrate(settings, logger), 1);
 });

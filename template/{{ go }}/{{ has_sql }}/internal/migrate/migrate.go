@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os/signal"
 	"syscall"
@@ -36,7 +37,7 @@ func Run(cfg settings.Settings, logger *slog.Logger) error {
 	if err := waitForDatabase(ctx, db, logger); err != nil {
 		return err
 	}
-	return Up(ctx, db, logger)
+	return Up(ctx, db, migrations.Files, logger)
 }
 
 func waitForDatabase(ctx context.Context, db *database.DB, logger *slog.Logger) error {
@@ -58,10 +59,10 @@ func waitForDatabase(ctx context.Context, db *database.DB, logger *slog.Logger) 
 }
 
 // Up applies pending migrations under a lock, so any number of processes can migrate at the same time.
-func Up(ctx context.Context, db *database.DB, logger *slog.Logger) error {
+func Up(ctx context.Context, db *database.DB, files fs.FS, logger *slog.Logger) error {
 	conns := open(db)
 	defer conns.Close()
-	provider, err := goose.NewProvider(dialect, conns, migrations.Files)
+	provider, err := goose.NewProvider(dialect, conns, files)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
