@@ -279,7 +279,7 @@ def test_a_lock_keeps_the_project_side(history: History, host: Host, tmp_path: P
     assert status == 0, printed
     lock = git(host.repository, "show", f"{BRANCH}:requirements.txt")
     assert "alembic==99." in lock
-    assert lock.endswith("# locked")
+    assert lock.rstrip().endswith("# locked")
     assert f"- {note}" in checkout.proposed()[TEXT]
 
 
