@@ -19,6 +19,7 @@ from tests.rules.languages.folders import write_all
 from tests.toolchains import tool
 
 MANIFEST, LOCK, DEV_LOCK = "pyproject.toml", "requirements.txt", "requirements-dev.txt"
+COPIER_LOCK = "scripts/copier.txt"
 METRICS = "app/metrics.py"
 
 
@@ -35,7 +36,8 @@ def _read_by_ruff(files: Files) -> Hashable:
 @tool_rule("*.py", MANIFEST, sets="distinct", choose=_read_by_ruff)
 def ruff(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
     """Ruff, with the settings of the project, finds nothing and formats nothing."""
-    write_all(batch, scratch)
+    # Projects in other languages have a script in Python, but no settings.
+    write_all([files if MANIFEST in files else {} for files in batch], scratch)
     found: list[dict[Problem, None]] = [{} for _ in batch]
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
@@ -96,7 +98,7 @@ dependencies_are_locked.rejects("a lock without a dependency", LOCK, replace("\n
 dependencies_are_locked.rejects("a lock without a tool", DEV_LOCK, replace("\npytest==", "\npytests=="))
 
 
-@file_rule("requirements*.txt")
+@file_rule("requirements*.txt", COPIER_LOCK)
 def locks_are_exact_and_hashed(path: str, content: bytes) -> Iterator[Problem]:
     """Each package has one exact version and hashes, from whatever index the user has: a lock names no address."""
     text = content.decode()

@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,9 @@ def _install(lock: bytes) -> Path:
             if done.returncode == 0:
                 break
             time.sleep(10 * attempt)
-        fresh.rename(folder)
+        # Another worker can have been faster.
+        with suppress(OSError):
+            fresh.rename(folder)
     return folder / "node_modules/.bin/biome"
 
 
