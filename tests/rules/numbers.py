@@ -75,18 +75,12 @@ def most_pods(pods: tuple[int, int | str], most: int | None) -> int:
     return copies + (surge if isinstance(surge, int) else math.ceil(copies * int(surge.rstrip("%")) / 100))
 
 
-_QUOTA = "the_quota_holds_all_pods_at_once"  # which finds some faults too
 _MOST = {"pods": Fact(DEPLOYMENT, _pods), "most": Fact(AUTOSCALER, At("spec.maxReplicas"))}
 
 
 @rejects("pools that take more connections than there are", CONFIG, replace("POOL_SIZE=10", "POOL_SIZE=12"))
-@rejects(
-    "more pods than connections", AUTOSCALER, change("spec.maxReplicas", 9), project="ingress", also=_QUOTA,
-)  # fmt: skip
-@rejects(
-    "more pods in a rollout than connections",
-    DEPLOYMENT, change("spec.strategy.rollingUpdate.maxSurge", "100%"), also=_QUOTA,
-)  # fmt: skip
+@rejects("more pods than connections", AUTOSCALER, change("spec.maxReplicas", 9), project="ingress")
+@rejects("more pods in a rollout than connections", DEPLOYMENT, change("spec.strategy.rollingUpdate.maxSurge", "100%"))
 @rejects("a server's own number of connections", DATABASE, change(f"{CONTAINER}.args", ["postgres"]))
 @rejects("more clients than Redis takes", CONFIG, replace("POOL_SIZE=10", "POOL_SIZE=2000"), project="gateway")
 @rule(pool=Fact(CONFIG, _pool), server=Fact(DATABASE, _words), **_MOST)
