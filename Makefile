@@ -18,9 +18,18 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
 .PHONY: new
-new: $(INSTALLED) ## Make a project from this working tree: make new DEST=../myapp
+new: $(INSTALLED) ## Make a project of the newest release: make new DEST=../myapp
 	@test -n '$(DEST)' || { echo 'Say where the project goes: make new DEST=../myapp' >&2; exit 2; }
+	@source=$$(git remote get-url origin) && git ls-remote --exit-code --tags "$$source" 'v*' > /dev/null || { \
+	  echo 'The remote origin has no release, which an update would need. `make try` takes this working tree.' >&2; exit 2; \
+	}; \
+	$(VENV)/bin/copier copy $(COPIER_FLAGS) "$$source" '$(DEST)'
+
+.PHONY: try
+try: $(INSTALLED) ## Make a project of this working tree, to look at: make try DEST=../myapp
+	@test -n '$(DEST)' || { echo 'Say where the project goes: make try DEST=../myapp' >&2; exit 2; }
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
+	@echo 'This project cannot be updated: use `make new` for one that can.'
 
 .PHONY: test
 test: $(if $(ONLY),$(INSTALLED),lint) ## Render every combination and validate it; ONLY=template/… or a rule for less

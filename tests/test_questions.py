@@ -170,6 +170,40 @@ def stored(project: Path) -> Answers:
     return {name: value for name, value in answers.items() if not name.startswith("_")}
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("python", "the defaults in Copier's settings must not have python: other answers decide that."),
+        ("monitoring", "monitoring is asked only with customize=true: give that answer too, or leave monitoring out."),
+    ],
+)
+def test_settings_that_a_project_would_not_store_are_refused(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, sentence: str
+) -> None:
+    settings(tmp_path, monkeypatch, {name: "true"})
+    done = run_copier(tmp_path / "project", str(template.folder))
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith(sentence)
+    assert not (tmp_path / "project").exists()
+
+
+def test_settings_are_the_defaults_of_questions(
+    template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = {"ci_provider": "github", "image_repository": "ghcr.io/acme/{{ service_name }}", "port": 8000}
+    settings(tmp_path, monkeypatch, company | {"of_another_template": "1"})
+    done = run_copier(tmp_path / "project", "--data=project_name=Shop", str(template.folder))
+    assert done.returncode == 0, done.stderr
+    answers = stored(tmp_path / "project")
+    assert {name: answers[name] for name in company} == company | {"image_repository": "ghcr.io/acme/shop"}
+    assert "of_another_template" not in answers
+
+
+def settings(folder: Path, monkeypatch: pytest.MonkeyPatch, defaults: Answers) -> None:
+    (folder / "settings.yml").write_text(yaml.safe_dump({"defaults": defaults}))
+    monkeypatch.setenv("COPIER_SETTINGS_PATH", str(folder / "settings.yml"))
+
+
 def test_the_defaults_make_a_project_of_the_folder_s_name(template: Template, tmp_path: Path) -> None:
     done = run_copier(tmp_path / "My Shop!", str(template.folder))
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tests.harness import ROOT, Projects, Template
 from tests.harness.template import copy_working_tree
 from tests.options import space_of
@@ -80,8 +82,10 @@ def table(asked: Questions) -> str:
     return "\n".join(lines) + "\n"
 
 
-def known_questions(asked: Questions) -> str:
-    """Return the Jinja tables of the names that may be answered."""
+def known_questions(content: bytes) -> str:
+    """Return the Jinja tables of the names that may be answered, and of those that may not."""
+    asked = questions(content)
+    computed = [name for name in yaml.safe_load(content) if not name.startswith("_") and name not in asked]
     conditions = "".join(f"  '{name}': '{_listed(condition(item))}',\n" for name, item in asked.items())
     numbers = [name for name, item in asked.items() if item["type"] == "int"]
     retired = sorted({name for version in released() for name in released_questions(version)} - asked.keys())
@@ -92,6 +96,9 @@ def known_questions(asked: Questions) -> str:
 {conditions}}} %}}
 
 {{% set numbers = {numbers} %}}
+
+{{# What other answers decide. #}}
+{{% set computed = {computed} %}}
 
 {{# Asked once: an update from an earlier version gives these answers again. #}}
 {{% set retired = {retired} %}}
@@ -143,9 +150,10 @@ def proof(projects: Projects) -> str:
 
 def generated(projects: Projects) -> dict[str, str]:
     """What each file has to be."""
-    asked = questions((ROOT / "copier.yml").read_bytes())
+    content = (ROOT / "copier.yml").read_bytes()
+    asked = questions(content)
     readme = _with_section("questions", table(asked), (ROOT / README).read_text(encoding="utf-8"))
-    return {README: _with_section("proof", proof(projects), readme), KNOWN_QUESTIONS: known_questions(asked)}
+    return {README: _with_section("proof", proof(projects), readme), KNOWN_QUESTIONS: known_questions(content)}
 
 
 def _with_section(name: str, body: str, text: str) -> str:
@@ -163,8 +171,7 @@ def _with_section(name: str, body: str, text: str) -> str:
 
 def main() -> None:
     """Write the tables of validators first: the option space follows from them."""
-    asked = questions((ROOT / "copier.yml").read_bytes())
-    (ROOT / KNOWN_QUESTIONS).write_text(known_questions(asked), encoding="utf-8")
+    (ROOT / KNOWN_QUESTIONS).write_text(known_questions((ROOT / "copier.yml").read_bytes()), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         template = Template(copy_working_tree(Path(folder)))
         for path, text in generated(Projects(template, space_of(template), is_readable)).items():
