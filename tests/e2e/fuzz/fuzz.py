@@ -40,8 +40,17 @@ def _written(image: str) -> list[str]:
     return [image, image.partition("/")[0], *([amazon[2]] if amazon else [])]
 
 
+def _annotation(key: str, value: str) -> list[str]:
+    return [
+        f"{key}={value}",
+        key,
+        *(value.replace("ENVIRONMENT", name) for name in ("ENVIRONMENT", "staging", "production")),
+    ]
+
+
 # How a template writes an answer where it does not write it as it is.
 FORMS: dict[str, Callable[[Any], list[Any]]] = {
+    "cloud_identity": lambda annotation: _annotation(*annotation.partition("=")[::2]),
     "cluster_domain": lambda domain: [domain, domain.replace(".", "-")],
     "gateway": lambda gateway: [gateway, *gateway.split("/")],
     "image_repository": _written,
@@ -49,15 +58,18 @@ FORMS: dict[str, Callable[[Any], list[Any]]] = {
     "max_replicas": lambda replicas: [replicas, 2 * replicas + 2],
     "node_selector": lambda label: [label, *label.split("=")],
     "replicas": lambda replicas: [replicas, replicas + 1, 2 * replicas + 2, 3 * replicas, 6 * replicas + 2],
-    "storage_size": lambda size: [size, f"{2 * int(size[:-2])}{size[-2:]}"],
+    "storage_size": lambda size: [size, *(f"{times * int(size[:-2])}{size[-2:]}" for times in (2, 4))],
 }
-# Sums of several answers, which the rules of quotas and of the release's timeout add up again.
-SUMS = {
-    ("max_replicas", "kubernetes.mk"),
-    ("replicas", "kubernetes.mk"),
-    ("max_replicas", "kubernetes/namespace/resourcequota.yaml"),
-    ("replicas", "kubernetes/namespace/resourcequota.yaml"),
-}
+# What follows from the number of pods, and often from other answers too: the rules of numbers, of quotas and of the
+# release's timeout work it out again.
+COMPUTED = {
+    (name, path)
+    for name in ("replicas", "max_replicas")
+    for path in (
+        "README.md", "common.yml", "kubernetes.mk", "kubernetes/README.md", "kubernetes/base/config.env",
+        "kubernetes/database/statefulset.yaml", "kubernetes/namespace/resourcequota.yaml",
+    )
+}  # fmt: skip
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
 KINDS: dict[str, Callable[[Any], object]] = {"image_repository": _registry, "replicas": lambda replicas: replicas > 1}
 
@@ -94,7 +106,7 @@ def plain(index: int, question: Question) -> Sequence[Value]:
         for step, word in enumerate(words)
         for form in (
             "{}", "{}.example.com", "{}/{}", "{}={}", "{}:4{number}", "docker.io/{}/{}", "{}.example.com/{}",
-            "qq-{}-1", "{number}Gi", "", "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}",
+            "qq-{}-1", "{number}Gi", "{0}.example.com/{1}={0}", "", "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}",
             "123456{number}789.dkr.ecr.{}-1.amazonaws.com/{}",
         )
     ]  # fmt: skip
@@ -321,6 +333,7 @@ class Plain:
 
     def compare(self, path: str, drawn: Mapping[str, Any], one: Tree, other: Tree, found: Tree) -> None:
         """Whether what is found is what the plain answers make, with the drawn ones put for them."""
+        is_computed = any((name, path) in COMPUTED for name in self.one)
         if one == other:
             expected = one
         elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
@@ -329,10 +342,13 @@ class Plain:
                     self.compare(path, drawn, *parts)
                 return
             expected = one
-        elif any((name, path) in SUMS for name in self.one) and self.replace(one, self.other) != other:
+        elif is_computed and self.replace(one, self.other) != other:
             return
         else:
             expected = self.replace(one, drawn)
+        # Plain answers can have one result, as for the most pods that a database can serve.
+        if is_computed and one == other and re.sub(r"\d+", "0", str(found)) == re.sub(r"\d+", "0", str(one)):
+            return
         if (found, type(found)) != (expected, type(expected)):
             landing = self.landing(str(one), drawn)
             raise ChangedError(f"{landing!r} reads back from {path} as {found!r}, not as {expected!r}")

@@ -144,10 +144,12 @@ def _as_texts(files: Mapping[str, bytes]) -> str:
     return "\n".join([*found, *(f"undefine {name}" for name in sorted(names))])
 
 
-# No program is there, so bash gives every command's words to this function; builtins say what they are told to.
+# No program is there, so bash gives every command's words to this function; builtins say what they are told to. What
+# waits for a Job finds it complete.
 _BASH = r"""
 exec 3>&1 2>&1 < /dev/null
 trap '' PIPE
+sleep() { ended=Complete; }
 command_not_found_handle() { printf -v words '<%s>' "$@"; printf '%s\n' "$words" >&3; }
 """
 

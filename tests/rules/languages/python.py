@@ -47,6 +47,8 @@ def ruff(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
             text=True,
             check=False,
         )
+        if "No Python files found" in done.stderr:
+            continue
         if done.returncode not in (0, 1, 2) or not done.stdout:
             raise RuntimeError(done.stderr)
         for item in json.loads(done.stdout):
