@@ -97,14 +97,15 @@ keep_replicas() {
     <<< "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"
 }
 
-# The major version of the database, which reads no data of another one.
-major_of() { sed -nE 's#^.*image: .*/(mysql|postgres|redis):([0-9]+).*#\2#p' "$@" | sort -u; }
+# The database with its major version, which reads no data of another one.
+major_of() { sed -nE 's#^.*image: .*/(mysql|postgres|redis):([0-9]+).*#\1 \2#p' "$@" | sort -u; }
 live_major() { kube get statefulset "$SERVICE-database" --ignore-not-found --output=yaml | major_of; }
 
 require_major() {
   wanted=$(major_of "$1") live=$(live_major)
-  [[ -z $wanted || -z $live || $wanted == "$live" ]] \
-    || fail "The database of $NAMESPACE has version $live, and version $wanted cannot read its data. $2"
+  # Another database starts without the data.
+  [[ -z $wanted || $wanted == "$live" || ${wanted% *} != "${live% *}" ]] \
+    || fail "The database of $NAMESPACE is $live, and $wanted cannot read its data. $2"
 }
 
 return_to() {
@@ -130,7 +131,7 @@ release() {
 }
 
 [[ $(helm version --short 2> /dev/null) == v4.* ]] || fail 'Helm 4 is not installed: https://helm.sh/docs/intro/install/'
-if [[ $1 == history ]]; then exec helm history "$SERVICE"; fi
+if [[ $1 == history ]]; then helm history "$SERVICE"; exit; fi
 if [[ $1 == recover ]]; then
   kube delete configmaps \
     --selector="owner=helm,name=$SERVICE,status in (pending-install,pending-upgrade,pending-rollback)"
@@ -143,8 +144,10 @@ case $1 in
   upgrade-database)
     build
     live=$(live_major) wanted=$(major_of "$work/chart/manifests.yaml")
-    [[ $live != "$wanted" ]] || fail "The database of $NAMESPACE has version $live" \
-      "already. If its restore failed: make restore ENVIRONMENT=$ENVIRONMENT CONFIRM=$NAMESPACE"
+    [[ -z $live || ${live% *} == "${wanted% *}" ]] \
+      || fail "The database of $NAMESPACE is $live: its data cannot move to $wanted."
+    [[ $live != "$wanted" ]] || fail "The database of $NAMESPACE is $live already." \
+      "If its restore failed: make restore ENVIRONMENT=$ENVIRONMENT CONFIRM=$NAMESPACE"
     replicas=$(kube get deployment "$SERVICE" --output='jsonpath={.spec.replicas}')
     kube scale deployment "$SERVICE" --replicas=0
     kube wait --for=delete pod --selector="app.kubernetes.io/name=$SERVICE" --timeout=2m
@@ -155,12 +158,12 @@ case $1 in
       volume=$(kube get "${parts[1]}" --output='jsonpath={.spec.volumeName}')
       kubectl patch persistentvolume "$volume" --patch='{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
       kube delete "${parts[@]}"
-      echo "The PersistentVolume $volume keeps the data of version $live until an administrator deletes it."
+      echo "The PersistentVolume $volume keeps the data of $live until an administrator deletes it."
     fi
     build
     if ! release_database; then
       kube delete "${parts[@]}"
-      fail "Version $wanted did not start and is removed: fix it and run make upgrade-database again."
+      fail "$wanted did not start and is removed: fix it and run make upgrade-database again."
     fi
     make restore
     kube scale deployment "$SERVICE" --replicas="$((replicas > 0 ? replicas : 1))"
@@ -180,7 +183,12 @@ case $1 in
     require_major "$work/chart/manifests.yaml" \
       "Upgrade it first: make upgrade-database ENVIRONMENT=$ENVIRONMENT CONFIRM=$NAMESPACE"
     keep_replicas
-    if release; then prune; exit; fi
+    if release; then
+      prune
+      [[ $replicas != 0 ]] || echo "$SERVICE is stopped. Start it: kubectl --namespace=$NAMESPACE scale deployment" \
+        "$SERVICE --replicas=2"
+      exit
+    fi
     kube get pods >&2
     kube get events --field-selector=type=Warning >&2
     read_releases

@@ -1,5 +1,6 @@
 """A request has 30 seconds to arrive; an idle connection stays open."""
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -40,8 +41,15 @@ class Connection:
         self.socket.sendall(data)
 
     def response(self) -> bytes:
-        """Read what there is of a response."""
-        return self.socket.recv(65536)
+        """Read a response, whose body can come after its headers."""
+        received = b""
+        while not (length := re.search(rb"(?i)content-length: (\d+)(?s:.*?)\r\n\r\n", received)) or (
+            len(received) < length.end() + int(length[1])
+        ):
+            if not (part := self.socket.recv(65536)):
+                break
+            received += part
+        return received
 
     def get(self) -> None:
         """Make a whole request."""

@@ -166,9 +166,9 @@ CASES = [
             ("a fifth is left", False, 20, {FREE: "2x20", CAPACITY: "10x20"}),
         ],
         "DatabaseBackupMissing": [
-            ("two nights missed", True, 27 * 60, {SUCCEEDED: TWO_DAYS, CREATED: TWO_DAYS}),
+            ("a night missed", True, 27 * 60, {SUCCEEDED: TWO_DAYS, CREATED: TWO_DAYS}),
             ("never one", True, 27 * 60, {CREATED: TWO_DAYS}),
-            ("a night missed", False, 35 * 60, {SUCCEEDED: TWO_DAYS, CREATED: TWO_DAYS}),
+            ("a slow night", False, 25 * 60, {SUCCEEDED: TWO_DAYS, CREATED: TWO_DAYS}),
             ("every night", False, 27 * 60, {SUCCEEDED: f"0x{DAY} {DAY * 60}x{DAY}", CREATED: TWO_DAYS}),
             ("never a restore", False, 27 * 60, {of(CREATED, cronjob="shop-restore"): TWO_DAYS}),
         ],

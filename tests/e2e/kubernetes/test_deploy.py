@@ -190,6 +190,7 @@ def claims(project: Project) -> dict[str, str]:
 def quicken(project: Project) -> Project:
     """Let what is stuck be told soon."""
     project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 20")
+    project.edit(f"{TOP}/deployment.yaml", "minReadySeconds: 5", "minReadySeconds: 0")
     if (project.path / TOP / "migrate-job.yaml").exists():
         project.edit(f"{TOP}/migrate-job.yaml", "backoffLimit: 3", "backoffLimit: 0")
     return project
@@ -407,7 +408,7 @@ def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
     made = {job["metadata"]["name"].split("-")[-2]: job["metadata"]["creationTimestamp"] for job in jobs}
     assert made["backup"] <= cluster.get(path)["metadata"]["creationTimestamp"] <= made["restore"]
     assert major.deployment(STAGING)["spec"]["replicas"] == 2
-    assert "has version 19 already" in upgrade(check=False)
+    assert "is postgres 19 already" in upgrade(check=False)
     assert "version 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
     assert_runs(major, THIRD)
 
@@ -465,7 +466,7 @@ def sizes(project: Project) -> dict[str, str]:
 def test_volumes_grow_with_their_answer_and_never_shrink(
     make_project: Maker, project: Project, answers: dict[str, Value]
 ) -> None:
-    before = identities(project)
+    before, pod = identities(project), database_pod(project)
     larger = quicken(make_project.update(project, **answers, storage_size="50Gi"))
     assert f"make namespace ENVIRONMENT={STAGING}" in deploy(larger.as_deployer(STAGING), SECOND, check=False)
     larger.make("namespace", ENVIRONMENT=STAGING)
@@ -479,7 +480,7 @@ def test_volumes_grow_with_their_answer_and_never_shrink(
     smaller.make("rollback", ENVIRONMENT=STAGING)
     assert project.tags(STAGING) == {FIRST}
     assert set(sizes(larger).values()) == {"50Gi"}
-    assert identities(project) == before
+    assert (identities(project), database_pod(project)) == (before, pod)
 
 
 def test_a_volume_can_be_enlarged_at_once(project: Project, cluster: ControlPlane) -> None:
@@ -555,14 +556,17 @@ def older(
 
 
 def identities(project: Project) -> dict[str, str]:
-    """What must not be deleted: the database with its pod, the claims and the Secret."""
+    """What must not be deleted: the database, the claims and the Secret."""
     top, name = f"namespaces/{project.namespace(STAGING)}", f"{project.service}-database"
-    paths = [
-        f"/apis/apps/v1/{top}/statefulsets/{name}",
-        f"/api/v1/{top}/pods/{name}-0",
-        f"/api/v1/{top}/secrets/{name}",
-    ]
+    paths = [f"/apis/apps/v1/{top}/statefulsets/{name}", f"/api/v1/{top}/secrets/{name}"]
     return claims(project) | {path: project.cluster.get(path)["metadata"]["uid"] for path in paths}
+
+
+def database_pod(project: Project) -> str:
+    """The identity of the pod of the database."""
+    path = f"/api/v1/namespaces/{project.namespace(STAGING)}/pods/{project.service}-database-0"
+    uid: str = project.cluster.get(path)["metadata"]["uid"]
+    return uid
 
 
 @pytest.mark.parametrize("fails", ["", "image", "migration", "definition"])

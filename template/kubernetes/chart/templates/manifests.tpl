@@ -16,7 +16,8 @@ A claim of live.yaml can only grow, and a StatefulSet cannot change its template
 {{- $objects = append $objects $object }}
 {{- range dig "spec" "volumeClaimTemplates" list $object }}
 {{- $name := printf "%s-%s-0" .metadata.name $object.metadata.name }}
-{{- if get $live (print "PersistentVolumeClaim/" $name) }}
+{{- $claim := get $live (print "PersistentVolumeClaim/" $name) }}
+{{- if and $claim (ne $claim.resources.requests.storage .spec.resources.requests.storage) }}
 {{- $objects = append $objects (dict "apiVersion" "v1" "kind" "PersistentVolumeClaim" "metadata" (dict "name" $name) "spec" .spec) }}
 {{- end }}
 {{- end }}

@@ -20,7 +20,7 @@ def test_a_schema_ahead_of_the_code_is_a_success(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Settings
 ) -> None:
     shutil.copy("pyproject.toml", tmp_path)
-    shutil.copytree("migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("0*"))
+    shutil.copytree("migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("*_*.py"))
     monkeypatch.chdir(tmp_path)
     assert migrate.migrate(settings) == 0
 

@@ -10,6 +10,7 @@ import (
 	"example.com/app/internal/apitest"
 	"example.com/app/internal/database"
 	"example.com/app/internal/migrate"
+	"example.com/app/migrations"
 )
 
 func TestMain(m *testing.M) {
@@ -30,5 +31,5 @@ func migrateUp() error {
 		return err
 	}
 	defer db.Close()
-	return migrate.Up(context.Background(), db, slog.New(slog.DiscardHandler))
+	return migrate.Up(context.Background(), db, migrations.Files, slog.New(slog.DiscardHandler))
 }
