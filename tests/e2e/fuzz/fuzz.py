@@ -66,7 +66,7 @@ COMPUTED = {
     (name, path)
     for name in ("replicas", "max_replicas")
     for path in (
-        "README.md", "common.yml", "kubernetes.mk", "kubernetes/README.md", "kubernetes/base/config.env",
+        "README.md", "common.yml", "prod.yml", "kubernetes.mk", "kubernetes/README.md", "kubernetes/base/config.env",
         "kubernetes/database/statefulset.yaml", "kubernetes/namespace/resourcequota.yaml",
     )
 }  # fmt: skip
@@ -106,8 +106,8 @@ def plain(index: int, question: Question) -> Sequence[Value]:
         for step, word in enumerate(words)
         for form in (
             "{}", "{}.example.com", "{}/{}", "{}={}", "{}:4{number}", "docker.io/{}/{}", "{}.example.com/{}",
-            "qq-{}-1", "{number}Gi", "{0}.example.com/{1}={0}", "", "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}",
-            "123456{number}789.dkr.ecr.{}-1.amazonaws.com/{}",
+            "qq-{}-1", "{number}Gi", "{0}.example.com/{1}={0}-ENVIRONMENT", "",
+            "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}", "123456{number}789.dkr.ecr.{}-1.amazonaws.com/{}",
         )
     ]  # fmt: skip
 

@@ -144,8 +144,8 @@ def _as_texts(files: Mapping[str, bytes]) -> str:
     return "\n".join([*found, *(f"undefine {name}" for name in sorted(names))])
 
 
-# No program is there, so bash gives every command's words to this function; builtins say what they are told to. What
-# waits for a Job finds it complete.
+# No program is there, so bash gives every command's words to this function; builtins say what they are told to. A loop
+# that waits for a Job is run once, and finds it complete.
 _BASH = r"""
 exec 3>&1 2>&1 < /dev/null
 trap '' PIPE
@@ -155,6 +155,9 @@ command_not_found_handle() { printf -v words '<%s>' "$@"; printf '%s\n' "$words"
 
 
 def _words(commands: list[str], scratch: Path) -> list[list[str]]:
+    commands = [
+        re.sub(r"\buntil (.*?); do (.*?); done", r"{ \1; \2; }", command, flags=re.DOTALL) for command in commands
+    ]
     script = _BASH + "".join(
         f"( PATH=/nowhere; eval {shlex.quote(command)} )\nbuiltin echo '{MARK}'\n" for command in commands
     )

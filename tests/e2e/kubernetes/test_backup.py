@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from base64 import b64decode
 
 import pytest
@@ -107,7 +108,8 @@ def test_a_failed_restore_leaves_the_service_stopped_and_says_what_to_do(project
     assert replicas == 0
     (advice,) = [line for line in done.stdout.splitlines() if "start it with: " in line]
     assert ("The data is restored" in advice) == (step == "scale up")
-    # Another restore, which succeeds, starts as many as ran before the first.
+    # Another restore, which succeeds, starts as many as ran before the first. The time is part of a Job's name.
+    time.sleep(1)
     project.run(*command)
     assert project.deployment("staging")["spec"]["replicas"] == 2
     project.cluster.kubectl(f"--namespace={namespace}", "rollout", "status", f"deployment/{project.service}")
