@@ -25,8 +25,9 @@ from tests.rules import layout
 from tests.rules.kubernetes.build import schema_errors
 from tests.rules.syntax import syntax
 
-# What has a name of its own, or a login of its own.
+# What has a name, a login or rules of its own.
 REGISTRIES = ("docker.io", "ghcr.io", "registry.gitlab.com")
+CLOUDS = ("azure.workload.identity/", "iam.gke.io/")
 AMAZON = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/")
 
 
@@ -71,7 +72,11 @@ COMPUTED = {
     )
 }  # fmt: skip
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
-KINDS: dict[str, Callable[[Any], object]] = {"image_repository": _registry, "replicas": lambda replicas: replicas > 1}
+KINDS: dict[str, Callable[[Any], object]] = {
+    "cloud_identity": lambda annotation: next((key for key in CLOUDS if annotation.startswith(key)), annotation != ""),
+    "image_repository": _registry,
+    "replicas": lambda replicas: replicas > 1,
+}
 
 
 class RefusedError(Exception):
@@ -106,7 +111,8 @@ def plain(index: int, question: Question) -> Sequence[Value]:
         for step, word in enumerate(words)
         for form in (
             "{}", "{}.example.com", "{}/{}", "{}={}", "{}:4{number}", "docker.io/{}/{}", "{}.example.com/{}",
-            "qq-{}-1", "{number}Gi", "{0}.example.com/{1}={0}-ENVIRONMENT", "",
+            "qq-{}-1", "{number}Gi", "{0}.example.com/{1}={0}-ENVIRONMENT", "iam.gke.io/{}={}-ENVIRONMENT",
+            "azure.workload.identity/{}={}-ENVIRONMENT", "",
             "ghcr.io/{}/{}", "registry.gitlab.com/{}/{}", "123456{number}789.dkr.ecr.{}-1.amazonaws.com/{}",
         )
     ]  # fmt: skip
