@@ -69,7 +69,7 @@ EDGE_CASES: dict[str, list[Value]] = {
         "eks.amazonaws.com/role-arn=arn:aws:iam::123456789012:role/shop-ENVIRONMENT",
         "iam.gke.io/gcp-service-account=shop@acme.iam.gserviceaccount.com",
         "azure.workload.identity/client-id=00000000-0000-0000-0000-000000000000",
-        "example.com/x=\"':#{}$\\",
+        "example.com/x=/@:._+=,-",
     ],
     "storage_class": ["true", "0x1f", "x" * 253],
     "storage_size": ["1Gi", "9999Ti"],

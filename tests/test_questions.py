@@ -173,7 +173,7 @@ def stored(project: Path) -> Answers:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("python", "the defaults in Copier's settings must not have python: other answers decide that."),
+        ("python", "there is no question python."),
         ("monitoring", "monitoring is asked only with customize=true: give that answer too, or leave monitoring out."),
     ],
 )
