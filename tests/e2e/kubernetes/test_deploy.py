@@ -409,7 +409,7 @@ def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
     assert made["backup"] <= cluster.get(path)["metadata"]["creationTimestamp"] <= made["restore"]
     assert major.deployment(STAGING)["spec"]["replicas"] == 2
     assert "is postgres 19 already" in upgrade(check=False)
-    assert "version 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    assert "postgres 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
     assert_runs(major, THIRD)
 
 

@@ -14,6 +14,8 @@ from tests.e2e.kubernetes.control_plane import ControlPlane, Object
 from tests.e2e.kubernetes.project import Project
 from tests.toolchains import tool
 
+CONFLICT = httpx.codes.CONFLICT
+
 RESTRICTED = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
@@ -32,7 +34,10 @@ def create(cluster: ControlPlane, namespace: str, number: int, security: Object)
     if security:
         container["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     pod = {"metadata": {"name": f"extra-{number}"}, "spec": {"securityContext": security, "containers": [container]}}
-    return cluster.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod)
+    # Another pod can change the use of the quota meanwhile: clients try again after a conflict.
+    while (answer := cluster.client.post(f"/api/v1/namespaces/{namespace}/pods", json=pod)).status_code == CONFLICT:
+        pass
+    return answer
 
 
 def test_a_pod_beyond_the_quota_is_refused(project: Project, cluster: ControlPlane) -> None:
