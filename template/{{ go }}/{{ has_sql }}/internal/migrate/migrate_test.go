@@ -12,14 +12,17 @@ import (
 )
 
 func TestUp_FailedMigration(t *testing.T) {
-	const first = "0001_create_items.sql"
-	items, err := fs.ReadFile(migrations.Files, first)
+	files := fstest.MapFS{"9999_fail.sql": {Data: []byte("-- +goose Up\nSELECT nothing FROM nowhere;\n")}}
+	names, err := fs.Glob(migrations.Files, "*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := fstest.MapFS{
-		first:           {Data: items},
-		"0002_fail.sql": {Data: []byte("-- +goose Up\nSELECT nothing FROM nowhere;\n")},
+	for _, name := range names {
+		data, err := fs.ReadFile(migrations.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = &fstest.MapFile{Data: data}
 	}
 	if err := migrate.Up(t.Context(), apitest.New(t).DB, files, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("got no error, want one")
