@@ -37,15 +37,22 @@ def dialog(space: Space) -> Dialog:
 
 @pytest.mark.parametrize(("name", "answer", "rule"), ROWS, ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in ROWS])
 def test_an_invalid_answer_is_refused_with_its_rule(dialog: Dialog, name: str, answer: object, rule: str) -> None:
-    sentence = dialog.refusal({"project_name": "Shop", **dialog.fewest(name), name: answer})
-    question, _, found = sentence.partition(" ")
-    assert found == rule
-    # The earlier of two that depend on each other speaks.
-    assert question in (name, *dialog.template.names_in(QUESTIONS[name]["validator"]))
+    # Of two that depend on each other, the earlier refuses.
+    names = "|".join((name, *dialog.template.names_in(QUESTIONS[name]["validator"])))
+    with pytest.raises(ValueError, match=f"question '({names})': {re.escape(rule)}$"):
+        dialog.asked({"project_name": "Shop", **dialog.fewest(name), name: answer})
 
 
 def test_every_question_with_a_rule_has_invalid_answers() -> None:
     assert [name for name, details in QUESTIONS.items() if "validator" in details and name not in INVALID] == []
+
+
+def test_a_label_names_the_question_on_a_screen_of_80_columns(template: Template) -> None:
+    for name in QUESTIONS:
+        label, *lines = template.questions[name]["help"].splitlines()
+        assert label.endswith(f" ({name})"), name
+        assert len(label) <= 76, name
+        assert [line for line in lines if len(line) > 79] == [], name
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -62,7 +69,7 @@ def test_of_several_invalid_numbers_the_first_is_named(dialog: Dialog) -> None:
 
 def test_the_ports_of_service_and_metrics_differ(dialog: Dialog) -> None:
     answers = {"customize": True, "port": 9999, "metrics_port": 9999}
-    assert dialog.refusal(answers) == "port must differ from metrics_port, which is 9999."
+    assert dialog.refusal(answers) == "must differ from metrics_port, which is 9999."
 
 
 @pytest.mark.parametrize("name", CONDITIONAL)
@@ -110,7 +117,7 @@ def run_copier(destination: Path, *arguments: str) -> subprocess.CompletedProces
 @pytest.mark.parametrize(
     ("invalid", "last_line"),
     [
-        ("port=80", "Validation error for question 'port': port must be a whole number from 1024 to 65535."),
+        ("port=80", "Validation error for question 'port': must be a whole number from 1024 to 65535."),
         ("databse=postgres", "Validation error for question 'project_name': there is no question databse."),
         ("replicas=many", "Validation error for question 'project_name': replicas must be a whole number."),
         (
@@ -153,7 +160,7 @@ def test_an_invalid_answer_in_a_data_file_is_refused(template: Template, tmp_pat
     (tmp_path / "data.yml").write_text("port: 80\n")
     done = run_copier(tmp_path / "project", f"--data-file={tmp_path}/data.yml", str(template.folder))
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("port must be a whole number from 1024 to 65535.")
+    assert done.stderr.strip().endswith("question 'port': must be a whole number from 1024 to 65535.")
     assert not (tmp_path / "project").exists()
 
 

@@ -53,6 +53,18 @@ def targets_run_in_order(path: str, content: bytes) -> Iterator[Problem]:
         yield Problem(path, "has no .NOTPARALLEL")
 
 
+@rejects("an old make that goes on", "Makefile", replace("filter oneshell", "filter else-if"))
+@rejects("an old make that is not told", "Makefile", replace("$(error GNU make 4", "$(info GNU make 4"))
+@tool_rule("Makefile")
+def an_old_make_is_refused(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
+    """GNU make 3.81, which macOS has, is told from 4 by its list of features."""
+    for files in batch:
+        Path(scratch, "Makefile").write_bytes(files["Makefile"])
+        command = ["make", "--directory", str(scratch), ".FEATURES=else-if target-specific", "help"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+        yield [] if "GNU make 4 is needed" in said else [Problem("Makefile", "goes on with GNU make 3")]
+
+
 @rejects("a target that a file would stop", "Makefile", replace(".PHONY: up\n", ""))
 @file_rule(*MAKEFILES)
 def documented_targets_are_phony(path: str, content: bytes) -> Iterator[Problem]:

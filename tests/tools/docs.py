@@ -71,9 +71,10 @@ def default(item: dict[str, Any], names: Iterable[str]) -> str:
 
 def table(asked: Questions) -> str:
     """Return the questions as a Markdown table."""
-    lines = ["| question | what it asks | values | default |", "|---|---|---|---|"]
+    lines = ["| question | meaning | values | default |", "|---|---|---|---|"]
     for name, item in asked.items():
-        text = " ".join(item["help"].split())
+        label, *details = item["help"].removesuffix("\n").replace(f" ({name})", "").split("\n")
+        text = " ".join([label if label.endswith("?") else f"{label}.", *details])
         if needed := condition(item):
             text += f" Asked with {_as_code(_listed(needed))}."
         values = ", ".join(f"`{value}`" for value in item.get("choices", {}).values())

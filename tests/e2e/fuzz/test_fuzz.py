@@ -103,10 +103,12 @@ def fuzz(projects: Projects) -> Fuzz:
 
 
 def is_its_sentence(refused: RefusedError, name: str) -> bool:
-    """It starts with a question's name, names the one that was answered, and is one line that ends with a full stop."""
+    """It says what the answer must be, names the question that was answered, and is one line with a full stop."""
     sentence = refused.sentence
-    starts = sentence.startswith((f"{name} must ", f"{refused.question} must differ from {name}, which is "))
-    return starts and sentence.endswith(".") and "\n" not in sentence
+    own = refused.question == name and sentence.startswith("must ")
+    number = sentence == f"{name} must be a whole number."
+    other = sentence.startswith(f"must differ from {name}, which is ")
+    return (own or number or other) and sentence.endswith(".") and "\n" not in sentence
 
 
 def test_the_questions_are_those_that_are_asked(fuzz: Fuzz) -> None:
