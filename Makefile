@@ -19,7 +19,7 @@ help: ## List the targets
 
 .PHONY: new
 new: $(INSTALLED) ## Make a project of the newest release: make new DEST=../myapp
-	@test -n '$(DEST)' || { echo 'Say where the project goes: make new DEST=../myapp' >&2; exit 2; }
+	@test -n '$(DEST)' || { echo 'DEST is missing, as in: make new DEST=../myapp' >&2; exit 2; }
 	@source=$$(git remote get-url origin) && git ls-remote --exit-code --tags "$$source" 'v*' > /dev/null || { \
 	  echo 'The remote origin has no release, which an update would need. `make try` takes this working tree.' >&2; exit 2; \
 	}; \
@@ -27,7 +27,7 @@ new: $(INSTALLED) ## Make a project of the newest release: make new DEST=../myap
 
 .PHONY: try
 try: $(INSTALLED) ## Make a project of this working tree, to look at: make try DEST=../myapp
-	@test -n '$(DEST)' || { echo 'Say where the project goes: make try DEST=../myapp' >&2; exit 2; }
+	@test -n '$(DEST)' || { echo 'DEST is missing, as in: make try DEST=../myapp' >&2; exit 2; }
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
 	@echo 'This project cannot be updated: use `make new` for one that can.'
 

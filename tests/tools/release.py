@@ -118,7 +118,7 @@ def main(arguments: list[str], root: Path = ROOT) -> None:
 def _refuse(version: str, root: Path) -> None:
     """Raises Refused when something speaks against the release."""
     if not version:
-        raise Refused("Say which version: make release VERSION=0.2.0")
+        raise Refused("VERSION is missing, as in: make release VERSION=0.2.0")
     if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", version):
         raise Refused(f"VERSION={version} is not of the form X.Y.Z, such as 0.2.0.")
     tags = (tag.removeprefix("v") for tag in _git(root, "tag", "--list", "v*").split())

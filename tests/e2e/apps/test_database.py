@@ -106,6 +106,18 @@ def test_service_starts_before_its_database(start: Start, server: Server) -> Non
 
 
 @with_database
+def test_ready_service_serves_after_an_outage(start: Start, server: Server) -> None:
+    """While the server is stopped, more requests fail than the pool has connections."""
+    service = start()
+    service.wait_until_ready()
+    for _ in range(3):
+        with server.stopped():
+            assert reads(service, 40) == {503}
+        service.wait_until_ready()
+        assert reads(service, 10) == {200}
+
+
+@with_database
 @pytest.mark.parametrize("reason", REASONS)
 def test_cause_of_a_503_is_in_the_log(start: Start, server: Server, reason: str) -> None:
     assert_refused(start, server, reason)

@@ -111,4 +111,4 @@ def test_a_version_that_does_not_start_is_rolled_back(project: Project, engine: 
     assert images(engine, stack) == {before}
     assert not load.failed(), load.failed()[:3]
     assert done.returncode != 0
-    assert "broken did not come up, and was rolled back." in done.stdout
+    assert "The rollout of broken failed and was rolled back." in done.stdout

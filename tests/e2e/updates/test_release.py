@@ -86,7 +86,7 @@ def nothing(_: Path) -> None:
 
 
 REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
-    "no version": ("", nothing, r"Say which version: make release VERSION=0\.2\.0$"),
+    "no version": ("", nothing, r"VERSION is missing, as in: make release VERSION=0\.2\.0$"),
     "two numbers": ("1.0", nothing, r"VERSION=1\.0 is not of the form X\.Y\.Z"),
     "a tag": ("v1.0.0", nothing, "not of the form"),
     "a leading zero": ("1.01.0", nothing, "not of the form"),
@@ -187,7 +187,7 @@ def test_a_release_that_fails_leaves_nothing_behind(
 def test_a_refusal_is_one_line_for_people(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([""], repository)
-    assert capsys.readouterr().err == "Say which version: make release VERSION=0.2.0\n"
+    assert capsys.readouterr().err == "VERSION is missing, as in: make release VERSION=0.2.0\n"
 
 
 def test_the_answers_of_every_release_stay_good() -> None:

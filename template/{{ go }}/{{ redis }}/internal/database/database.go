@@ -85,7 +85,14 @@ func newClient(cfg settings.Database, size int) *redis.Client {
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout)
 	defer cancel()
-	return db.pings.Ping(ctx).Err()
+	if err := db.pings.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	// After several failures, an empty pool returns the last one for up to a second before it dials again.
+	if client := db.Client(); client.PoolStats().TotalConns == 0 {
+		return client.Ping(ctx).Err()
+	}
+	return nil
 }
 
 // Close closes all connections.
