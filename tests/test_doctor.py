@@ -14,7 +14,7 @@ from tests.harness import Template
 
 TOOLS = {
     "git": "git version 2.52.0",
-    "docker": "29.1",
+    "docker": "Client:\n Version: 29.1\nServer:\n Version: 29.1",
     "python3": "Python 3.14.2",
     "kubectl": "Client Version: v1.36.4",
     "helm": 'version.BuildInfo{Version:"v4.3.2", GoVersion:"go1.27.3"}',
@@ -30,10 +30,10 @@ def project(template: Template, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def doctor(project: Path, tmp_path: Path, tools: dict[str, str]) -> tuple[int, str]:
     """Run it with these tools only, each of which prints its version."""
-    for name in ("bash", "dirname", "env", "grep", "head", "sort"):
+    for name in ("bash", "cat", "env", "grep", "head", "sort"):
         (tmp_path / name).symlink_to(str(shutil.which(name)))
     for name, version in tools.items():
-        (tmp_path / name).write_text(f"#!/usr/bin/env bash\necho '{version}'\n")
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\ncat <<'EOF'\n{version}\nEOF\n")
         (tmp_path / name).chmod(0o755)
     environment = {**os.environ, "PATH": str(tmp_path)}
     environment.pop("PYTHON", None)
