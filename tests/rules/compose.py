@@ -362,7 +362,7 @@ def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
 @rejects("conditions, which a stack does not know", TO_STACK, replace("/^    depends_on:$/,", "/^    dependson:$/,"))
 @rejects("a port as text, which a stack does not take", TO_STACK, replace("(published|size)", "(publish|size)"))
 @rejects("a size as text, which a stack does not take", TO_STACK, replace("(published|size)", "(published|sizes)"))
-@rejects("migrations for which a deploy waits for ever", TO_STACK, replace("mode: replicated-job", "mode: replicated"))
+@rejects("migrations for which a deploy waits forever", TO_STACK, replace("mode: replicated-job", "mode: replicated"))
 @rejects("CPUs as a number, which a stack does not take", TO_STACK, replace("cpus", "cpu"))
 @tool_rule(COMMON, PRODUCTION, TO_STACK, sets="sample")
 def the_stack_is_valid_for_swarm(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
@@ -394,4 +394,4 @@ def _not_in_a_stack(stack: Mapping[str, Any]) -> Iterator[str]:
             if not isinstance(volume.get("tmpfs", {}).get("size", 0), int):
                 yield f"the size {volume['tmpfs']['size']!r} of {name} is not a number"
         if deploy.get("restart_policy", {}).get("condition") == "on-failure" and deploy.get("mode") != "replicated-job":
-            yield f"{name} ends and is no job, for which a deploy waits for ever"
+            yield f"{name} ends and is no job, for which a deploy waits forever"

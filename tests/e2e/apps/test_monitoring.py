@@ -240,7 +240,7 @@ class Watched:
 
 @pytest.fixture(scope="session")
 def watched(working_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Watched]:
-    """Two projects that have every alert between them, and one whose database is somebody else's."""
+    """Two projects that have every alert between them, and one whose database is external."""
     external = FULL | {"database_hosting": "external"}
     return {
         name: Watched(working_tree, tmp_path_factory.mktemp(name), answers)

@@ -29,7 +29,7 @@ def wait_for_network(host: str, port: int) -> None:
 
 
 def ask(host: str, port: int, path: str, client: int) -> None:
-    """Ask for ever, on a new connection each time, and print what became of each request."""
+    """Ask forever, on a new connection each time, and print what became of each request."""
     for number in itertools.count():
         name = f"{client}-{number}"
         told: dict[str, Any] = {"name": name}

@@ -301,9 +301,9 @@ def test_a_broken_commit_leaves_the_one_before_and_the_next_is_whole(
     assert "was rolled back" in told or "is unchanged" in told
     same = quicken(make_project.update(project, **answers))
     assert_runs(same, FIRST)
-    mended = quicken(make_project.update(project, **answers, port=3000))
-    deploy(mended, THIRD)
-    assert_runs(mended, THIRD)
+    fixed = quicken(make_project.update(project, **answers, port=3000))
+    deploy(fixed, THIRD)
+    assert_runs(fixed, THIRD)
     assert claims(project) == before
 
 

@@ -174,7 +174,7 @@ class Ran(NamedTuple):
 
 
 class Runner:
-    """Runs the jobs of a pipeline with the shell of this machine, and with stand-ins for what they call."""
+    """Runs the jobs of a pipeline with the shell of this machine, and with fakes for what they call."""
 
     def __init__(self, repository: Path, files: Files, folder: Path) -> None:
         self.project = copy(repository, files, folder)
@@ -213,7 +213,7 @@ class Runner:
 
 
 def calls(job: Job) -> list[str]:
-    """What a job calls, as the stand-ins note it."""
+    """What a job calls, as the fakes note it."""
     values = {**gitlab.EVENTS[next(iter(job.events))], "CI_PROJECT_PATH": "acme/shop"}
     text = functools.reduce(lambda line, item: line.replace(f"${item[0]}", item[1]), values.items(), job.commands)
     lines = [shlex.split(line) for line in text.splitlines()]

@@ -153,7 +153,7 @@ def test_every_finding_is_explained_and_every_explanation_is_needed(tool: str, f
         for finding in found
         if not any(row.rule == finding.rule and where.fullmatch(finding.where) for row, where in explained.items())
     ]
-    assert not unexplained, f"explain or mend in {PAGE.name}:\n" + "\n".join(map(str, unexplained))
+    assert not unexplained, f"explain or fix in {PAGE.name}:\n" + "\n".join(map(str, unexplained))
     needless = [
         row
         for row, where in explained.items()

@@ -111,7 +111,7 @@ def commit(folder: Path) -> None:
 
 def change(path: Path, old: str, new: str) -> None:
     text = path.read_text()
-    assert old in text, f"{path} no longer holds {old!r}: mend the table of this test"
+    assert old in text, f"{path} no longer holds {old!r}: fix the table of this test"
     path.write_text(text.replace(old, new, 1))
 
 

@@ -235,7 +235,7 @@ def test_answers_that_an_update_would_lose_are_found(changes: list[tuple[str, st
     text = (ROOT / "copier.yml").read_text()
     before = questions(text)
     for old, new in changes:
-        assert old in text, f"copier.yml no longer holds {old!r}: mend the table of this test"
+        assert old in text, f"copier.yml no longer holds {old!r}: fix the table of this test"
         text = text.replace(old, new, 1)
     assert list(broken_promises(before, questions(text), set(before))) == promises
 

@@ -3,7 +3,7 @@
 What running pods rely on is kept by Helm: `deploy.sh` applies it before the migration and removes it after the rollout.
 A PersistentVolumeClaim belongs to no release, because it outlives them all. The part is release, relied-on or all.
 
-A claim of live.yaml can only grow, and a StatefulSet cannot change its templates of claims: the rest stays as it is. */}}
+A claim of live.yaml can only grow, and a StatefulSet cannot change its templates of claims: the rest is left unchanged. */}}
 {{- $reliedOn := list "ConfigMap" "NetworkPolicy" "PersistentVolumeClaim" "Service" "ServiceAccount" "StatefulSet" "ExternalSecret" }}
 {{- $owner := dict "meta.helm.sh/release-name" .Release.Name "meta.helm.sh/release-namespace" .Release.Namespace }}
 {{- $live := dict }}

@@ -11,7 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// vulnerability is one of a Debian package: Fixed is the version that mends it, if there is one.
+// vulnerability is one of a Debian package: Fixed is the version that fixes it, if there is one.
 type vulnerability struct {
 	Id, Package, Fixed string
 	Severity           int
