@@ -1,4 +1,4 @@
-"""Writes what follows from copier.yml: the README's tables of questions and proofs, and names for validators."""
+"""Writes what follows from the template: tables of the README, an example project, and names for validators."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.rules.syntax import is_readable
 from tests.tools.release import KNOWN_QUESTIONS, Questions, questions, released, released_questions
 
 README = "README.md"
+EXAMPLE = "docs/example.md"
+SHOWN = ("Dockerfile", "prod.yml", "kubernetes/base/deployment.yaml")
 SECTION = r"(?s)(<!-- {0}: .*? -->\n).*(<!-- end of {0} -->\n)"
 
 
@@ -149,12 +151,36 @@ def proof(projects: Projects) -> str:
     return "\n".join(lines) + "\n"
 
 
+def example(projects: Projects) -> str:
+    """Return a page with the files of a project with the default answers, and the text of some."""
+    rendered = projects.render({"project_name": "Shop"})
+    files = {path: rendered[path].content.decode() for path in sorted(rendered) if not path.endswith("/")}
+    lines = "\n".join(f"{text.count(chr(10)):>6}  {path}" for path, text in files.items())
+    page = f"""# An example
+
+<!-- Made by `make docs`: a project with the default answers. -->
+
+The {len(files)} files of the project `Shop` with all defaults (Python, PostgreSQL, CircleCI), and their lines:
+
+```text
+{lines}
+```
+"""
+    for path in SHOWN:
+        page += f"\n## `{path}`\n\n```{'dockerfile' if path == 'Dockerfile' else 'yaml'}\n{files[path]}```\n"
+    return page
+
+
 def generated(projects: Projects) -> dict[str, str]:
     """What each file has to be."""
     content = (ROOT / "copier.yml").read_bytes()
     asked = questions(content)
     readme = _with_section("questions", table(asked), (ROOT / README).read_text(encoding="utf-8"))
-    return {README: _with_section("proof", proof(projects), readme), KNOWN_QUESTIONS: known_questions(content)}
+    return {
+        README: _with_section("proof", proof(projects), readme),
+        EXAMPLE: example(projects),
+        KNOWN_QUESTIONS: known_questions(content),
+    }
 
 
 def _with_section(name: str, body: str, text: str) -> str:
