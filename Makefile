@@ -57,6 +57,10 @@ test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back
 test-updates: $(INSTALLED) ## Update projects of every release that a team has changed
 	@$(VENV)/bin/pytest tests/e2e/updates $(IN_TWO) $(PYTEST_FLAGS)
 
+.PHONY: test-edits
+test-edits: $(INSTALLED) ## Edit each line that an update changes, and see that no edit moves: twenty minutes
+	@$(VENV)/bin/python -m tests.tools.edits
+
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases
 	@$(VENV)/bin/pytest tests/e2e/apps --numprocesses=4 --dist=loadscope $(PYTEST_FLAGS)
