@@ -31,6 +31,10 @@ try: $(INSTALLED) ## Make a project of this working tree, to look at: make try D
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
 	@echo 'This project cannot be updated: use `make new` for one that can.'
 
+.PHONY: fleet
+fleet: $(INSTALLED) ## List services, their versions and proposals: make fleet FILE=services.txt, or with FORMAT=json
+	@$(VENV)/bin/python -m tests.tools.fleet '$(FILE)' $(FORMAT)
+
 .PHONY: test
 test: $(if $(ONLY),$(INSTALLED),lint) ## Render every combination and validate it; ONLY=template/… or a rule for less
 ifdef ONLY
