@@ -128,7 +128,7 @@ def _proposal(address: str, folder: Path, *, is_gitlab: bool) -> str:
 
 
 def _summaries(requests: list[dict[str, Any]], folder: Path) -> Iterator[str]:
-    prefix = str(folder / "template-")
+    prefix = re.sub(r"[^\w./-]", "-", str(folder / "template-"))
     for request in requests:
         branch = request.get("source_branch") or request["head"]["ref"]
         if branch.startswith(prefix):

@@ -122,7 +122,9 @@ def _refuse(version: str, root: Path) -> None:
     if not version:
         raise Refused("Say which version: make release VERSION=0.2.0")
     if not VERSION.fullmatch(version):
-        raise Refused(f"VERSION={version} is not of the form X.Y.Z, such as 0.2.0, or of a fork's, such as 0.2.0.post1.")
+        raise Refused(
+            f"VERSION={version} is not of the form X.Y.Z, such as 0.2.0, or of a fork's, such as 0.2.0.post1."
+        )
     tags = (tag.removeprefix("v") for tag in _git(root, "tag", "--list", "v*").split())
     versions = {*released(root), *(tag for tag in tags if VERSION.fullmatch(tag))}
     if version in versions:
