@@ -31,6 +31,10 @@ try: $(INSTALLED) ## Make a project of this working tree, to look at: make try D
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
 	@echo 'This project cannot be updated: use `make new` for one that can.'
 
+.PHONY: fleet
+fleet: $(INSTALLED) ## List services, their versions and proposals: make fleet FILE=services.txt, or with FORMAT=json
+	@$(VENV)/bin/python -m tests.tools.fleet '$(FILE)' $(FORMAT)
+
 .PHONY: test
 test: $(if $(ONLY),$(INSTALLED),lint) ## Render every combination and validate it; ONLY=template/… or a rule for less
 ifdef ONLY
@@ -56,6 +60,10 @@ test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back
 .PHONY: test-updates
 test-updates: $(INSTALLED) ## Update projects of every release that a team has changed
 	@$(VENV)/bin/pytest tests/e2e/updates $(IN_TWO) $(PYTEST_FLAGS)
+
+.PHONY: test-edits
+test-edits: $(INSTALLED) ## Edit each line that an update changes, and see that no edit moves: twenty minutes
+	@$(VENV)/bin/python -m tests.tools.edits
 
 .PHONY: test-apps
 test-apps: $(INSTALLED) ## Build, lint and test the rendered apps with real toolchains and databases

@@ -21,6 +21,8 @@ from tests.harness.template import choices
 SNAPSHOTS = "tests/releases"
 TEMPLATE = ("copier.yml", "extensions", "template")
 CHANGELOG = "CHANGELOG.md"
+VERSION = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}(\.post[1-9]\d*)?")
+"""A fork releases 0.2.0.post1 after 0.2.0: PEP 440, as Copier sorts tags."""
 KNOWN_QUESTIONS = "extensions/known_questions.jinja"
 UNRELEASED = re.compile(r"^## Unreleased\n(?P<entries>.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
@@ -119,10 +121,12 @@ def _refuse(version: str, root: Path) -> None:
     """Raises Refused when something speaks against the release."""
     if not version:
         raise Refused("VERSION is missing, as in: make release VERSION=0.2.0")
-    if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", version):
-        raise Refused(f"VERSION={version} is not of the form X.Y.Z, such as 0.2.0.")
+    if not VERSION.fullmatch(version):
+        raise Refused(
+            f"VERSION={version} is not of the form X.Y.Z, such as 0.2.0, or of a fork's, such as 0.2.0.post1."
+        )
     tags = (tag.removeprefix("v") for tag in _git(root, "tag", "--list", "v*").split())
-    versions = {*released(root), *(tag for tag in tags if re.fullmatch(r"\d+\.\d+\.\d+", tag))}
+    versions = {*released(root), *(tag for tag in tags if VERSION.fullmatch(tag))}
     if version in versions:
         raise Refused(f"{version} is released already.")
     newest = max(versions, key=_numbers, default="0.0.0")
@@ -169,7 +173,7 @@ def _kind(question: dict[str, Any]) -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
+    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def _snapshot(version: str, root: Path) -> Path:

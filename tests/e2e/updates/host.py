@@ -75,7 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         given = self.headers["PRIVATE-TOKEN"]
         if path.startswith("/repos/acme/shop/pulls"):
             given = self.headers["Authorization"].removeprefix("Bearer ")
-        elif not path.startswith("/api/v4/projects/7/merge_requests"):
+        elif not path.startswith(("/api/v4/projects/7/merge_requests", "/api/v4/projects/acme%2Fshop/merge_requests")):
             self._answer(404, b"")
             return False
         if given != TOKEN:
@@ -97,6 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
                         "head": {"ref": branch},
                         "source_branch": branch,
                         "merged_at": None,
+                        "body": proposal.get("body"),
+                        "description": proposal.get("description"),
                     }
                 )
         self._answer(200, json.dumps(found).encode())

@@ -79,12 +79,14 @@ class Checkout:
         git(self.path, "reset", "--quiet", "--hard", "HEAD^")
         self.host.proposals.append({FIELDS[self.provider][HEAD]: branch, "state": "open"})
 
-    def propose(self, token: str = TOKEN, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
+    def propose(
+        self, token: str = TOKEN, variables: Mapping[str, str] | None = None, folder: str = "."
+    ) -> tuple[int, str]:
         """Run the job's script; the status, and all that it prints."""
         given = {name: value.format(host=self.host.address) for name, value in VARIABLES[self.provider].items()}
         done = subprocess.run(
             ["scripts/propose_update.py"],
-            cwd=self.path,
+            cwd=self.path / folder,
             env={
                 **os.environ,
                 "PATH": os.pathsep.join([str(self.tools), os.environ["PATH"]]),
@@ -148,6 +150,20 @@ def test_conflicts_are_shown_and_are_no_success(history: History, host: Host, tm
     assert done.returncode == 1
     assert "README.md:" in done.stdout
     assert ">>>>>>> after updating" in done.stdout
+
+
+def test_services_of_one_repository_have_proposals_of_their_own(history: History, host: Host, tmp_path: Path) -> None:
+    checkout, folder = Checkout(history, host, tmp_path / "project", "github"), "services/my other"
+    start(history.repository, checkout.path / folder, {"project_name": "Other", "ci_provider": "github"}, OLDER)
+    shutil.rmtree(checkout.path / folder / ".git")
+    checkout.work(f"{folder}/Makefile", "help: ## Show the targets", "help: ## Ours")
+    assert checkout.propose()[0] == 0
+    git(checkout.path, "reset", "--quiet", "--hard", "HEAD^")
+    status, printed = checkout.propose(folder=folder)
+    assert "Makefile has conflicts." in printed
+    assert status == 1
+    assert host.branches() == ["main", f"services/my-other/{BRANCH}", BRANCH]
+    assert [proposal["state"] for proposal in host.proposals] == ["open", "open"]
 
 
 def test_the_newest_version_proposes_nothing(history: History, host: Host, tmp_path: Path) -> None:

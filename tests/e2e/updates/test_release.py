@@ -145,6 +145,18 @@ def test_a_release_is_a_section_a_snapshot_a_commit_and_a_tag(
     assert snapshot == {path: file for path, file in tree.items() if path.split("/")[0] in TEMPLATE}
 
 
+def test_a_fork_releases_between_two_versions(repository: Path) -> None:
+    release("0.9.0.post1", repository)
+    assert released(repository) == ["0.9.0", "0.9.0.post1"]
+    change("CHANGELOG.md", "## Unreleased\n", "## Unreleased\n\nMore.\n")(repository)
+    with pytest.raises(Refused, match=r"0\.9\.0\.post1 is released already"):
+        release("0.9.0.post1", repository)
+    release("0.9.0.post2", repository)
+    change("CHANGELOG.md", "## Unreleased\n", "## Unreleased\n\nMore.\n")(repository)
+    release("0.9.1", repository)
+    assert released(repository) == ["0.9.0", "0.9.0.post1", "0.9.0.post2", "0.9.1"]
+
+
 def test_a_snapshot_of_the_same_commit_is_the_same(repository: Path) -> None:
     snapshots = []
     head = git(repository, "rev-parse", "HEAD").strip()

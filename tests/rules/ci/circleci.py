@@ -28,6 +28,10 @@ _CONTEXTS = {
 }  # fmt: skip
 _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
+_EXPRESSIONS = {
+    "pipeline.git.branch.is_default": frozenset({Event.MAIN}),
+    "not pipeline.git.branch.is_default": frozenset({Event.CHANGE}),
+}
 # Set by the machine or by CircleCI.
 _PREDEFINED = re.compile(r"CIRCLE_\w+|BASH_ENV|HOME|PATH|PWD")
 
@@ -268,17 +272,15 @@ def _job(config: Configuration, where: str, alias: str, name: str, details: dict
     )
 
 
-def _events(filters: dict[str, Any]) -> frozenset[Event]:
-    """https://circleci.com/docs/configuration-reference/#jobfilters: branches start a job, and tags only if named."""
-    branches, tags = filters.get("branches", {}), filters.get("tags", {})
-    found: set[Event] = {Event.CHANGE, Event.MAIN}
-    if branches.get("ignore") == "/.*/":
-        found = set()
-    elif branches.get("ignore") == "main":
-        found = {Event.CHANGE}
-    elif branches.get("only") == "main":
-        found = {Event.MAIN}
-    return frozenset(found | ({Event.TAG} if tags else set()))
+def _events(filters: dict[str, Any] | str) -> frozenset[Event]:
+    """https://circleci.com/docs/reference/configuration-reference/#jobfilters
+
+    Branches start a job, and tags only if named. No name of a branch is that of the default branch in every project.
+    """
+    if isinstance(filters, str):
+        return _EXPRESSIONS.get(filters, frozenset(Event))
+    found = {Event.CHANGE, Event.MAIN} if filters.get("branches", {}).get("ignore") != "/.*/" else set()
+    return frozenset(found | ({Event.TAG} if filters.get("tags") else set()))
 
 
 def _commands(config: Configuration, steps: list[Any]) -> Iterator[str]:

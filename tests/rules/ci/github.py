@@ -29,10 +29,13 @@ _CREDENTIALS = {
 _DEPLOYED_TO = ("staging", "production")
 _TRIGGERS: dict[str, Sequence[Any]] = {
     "pull_request": (None,),
-    "push": ({"branches": ["main"]}, {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}),
+    "push": ({"branches": ["main", "master", "trunk", "develop"]}, {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}),
     "workflow_dispatch": (None,),
 }
-_CONDITION = re.compile(r"github\.event_name == '([a-z_]+)'")
+_CONDITION = re.compile(
+    r"github\.event_name == '(?P<event>[a-z_]+)'"
+    r"(?P<is_default> && github\.ref_name == github\.event\.repository\.default_branch)?"
+)
 # One for each pull request, or each push: https://docs.github.com/actions/reference/workflows-and-actions/contexts
 _GROUP = "${{ github.workflow }}-${{ github.event.number || github.run_id }}"
 # Of the actions that jactionlint does not know, what the workflows give and take:
@@ -204,13 +207,16 @@ def every_job_has_a_timeout(workflow: Workflow) -> Problems:
 @rejects("a job that never runs", SERVICE, change("jobs.publish.if", "github.event_name == 'release'"))
 @_rule()
 def conditions_of_jobs_compare_the_event(workflow: Workflow) -> Problems:
-    """The `if` of a job compares the event with one that starts the workflow, so that `pipeline` knows when it runs."""
+    """The `if` of a job compares the event with one that starts the workflow, so that `pipeline` knows when it runs.
+
+    It may require the default branch too, which no event can name.
+    """
     for name, job in workflow["jobs"].items():
         found = _CONDITION.fullmatch(job.get("if", ""))
         if "if" in job and not found:
             yield f"jobs.{name}.if", "does not compare the event"
-        elif found and found[1] not in workflow["on"]:
-            yield f"jobs.{name}.if", f"waits for {found[1]}, which does not start the workflow"
+        elif found and found["event"] not in workflow["on"]:
+            yield f"jobs.{name}.if", f"waits for {found['event']}, which does not start the workflow"
 
 
 @rejects("results that are not uploaded", SERVICE, change("jobs.test.steps.2.with.path", "reports/tests.xml"))
@@ -297,8 +303,11 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
     environment = _environment(job)
     condition = _CONDITION.fullmatch(job.get("if", ""))
     triggers = {
-        trigger: details for trigger, details in workflow["on"].items() if not condition or trigger == condition[1]
+        trigger: details
+        for trigger, details in workflow["on"].items()
+        if not condition or trigger == condition["event"]
     }
+    events = frozenset().union(*(_events(*trigger) for trigger in triggers.items()))
     credentials = {_CREDENTIALS.get(secret, Credential.REGISTRY) for secret in _taken(job)}
     if job.get("permissions", {}).get("packages") == "write":
         credentials.add(Credential.REGISTRY)
@@ -306,7 +315,7 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
         name=name,
         where=f"jobs.{name}",
         commands=_commands(job),
-        events=frozenset().union(*(_events(*trigger) for trigger in triggers.items())),
+        events=events - {Event.CHANGE} if condition and condition["is_default"] else events,
         needs=frozenset([needs] if isinstance(needs, str) else needs),
         credentials=frozenset(credentials),
         environment=environment,
@@ -320,7 +329,6 @@ def _events(name: str, details: dict[str, Any] | None) -> frozenset[Event]:
     """https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#on"""
     if name == "push":
         filters = details or {"branches": [], "tags": []}
-        branches = filters.get("branches")
-        found = {Event.MAIN} if branches == ["main"] else {Event.CHANGE, Event.MAIN} if branches is not None else set()
+        found = {Event.CHANGE, Event.MAIN} if "branches" in filters else set()
         return frozenset(found | ({Event.TAG} if "tags" in filters else set()))
     return frozenset({Event.SCHEDULE} if name in ("schedule", "workflow_dispatch") else {Event.CHANGE})

@@ -11,8 +11,8 @@ from typing import NamedTuple
 class Event(StrEnum):
     """What starts a job."""
 
-    CHANGE = "change"  # a pull request, or a branch other than main
-    MAIN = "main"
+    CHANGE = "change"  # a pull request, or a branch other than the default
+    MAIN = "main"  # the default branch, whatever its name
     TAG = "tag"  # of a version
     SCHEDULE = "schedule"
 

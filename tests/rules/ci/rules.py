@@ -32,6 +32,9 @@ _TESTS = ("ci-lint", "ci-test", "check")
 # Of CircleCI's configuration.
 _JOBS = "workflows.service.jobs"
 _STAGING = f"{_JOBS}.5.deploy"
+_DEFAULT_BRANCH = "pipeline.git.branch.is_default"
+# Of GitHub's.
+_PUSH_TO_DEFAULT = "github.event_name == 'push' && github.ref_name == github.event.repository.default_branch"
 # Rules that find a fault too.
 _DEPLOYED, _NEEDED = "main_is_deployed_to_staging_then_production", "credentials_are_those_that_jobs_need"
 _CHANGES = "changes_get_no_credential"
@@ -74,15 +77,23 @@ class _Jobs(dict[str, Job]):
 @rejects("a push of what was not scanned", CIRCLECI, change("jobs.publish.steps.4.run", "make image push"))
 @rejects("a push before the scan", CIRCLECI, change("jobs.publish.steps", ["login", {"run": "make image push scan"}]))
 @rejects("a build that is not scanned", CIRCLECI, change("jobs.build.steps.1.run", "make image"))
-@rejects("a release of no tag", CIRCLECI, change(f"{_JOBS}.8.release.filters", {"branches": {"only": "main"}}))
+@rejects("a release of no tag", CIRCLECI, change(f"{_JOBS}.8.release.filters", _DEFAULT_BRANCH))
 @rejects("GitLab that scans no merge request", GITLAB, change("build.script", ["make image"]))
 @rejects("GitLab that pushes before the scan", GITLAB, change("publish.script", ["make image push scan"]))
-@rejects("a pull request that builds nothing", SERVICE, change("jobs.build.if", "github.event_name == 'push'"))
-@rejects("a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]}))
+@rejects("a pull request that builds nothing", SERVICE, change("jobs.build.if", _PUSH_TO_DEFAULT))
+@rejects("a release of every commit of main", RELEASE, change("on.push", {"branches": ["main"]}), also=_CHANGES)
 @rejects("a build without a push", SERVICE, change("on", {"pull_request": None, "schedule": []}), also=_DEPLOYED)
 @rejects(
     "CircleCI that never pushes", CIRCLECI, change("jobs.publish.steps", ["checkout", {"run": "make image scan"}]),
     also=f"{_DEPLOYED} {_NEEDED}",
+)  # fmt: skip
+@rejects(
+    "a push from a branch of a name", CIRCLECI,
+    change(f"{_JOBS}.4.publish.filters", {"branches": {"only": "main"}}), also=f"{_DEPLOYED} {_CHANGES}",
+)  # fmt: skip
+@rejects(
+    "a push from another branch than the default", SERVICE, change("jobs.publish.if", "github.event_name == 'push'"),
+    also=f"{_DEPLOYED} {_CHANGES}",
 )  # fmt: skip
 @rejects(
     "a push from every branch", CIRCLECI, change(f"{_JOBS}.4.publish.filters", {"branches": {"ignore": "x"}}),
