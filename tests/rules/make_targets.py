@@ -52,11 +52,12 @@ def _unknown(made: Mapping[str, Names], makefile: Names, included: Mapping[str, 
 
 
 @rejects("a missing target of the README", README, replace("make lint", "make lints"))
-@rule(texts=Fact("*README.md", _made_by_readers), **TARGETS)
-def readmes_name_targets_that_exist(
+@rejects("a missing target of the instructions for agents", "AGENTS.md", replace("make lint", "make lints"))
+@rule(texts=Fact("*.md", _made_by_readers), **TARGETS)
+def documents_name_targets_that_exist(
     texts: Mapping[str, Names], makefile: Names, included: Mapping[str, Names]
 ) -> Problems:
-    """Each target that a README has its readers make is one that `make help` lists."""
+    """Each target that a document names is one that `make help` lists."""
     yield from _unknown(texts, makefile, included)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -54,6 +55,8 @@ ASKED_WITH: dict[str, tuple[str, Value]] = {
 }
 """The questions that are asked after certain answers alone, and one of these."""
 
+ROUNDS = 10
+
 TEAM_LABEL = "        name: data\n        labels:\n          team: payments\n"
 # Simulated nodes keep no logs.
 SILENT = f"""\
@@ -101,6 +104,13 @@ def walk(space: Space) -> list[Answers]:
                 chosen[other] = value
         assert len(rows) < 100, missing
     return rows
+
+
+def shuffled(space: Space) -> list[Answers]:
+    """Every pair of these answers, in several orders: from each deploy to the next, many answers change at once."""
+    rows = [answers for answers, _ in space.pairs(list(CHANGED), edge_cases=False)]
+    order = random.Random(0)  # noqa: S311
+    return [row for _ in range(ROUNDS) for row in order.sample(rows, len(rows))]
 
 
 def following(name: str, now: Value, missing: set[tuple[str, Value, Value]]) -> Value | None:
@@ -218,10 +228,15 @@ def project(make_project: Maker, answers: Mapping[str, Value]) -> Project:
     return project
 
 
-@pytest.mark.timeout(1800)
-def test_every_change_of_an_answer_is_deployed_whole(make_project: Maker, space: Space, count: Count) -> None:
+@pytest.mark.timeout(7200)
+def test_every_change_of_an_answer_is_deployed_whole(
+    make_project: Maker, space: Space, count: Count, request: pytest.FixtureRequest
+) -> None:
+    """With `--exhaustive`, several hundred changes of many answers at once follow."""
     rows = walk(space)
     assert transitions(rows) == all_transitions()
+    if request.config.getoption("exhaustive"):
+        rows += shuffled(space)
     project = make_project(**rows[0])
     kept: dict[str, str] = {}
     for number, row in enumerate(rows):

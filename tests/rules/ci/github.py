@@ -23,6 +23,7 @@ _TOKEN = "GITHUB_TOKEN"  # noqa: S105
 # What each environment holds, by the name of the secret or variable; anything else is a login to the registry.
 _CREDENTIALS = {
     "KUBECONFIG_BASE64": Credential.CLUSTER,
+    "TEMPLATE_EMAIL": Credential.TEMPLATE,
     "TEMPLATE_READ_TOKEN": Credential.TEMPLATE,
     "TEMPLATE_TOKEN": Credential.TEMPLATE,
 }
