@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -25,6 +26,9 @@ const (
 	maxLifetime = 30 * time.Minute
 	maxIdleTime = 5 * time.Minute
 )
+
+// The parent of probes, which are not traced.
+var unsampled = trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}})
 
 // DB is a connection pool.
 type DB struct {
@@ -52,7 +56,7 @@ func (db *DB) Client() *redis.Client { return db.client.Load() }
 func newTracedClient(cfg settings.Database) (*redis.Client, error) {
 	client := newClient(cfg, cfg.PoolSize)
 	if cfg.Tracing {
-		if err := redisotel.InstrumentTracing(client, redisotel.WithDBStatement(false)); err != nil {
+		if err := redisotel.InstrumentTracing(client, redisotel.WithDBStatement(false), redisotel.WithDialFilter(true)); err != nil {
 			return nil, fmt.Errorf("trace commands: %w", err)
 		}
 	}
@@ -90,7 +94,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	}
 	// After several failures, an empty pool returns the last one for up to a second before it dials again.
 	if client := db.Client(); client.PoolStats().TotalConns == 0 {
-		return client.Ping(ctx).Err()
+		return client.Ping(trace.ContextWithSpanContext(ctx, unsampled)).Err()
 	}
 	return nil
 }
