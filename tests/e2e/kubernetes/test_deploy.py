@@ -228,14 +228,20 @@ def project(make_project: Maker, answers: Mapping[str, Value]) -> Project:
     return project
 
 
-@pytest.mark.timeout(7200)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With `--exhaustive`, several hundred changes of many answers at once follow, which take longer."""
+    if "is_exhaustive" in metafunc.fixturenames:
+        is_exhaustive = bool(metafunc.config.getoption("exhaustive"))
+        limit = pytest.mark.timeout(7200 if is_exhaustive else 1800)
+        metafunc.parametrize("is_exhaustive", [pytest.param(is_exhaustive, marks=limit, id="all")])
+
+
 def test_every_change_of_an_answer_is_deployed_whole(
-    make_project: Maker, space: Space, count: Count, request: pytest.FixtureRequest
+    make_project: Maker, space: Space, count: Count, *, is_exhaustive: bool
 ) -> None:
-    """With `--exhaustive`, several hundred changes of many answers at once follow."""
     rows = walk(space)
     assert transitions(rows) == all_transitions()
-    if request.config.getoption("exhaustive"):
+    if is_exhaustive:
         rows += shuffled(space)
     project = make_project(**rows[0])
     kept: dict[str, str] = {}
