@@ -57,8 +57,9 @@ def test_slow_pods_of_the_most_replicas_roll_in_time_and_within_the_quota(make_p
         project.make("deploy", ENVIRONMENT="staging", TAG="slow-2")
     assert min(ready) == 100
     path = f"/api/v1/namespaces/{project.namespace('staging')}/events"
-    refused = [event["message"] for event in project.cluster.items(path) if event["reason"] == "FailedCreate"]
-    assert not refused, refused[:3]
+    # Admission of so many pods at once also conflicts with its own writes to the quota, and is tried again.
+    messages = [event["message"] for event in project.cluster.items(path) if event["reason"] == "FailedCreate"]
+    assert not [message for message in messages if "exceeded quota" in message]
     wait_for(lambda: project.tags("staging") == {"slow-2"})
 
 
