@@ -45,7 +45,11 @@ class Project:
         return self.run("make", target, *(f"{name}={value}" for name, value in variables.items()), check=check)
 
     def run(
-        self, *command: str, check: bool = True, environment: Mapping[str, str] | None = None
+        self,
+        *command: str,
+        check: bool = True,
+        environment: Mapping[str, str] | None = None,
+        standard_input: str = "",
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the project's folder; what it prints, errors too, is the output."""
         variables = self.environment() | dict(environment or {})
@@ -53,14 +57,14 @@ class Project:
             command,
             cwd=self.path,
             env=variables | {"PATH": os.pathsep.join([str(self.stubs), variables["PATH"]])},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             process_group=0,
         ) as process:
             try:
-                output, _ = process.communicate(timeout=self.TIMEOUT)
+                output, _ = process.communicate(standard_input, timeout=self.TIMEOUT)
             except BaseException:
                 os.killpg(process.pid, signal.SIGKILL)  # what it has started too
                 raise

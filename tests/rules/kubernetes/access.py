@@ -28,6 +28,7 @@ BACKUP, AGENT = "kubernetes/database/backup-cronjob.yaml", "kubernetes/cluster/l
 SETTINGS, DATABASE = "kubernetes/base/config.env", "kubernetes/database/statefulset.yaml"
 ENFORCE, VERSION = "'pod-security.kubernetes.io/enforce'", "'pod-security.kubernetes.io/enforce-version'"
 NODE = {"name": "tmp", "hostPath": {"path": "/a"}}
+ROLE_OF_CI = "kubernetes/namespace/deployer-role.yaml"
 SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: extra}\nstringData: {password: /x}\n"  # noqa: S105
 BINDING = """\
 apiVersion: rbac.authorization.k8s.io/v1
@@ -165,6 +166,23 @@ def every_role_binding_has_a_role(env: Environment) -> Issues:
         for index, rule in enumerate(role.get("rules", [])):
             if "*" in [*rule.get("verbs", []), *rule.get("resources", []), *rule.get("apiGroups", [])]:
                 yield Issue(role, "allows everything of a kind", f"rules.{index}")
+
+
+@rejects("a policy that CI may not change", ROLE_OF_CI, replace("      - shop-egress\n", ""))
+@rejects("a default that CI may open", ROLE_OF_CI, replace("      - shop-egress\n", "      - shop-egress\n      - default-deny\n"))
+@environment_rule
+def the_deployer_changes_the_policies_of_the_service_alone(env: Environment) -> Issues:
+    """CI can change and delete each NetworkPolicy that it deploys, and not the default that denies the rest."""
+    role = env.get("Role", "deployer")
+    if not role:
+        return
+    rules = [rule for rule in role["rules"] if "networkpolicies" in rule["resources"] and "patch" in rule["verbs"]]
+    names = {name for rule in rules for name in rule.get("resourceNames", ["default-deny"])}
+    if "default-deny" in names:
+        yield Issue(role, "CI may change the NetworkPolicy default-deny", "rules")
+    for policy in env.of("NetworkPolicy"):
+        if policy.name not in names | {"default-deny"}:
+            yield Issue(role, f"CI may not change the NetworkPolicy {policy.name}", "rules")
 
 
 @rejects("a Role of no namespace", *extra("kubernetes/cluster", ROLE.format("get")))

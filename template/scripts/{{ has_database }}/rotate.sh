@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Replaces the password of the database in the database, in its Secret and in running pods. Open connections stay; new
+# ones fail for the seconds until the pods have read the new password.
+# `make` sets SERVICE, NAMESPACE, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and NEXT, a
+# new password. A rotation that failed goes on when it runs again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+secret=$SERVICE-database
+
+fail() { echo "$*" >&2; exit 1; }
+kube() { kubectl --namespace="$NAMESPACE" "$@"; }
+
+# Asks on a terminal, else reads a pipe. The answer is in base64, as it is in Secrets.
+ask() {
+  if [[ -t 0 ]]; then IFS= read -rsp "$1, not shown: " answer; echo >&2; else answer=$(cat); fi
+  [[ -n $answer ]] || fail 'The password is empty. Nothing has changed.'
+  answer=$(printf %s "$answer" | base64 | tr -d '\n')
+}
+
+# Its version, its password, and the next password of a rotation that has not ended.
+read_secret() {
+  local found
+  found=$(kube get secret "$secret" \
+    --output=go-template='{{.metadata.resourceVersion}} {{.data.password}} {{or .data.next ""}}')
+  read -r version password next <<< "$found"
+}
+
+# Changes keys of the Secret, unless somebody else has changed it since it was read.
+change_secret() {
+  version=$(kube patch secret "$secret" --type=merge --output='jsonpath={.metadata.resourceVersion}' \
+    --patch-file=/dev/stdin <<< "{\"metadata\":{\"resourceVersion\":\"$version\"},\"data\":{$1}}")
+}
+
+# Both passwords, because the database may have either.
+change_database() {
+  printf '%s\n' "$1" "$2" | while read -r word; do base64 --decode <<< "$word"; echo; done \
+    | kube exec --stdin "statefulset/$SERVICE-database" -- sh -c "$(cat kubernetes/database/set-password.sh)"
+}
+
+# Waits for the password that the store has now.
+refresh_secret() {
+  kube annotate externalsecret "$secret" --overwrite "force-sync=$(date +%s)" > /dev/null
+  for _ in {1..60}; do
+    read_secret
+    [[ $password == "$1" ]] || return 0
+    sleep 1
+  done
+  fail "Secret $secret still has the previous password: does the store have the new one?"
+}
+
+case $SECRETS-$HOSTING in
+  kubernetes-in-cluster)
+    read_secret
+    if [[ -z $next ]]; then
+      next=$(printf %s "$NEXT" | base64)
+      change_secret "\"next\":\"$next\""
+    fi
+    change_database "$password" "$next"
+    change_secret "\"password\":\"$next\",\"next\":null" ;;
+  kubernetes-external)
+    ask 'New password, which the database has already'
+    read_secret
+    change_secret "\"password\":\"$answer\"" ;;
+  external-secrets-*)
+    ask 'Previous password, which the store has no longer'
+    refresh_secret "$answer"
+    [[ $HOSTING == external ]] || change_database "$answer" "$password" ;;
+esac
+
+# Without a change of the pod itself, a node may take minutes to bring it the change of a Secret.
+kube annotate pods --selector="app.kubernetes.io/name in ($SERVICE, $SERVICE-database)" --overwrite \
+  "password-rotated=$(date -u +%FT%TZ)" > /dev/null
+echo "The database of $NAMESPACE has a new password, and pods use it for new connections."

@@ -1,0 +1,196 @@
+"""`make rotate`: the database, its Secret and the pods get a new password, also when a step fails and it runs again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+
+import pytest
+
+from tests.e2e.kubernetes.conftest import Maker
+from tests.e2e.kubernetes.control_plane import Object
+from tests.e2e.kubernetes.project import Project
+from tests.harness.space import Value
+from tests.toolchains import tool
+
+STAGING = "staging"
+OLD, NEW = "old 'pass\\word\" $x", "new 'pass\\word\" `id`"
+# Simulated nodes run nothing, so kubectl's exec leads to a script in the place of the database's: it takes the old
+# password, or the new one if it has it already. Each call of kubectl is counted, and that of FAILS fails, before or
+# after its work. Somebody else's change in the file `race` comes before the first of its own.
+KUBECTL = f"""\
+#!/bin/bash
+cd "${{0%/*}}"
+calls=$(($(cat calls 2> /dev/null || echo 0) + 1))
+echo "$calls" > calls
+[[ $(cat fails 2> /dev/null) != "before $calls" ]] || exit 1
+if [[ " $* " == *" patch "* && -f race ]]; then
+  {tool("kubectl")} "${{@:1:4}}" --patch-file=race > /dev/null
+  rm race
+fi
+case " $* " in
+  *" exec "*)
+    IFS= read -r old
+    IFS= read -r new
+    has=$(cat database)
+    [[ $has == "$old" || $has == "$new" ]] || exit 1
+    echo "$new" > database ;;
+  *) (cd "$OLDPWD" && exec {tool("kubectl")} "$@") || exit ;;
+esac
+[[ $(cat fails 2> /dev/null) != "after $calls" ]] || exit 1
+"""
+
+
+class Rotation:
+    """A project whose database and store are files beside a kubectl that counts its calls."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        project.stub("kubectl", KUBECTL)
+        self.folder = project.stubs
+
+    @property
+    def in_database(self) -> str:
+        """The password that the database has."""
+        return (self.folder / "database").read_text().removesuffix("\n")
+
+    @in_database.setter
+    def in_database(self, password: str) -> None:
+        (self.folder / "database").write_text(f"{password}\n")
+
+    @property
+    def secret(self) -> dict[str, str]:
+        """What the Secret holds."""
+        data = self.project.cluster.get(self._path)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+    @secret.setter
+    def secret(self, data: dict[str, str]) -> None:
+        path, name = self._path.rsplit("/", 1)
+        self.project.cluster.client.delete(self._path)
+        body = {"metadata": {"name": name}, "stringData": data}
+        assert self.project.cluster.client.post(path, json=body).status_code == 201
+
+    @property
+    def _path(self) -> str:
+        return f"/api/v1/namespaces/{self.project.namespace(STAGING)}/secrets/{self.project.service}-database"
+
+    def run(self, given: str = "", fails: str = "") -> subprocess.CompletedProcess[str]:
+        """Rotate, with what a person types; shows no password whatever happens."""
+        (self.folder / "fails").write_text(fails)
+        (self.folder / "calls").unlink(missing_ok=True)
+        command = ("make", "--trace", "rotate", f"ENVIRONMENT={STAGING}")
+        done = self.project.run(*command, check=False, standard_input=given)
+        for password in {OLD, NEW, self.in_database, *self.secret.values()}:
+            assert password not in done.stdout
+        return done
+
+    def calls(self) -> int:
+        """The number of kubectl's calls of the last run."""
+        return int((self.folder / "calls").read_text())
+
+    def annotated(self) -> set[str]:
+        """The names of the pods that were told, without what is random in them."""
+        pods: list[Object] = self.project.cluster.items(f"/api/v1/namespaces/{self.project.namespace(STAGING)}/pods")
+        return {
+            pod["metadata"]["labels"]["app.kubernetes.io/name"]
+            for pod in pods
+            if "password-rotated" in pod["metadata"].get("annotations", {})
+        }
+
+
+def begin(make_project: Maker, **answers: Value) -> Rotation:
+    """A deployed service whose database has the old password."""
+    project = make_project(database="mysql", customize=True, replicas=2, **answers)
+    project.prepare(STAGING)
+    rotation = Rotation(project)
+    rotation.secret = {"password": OLD}
+    rotation.in_database = OLD
+    project.make("deploy", ENVIRONMENT=STAGING, TAG="1" * 40)
+    return rotation
+
+
+@pytest.fixture(scope="module")
+def rotation(make_project: Maker) -> Rotation:
+    """One of a database in the cluster and Secrets of Kubernetes."""
+    return begin(make_project)
+
+
+def test_a_random_password_is_everywhere(rotation: Rotation) -> None:
+    rotation.secret = {"password": OLD}
+    rotation.in_database = OLD
+    done = rotation.run()
+    assert done.returncode == 0, done.stdout
+    new = rotation.secret["password"]
+    assert rotation.secret == {"password": new}
+    assert rotation.in_database == new
+    assert (len(new), new.isalnum()) == (32, True)
+    assert rotation.annotated() == {rotation.project.service, f"{rotation.project.service}-database"}
+
+
+def test_a_step_that_fails_loses_no_password_and_the_next_run_goes_on(rotation: Rotation) -> None:
+    rotation.secret = {"password": OLD}
+    rotation.in_database = OLD
+    assert rotation.run().returncode == 0
+    steps = rotation.calls()
+    assert steps >= 5
+    for step in range(1, steps + 1):
+        for when in ("before", "after"):
+            rotation.secret = {"password": OLD}
+            rotation.in_database = OLD
+            done = rotation.run(fails=f"{when} {step}")
+            assert done.returncode != 0, (when, step)
+            assert "has a new password" not in done.stdout
+            assert rotation.in_database in rotation.secret.values(), (when, step)
+            assert rotation.run().returncode == 0, (when, step)
+            assert rotation.secret == {"password": rotation.in_database}
+            assert rotation.in_database != OLD
+
+
+def test_a_secret_that_changes_meanwhile_is_not_overwritten(rotation: Rotation) -> None:
+    """Another rotation has chosen a password between the reading and the writing of this one."""
+    rotation.secret = {"password": OLD}
+    rotation.in_database = OLD
+    (rotation.folder / "race").write_text(json.dumps({"stringData": {"next": NEW}}))
+    done = rotation.run()
+    assert done.returncode != 0
+    assert rotation.in_database == OLD
+    assert rotation.secret == {"password": OLD, "next": NEW}
+    assert rotation.run().returncode == 0
+    assert rotation.secret == {"password": NEW}
+    assert rotation.in_database == NEW
+
+
+def test_a_database_outside_the_cluster_has_its_password_already(make_project: Maker) -> None:
+    rotation = begin(make_project, database_hosting="external")
+    done = rotation.run(NEW)
+    assert done.returncode == 0, done.stdout
+    assert rotation.secret == {"password": NEW}
+    assert rotation.in_database == OLD  # nobody was asked to change it
+    assert rotation.annotated() == {rotation.project.service}
+    assert rotation.run("").returncode != 0
+    assert rotation.secret == {"password": NEW}
+
+
+def test_a_store_provides_the_password(make_project: Maker) -> None:
+    rotation = begin(make_project, secrets="external-secrets")
+    # The operator would have written it after the annotation.
+    rotation.secret = {"password": NEW}
+    done = rotation.run(OLD)
+    assert done.returncode == 0, done.stdout
+    assert rotation.in_database == NEW
+    assert rotation.annotated() == {rotation.project.service, f"{rotation.project.service}-database"}
+    path = f"/apis/external-secrets.io/v1/namespaces/{rotation.project.namespace(STAGING)}/externalsecrets"
+    (asked,) = [item for item in rotation.project.cluster.items(path) if item["metadata"]["name"].endswith("-database")]
+    assert asked["metadata"]["annotations"]["force-sync"]
+
+
+def test_a_store_that_still_has_the_previous_password_is_told(make_project: Maker) -> None:
+    rotation = begin(make_project, secrets="external-secrets")
+    rotation.project.stub("sleep", "#!/bin/sh\n")
+    done = rotation.run(OLD)
+    assert done.returncode != 0
+    assert "still has the previous password" in done.stdout
+    assert rotation.in_database == OLD
+    assert rotation.annotated() == set()
