@@ -79,7 +79,7 @@ programs: $(INSTALLED) ## Build the programs of test-cluster and test-engine: up
 
 .PHONY: test-cluster
 test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll out, drain and scale
-	@$(VENV)/bin/pytest tests/e2e/kubernetes $(PYTEST_FLAGS)
+	@$(VENV)/bin/pytest tests/e2e/kubernetes --numprocesses=3 --dist=worksteal $(PYTEST_FLAGS)
 
 .PHONY: test-scan
 test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with the field's scanners; run GitLab's pipelines

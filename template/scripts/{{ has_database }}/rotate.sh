@@ -21,7 +21,7 @@ ask() {
 read_secret() {
   local found
   found=$(kube get secret "$secret" \
-    --output=go-template='{{.metadata.resourceVersion}} {{.data.password}} {{or .data.next ""}}')
+    --output='jsonpath={.metadata.resourceVersion} {.data.password} {.data.next}')
   read -r version password next <<< "$found"
 }
 

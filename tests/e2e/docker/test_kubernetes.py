@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from tests.e2e.commands import wait_for
 from tests.e2e.docker.engine import Engine
-from tests.e2e.docker.load import Load, command
+from tests.e2e.docker.load import Load, command, is_answered
 from tests.e2e.docker.node import Node
 from tests.e2e.docker.project import Client, Project, assert_contract, wait_for_answer
 from tests.e2e.kubernetes import project as cluster
@@ -22,6 +23,13 @@ from tests.harness import Projects, Template
 from tests.harness.plugin import Count
 
 STAGING = "staging"
+
+# Over the network, as the service does: some servers trust their own machine.
+LOG_IN = {
+    "postgres": 'PGPASSWORD=$(cat) psql --host="$(hostname -i)" --username=app --dbname=app --command="SELECT 1"',
+    "mysql": 'MYSQL_PWD=$(cat) mysql --host="$(hostname -i)" --user=app --execute="SELECT 1"',
+    "redis": 'REDISCLI_AUTH=$(cat) redis-cli -h "$(hostname -i)" PING | grep PONG',
+}
 
 with_database = pytest.mark.databases("postgres", "mysql", "redis")
 
@@ -207,6 +215,42 @@ def test_the_service_outlives_its_database(node: Node, deployed: Shop, client: C
     assert client.get("/livez").status_code == httpx.codes.OK
     client.wait_for_status(httpx.codes.OK)
     assert client.names()[number] == "kept"
+    assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in deployed.pods(STAGING)} == {0}
+
+
+@with_database
+def test_a_rotated_password_loses_nothing_and_restarts_nothing(
+    node: Node, deployed: Shop, load: Load, count: Count
+) -> None:
+    namespace = f"--namespace={deployed.namespace(STAGING)}"
+    database = f"{deployed.service}-database-0"
+
+    def password() -> str:
+        secret = node.get(f"/api/v1/namespaces/{deployed.namespace(STAGING)}/secrets/{deployed.service}-database")
+        return base64.b64decode(secret["data"]["password"]).decode()
+
+    kind = str(deployed.answers["database"])
+
+    def is_accepted(password: str) -> bool:
+        command = ("exec", "--stdin", database, namespace, "--", "sh", "-c", LOG_IN[kind])
+        return node.kubectl(*command, standard_input=password, check=False).returncode == 0
+
+    old, pods, before = password(), {pod["metadata"]["name"] for pod in deployed.pods(STAGING)}, len(load.requests())
+    assert is_accepted(old)
+    deployed.make("rotate", ENVIRONMENT=STAGING)
+    load.wait_for(200)
+    during = load.requests()[before:]
+    failed = [request for request in during if not is_answered(request)]
+    count(f"requests during a rotation on Kubernetes, {kind}", f"{len(during):,}, {len(failed)} failed")
+    assert {request.get("status") for request in failed} <= {httpx.codes.SERVICE_UNAVAILABLE}
+    assert (is_accepted(password()), is_accepted(old)) == (True, False)
+    # Every connection is a new one afterwards.
+    node.kubectl("delete", f"pod/{database}", namespace, "--grace-period=1")
+    with forwarded(deployed) as client:
+        client.wait_for_status(httpx.codes.OK)
+        names = set(client.names().values())
+    assert {request["name"] for request in during if is_answered(request)} <= names
+    assert {pod["metadata"]["name"] for pod in deployed.pods(STAGING)} == pods
     assert {pod["status"]["containerStatuses"][0]["restartCount"] for pod in deployed.pods(STAGING)} == {0}
 
 

@@ -169,7 +169,7 @@ def every_role_binding_has_a_role(env: Environment) -> Issues:
 
 
 @rejects("a policy that CI may not change", ROLE_OF_CI, replace("      - shop-egress\n", ""))
-@rejects("a default that CI may open", ROLE_OF_CI, replace("      - shop-egress\n", "      - shop-egress\n      - default-deny\n"))
+@rejects("a default that CI may open", ROLE_OF_CI, replace("- shop-egress", "- default-deny\n      - shop-egress"))
 @environment_rule
 def the_deployer_changes_the_policies_of_the_service_alone(env: Environment) -> Issues:
     """CI can change and delete each NetworkPolicy that it deploys, and not the default that denies the rest."""
@@ -181,8 +181,8 @@ def the_deployer_changes_the_policies_of_the_service_alone(env: Environment) -> 
     if "default-deny" in names:
         yield Issue(role, "CI may change the NetworkPolicy default-deny", "rules")
     for policy in env.of("NetworkPolicy"):
-        if policy.name not in names | {"default-deny"}:
-            yield Issue(role, f"CI may not change the NetworkPolicy {policy.name}", "rules")
+        if (name := policy["metadata"]["name"]) not in names | {"default-deny"}:
+            yield Issue(role, f"CI may not change the NetworkPolicy {name}", "rules")
 
 
 @rejects("a Role of no namespace", *extra("kubernetes/cluster", ROLE.format("get")))
