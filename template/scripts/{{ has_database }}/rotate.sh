@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Replaces the password of the database in the database, in its Secret and in running pods. Open connections stay; new
 # ones fail for the seconds until the pods have read the new password.
-# `make` sets SERVICE, NAMESPACE, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and NEXT, a
-# new password. A rotation that failed goes on when it runs again.
+# `make` sets SERVICE, NAMESPACE, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and
+# RANDOM_PASSWORD, a new one. A rotation that failed goes on when it runs again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 secret=$SERVICE-database
@@ -25,7 +25,7 @@ read_secret() {
   read -r version password next <<< "$found"
 }
 
-# Changes keys of the Secret, unless somebody else has changed it since it was read.
+# Changes keys of the Secret, unless it has changed since it was read.
 change_secret() {
   version=$(kube patch secret "$secret" --type=merge --output='jsonpath={.metadata.resourceVersion}' \
     --patch-file=/dev/stdin <<< "{\"metadata\":{\"resourceVersion\":\"$version\"},\"data\":{$1}}")
@@ -34,7 +34,7 @@ change_secret() {
 # Both passwords, because the database may have either.
 change_database() {
   printf '%s\n' "$1" "$2" | while read -r word; do base64 --decode <<< "$word"; echo; done \
-    | kube exec --stdin "statefulset/$SERVICE-database" -- sh -c "$(cat kubernetes/database/set-password.sh)"
+    | kube exec --stdin "statefulset/$SERVICE-database" -- sh -c "$(cat scripts/set-password.sh)"
 }
 
 # Waits for the password that the store has now.
@@ -52,7 +52,7 @@ case $SECRETS-$HOSTING in
   kubernetes-in-cluster)
     read_secret
     if [[ -z $next ]]; then
-      next=$(printf %s "$NEXT" | base64)
+      next=$(printf %s "$RANDOM_PASSWORD" | base64)
       change_secret "\"next\":\"$next\""
     fi
     change_database "$password" "$next"

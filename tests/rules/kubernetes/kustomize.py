@@ -136,7 +136,14 @@ def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[s
 @rejects("a folder that is a resource of itself", BASE, add("resources", "../base"))
 @rejects("replicas of nothing", STAGING, add("replicas", [{"name": "shops", "count": 2}]))
 @accepts("a component", STAGING, add("components", []))
-@accepts("a prefix of every name", STAGING, add("namePrefix", "a-"), project="small")
+@accepts(
+    "a prefix of every name",
+    STAGING,
+    add("namePrefix", "a-"),
+    "kubernetes/namespace/deployer-role.yaml",
+    replace("- shop-egress", "- a-shop\n      - a-shop-egress\n      - shop-egress"),
+    project="small",
+)
 @tree_rule
 def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
     """Kustomize builds every folder that people deploy."""
