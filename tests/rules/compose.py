@@ -364,6 +364,7 @@ def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
 @rejects("a size as text, which a stack does not take", TO_STACK, replace("(published|size)", "(published|sizes)"))
 @rejects("migrations for which a deploy waits forever", TO_STACK, replace("mode: replicated-job", "mode: replicated"))
 @rejects("CPUs as a number, which a stack does not take", TO_STACK, replace("cpus", "cpu"))
+@rejects("a folder of this machine", PRODUCTION, add("services.app.volumes", ["./data:/data"]))
 @tool_rule(COMMON, PRODUCTION, TO_STACK, sets="sample")
 def the_stack_is_valid_for_swarm(batch: Sequence[Files], _scratch: Path) -> Iterator[list[Problem]]:
     """What `make swarm-deploy` hands to `docker stack deploy` is what that takes: an older form of the same file."""
@@ -391,6 +392,8 @@ def _not_in_a_stack(stack: Mapping[str, Any]) -> Iterator[str]:
             if not isinstance(port.get("published", 0), int):
                 yield f"the published port {port['published']!r} of {name} is not a number"
         for volume in service.get("volumes", []):
+            if volume["type"] == "bind":
+                yield f"{name} mounts {volume['source']}, which a node does not have"
             if not isinstance(volume.get("tmpfs", {}).get("size", 0), int):
                 yield f"the size {volume['tmpfs']['size']!r} of {name} is not a number"
         if deploy.get("restart_policy", {}).get("condition") == "on-failure" and deploy.get("mode") != "replicated-job":

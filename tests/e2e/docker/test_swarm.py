@@ -112,3 +112,21 @@ def test_a_version_that_does_not_start_is_rolled_back(project: Project, engine: 
     assert not load.failed(), load.failed()[:3]
     assert done.returncode != 0
     assert "The rollout of broken failed and was rolled back." in done.stdout
+
+
+@pytest.mark.databases("postgres", "mysql")
+def test_a_migration_that_fails_leaves_the_service_as_it_is(
+    project: Project, engine: Engine, stack: str, load: Load
+) -> None:
+    (before,) = images(engine, stack)
+    broken = f"{project.image}:broken-migration"
+    recipe = f'FROM {project.image}:{before}\nENTRYPOINT ["/nothing"]\n'
+    engine.docker("build", f"--tag={broken}", "-", standard_input=recipe)
+    engine.docker("push", broken)
+    done = project.make("swarm-deploy", check=False, TAG="broken-migration", REPLICAS="2")
+    assert done.returncode != 0
+    assert "The migration of broken-migration failed, and the service is unchanged." in done.stdout
+    assert images(engine, stack) == {before}
+    load.wait_for(50)
+    assert not load.failed(), load.failed()[:3]
+    project.make("swarm-deploy", TAG=before, REPLICAS="2")  # a mended version is migrated
