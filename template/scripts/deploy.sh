@@ -71,6 +71,9 @@ compare() {
 # Removes what the newest release has not, but for a database.
 prune() {
   helm get manifest "$SERVICE" > "$work/released"
+  # Until it was removed, an autoscaler may have undone the release's number of pods.
+  [[ -z $autoscaler ]] || grep -q '^kind: HorizontalPodAutoscaler' "$work/released" \
+    || as_helm apply --filename="$work/released" > /dev/null
   beyond "$work/released"
   sed /^statefulset/d "$work/beyond" | xargs -r kubectl --namespace="$NAMESPACE" delete
   if grep ^statefulset "$work/beyond"; then
@@ -92,6 +95,7 @@ adopt() {
 
 # The number of pods stays when a release leaves it to the autoscaler.
 keep_replicas() {
+  autoscaler=$(kube get horizontalpodautoscaler "$SERVICE" --ignore-not-found --output=name)
   replicas=$(kube get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
   [[ -z $replicas ]] || kube apply --server-side --field-manager=replicas --force-conflicts --filename=- > /dev/null \
     <<< "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $SERVICE}, spec: {replicas: $replicas}}"

@@ -106,11 +106,10 @@ def walk(space: Space) -> list[Answers]:
     return rows
 
 
-def shuffled(space: Space) -> list[Answers]:
-    """Every pair of these answers, in several orders: from each deploy to the next, many answers change at once."""
+def shuffled(space: Space, seed: int) -> list[Answers]:
+    """Every pair of these answers, in an order of its own: from each deploy to the next, many answers change at once."""
     rows = [answers for answers, _ in space.pairs(list(CHANGED), edge_cases=False)]
-    order = random.Random(0)  # noqa: S311
-    return [row for _ in range(ROUNDS) for row in order.sample(rows, len(rows))]
+    return random.Random(seed).sample(rows, len(rows))  # noqa: S311
 
 
 def following(name: str, now: Value, missing: set[tuple[str, Value, Value]]) -> Value | None:
@@ -229,24 +228,26 @@ def project(make_project: Maker, answers: Mapping[str, Value]) -> Project:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """With `--exhaustive`, several hundred changes of many answers at once follow, which take longer."""
-    if "is_exhaustive" in metafunc.fixturenames:
-        is_exhaustive = bool(metafunc.config.getoption("exhaustive"))
-        limit = pytest.mark.timeout(7200 if is_exhaustive else 1800)
-        metafunc.parametrize("is_exhaustive", [pytest.param(is_exhaustive, marks=limit, id="all")])
+    """With `--exhaustive`, several hundred changes of many answers at once follow."""
+    if "order" in metafunc.fixturenames:
+        orders = range(ROUNDS if metafunc.config.getoption("exhaustive") else 0)
+        metafunc.parametrize("order", ["each answer", *orders])
 
 
+@pytest.mark.timeout(3600)
 def test_every_change_of_an_answer_is_deployed_whole(
-    make_project: Maker, space: Space, count: Count, *, is_exhaustive: bool
+    make_project: Maker, space: Space, count: Count, order: str | int
 ) -> None:
-    rows = walk(space)
-    assert transitions(rows) == all_transitions()
-    if is_exhaustive:
-        rows += shuffled(space)
+    if isinstance(order, int):
+        rows = shuffled(space, order)
+    else:
+        rows = walk(space)
+        assert transitions(rows) == all_transitions()
     project = make_project(**rows[0])
+    node_port = 32000 if isinstance(order, str) else 32001 + order
     kept: dict[str, str] = {}
     for number, row in enumerate(rows):
-        unique = {"node_port": 32000} if "node_port" in row else {}
+        unique = {"node_port": node_port} if "node_port" in row else {}
         names = ("project_name", "service_name", "namespace", "secret_store")
         row = {key: value for key, value in row.items() if key not in names} | unique  # noqa: PLW2901
         project = make_project.update(project, **row)
@@ -257,7 +258,7 @@ def test_every_change_of_an_answer_is_deployed_whole(
         assert kept.items() <= claims(project).items()
         kept |= claims(project)
     assert kept
-    count("deploys that follow each other, every change of an answer among them", len(rows))
+    count(f"deploys that follow each other, order: {order}", len(rows))
 
 
 def test_a_deploy_of_what_runs_changes_nothing(project: Project, cluster: ControlPlane) -> None:
@@ -535,6 +536,29 @@ def test_the_autoscaler_takes_over_as_many_pods_as_run(
     with scaled.watched(STAGING) as ready:
         deploy(scaled, THIRD)
     assert min(ready) == 5
+
+
+def test_an_autoscaler_that_goes_does_not_undo_the_number_of_pods(make_project: Maker, answers: dict[str, Value]) -> None:
+    """It scales once more before a deploy or a rollback has removed it."""
+    project = quicken(make_project(**answers | {"database": "none"}))
+    project.prepare(STAGING)
+    deploy(project, FIRST)
+    make_project.update(project, **answers | {"database": "none", "autoscaling": True, "replicas": 3})
+    deploy(quicken(project), SECOND)
+    scale = f"{tool('kubectl')} --namespace={project.namespace(STAGING)} scale deployment/{project.service} --replicas=4"
+    project.stub("helm", f"""\
+#!/bin/sh
+{project.cluster.programs["helm"]} "$@" || exit
+case $1 in upgrade | rollback) {scale} ;; esac
+""")
+    deploy(project, THIRD)
+    assert project.deployment(STAGING)["spec"]["replicas"] == 4  # those of the autoscaler that stays
+    make_project.update(project, **answers | {"database": "none"})
+    deploy(quicken(project), "4" * 40)
+    assert project.deployment(STAGING)["spec"]["replicas"] == 2
+    project.make("rollback", ENVIRONMENT=STAGING, REVISION="3")
+    project.make("rollback", ENVIRONMENT=STAGING, REVISION="1")
+    assert project.deployment(STAGING)["spec"]["replicas"] == 2
 
 
 def test_a_killed_deploy_is_told_of_and_recovered(project: Project, cluster: ControlPlane) -> None:
