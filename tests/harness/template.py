@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -196,7 +197,10 @@ def cache_compiled_templates(env: jinja2.Environment, places: Mapping[str, str] 
 
 
 def copy_working_tree(destination: Path) -> Path:
-    """Copy what git would commit now of the template into a plain folder, which Copier renders as it is."""
+    """Copy what git would commit now of the template into a plain folder, which Copier renders as it is.
+
+    The file that the variable COMPANY names takes the place of extensions/company.jinja.
+    """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     command += ["copier.yml", "extensions", "template"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -204,6 +208,8 @@ def copy_working_tree(destination: Path) -> Path:
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    if company := os.environ.get("COMPANY"):
+        shutil.copy2(ROOT / company, destination / "extensions" / "company.jinja")
     return destination
 
 

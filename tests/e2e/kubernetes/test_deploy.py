@@ -538,19 +538,23 @@ def test_the_autoscaler_takes_over_as_many_pods_as_run(
     assert min(ready) == 5
 
 
-def test_an_autoscaler_that_goes_does_not_undo_the_number_of_pods(make_project: Maker, answers: dict[str, Value]) -> None:
+def test_an_autoscaler_that_goes_leaves_the_number_of_pods(make_project: Maker, answers: dict[str, Value]) -> None:
     """It scales once more before a deploy or a rollback has removed it."""
     project = quicken(make_project(**answers | {"database": "none"}))
     project.prepare(STAGING)
     deploy(project, FIRST)
     make_project.update(project, **answers | {"database": "none", "autoscaling": True, "replicas": 3})
     deploy(quicken(project), SECOND)
-    scale = f"{tool('kubectl')} --namespace={project.namespace(STAGING)} scale deployment/{project.service} --replicas=4"
-    project.stub("helm", f"""\
+    at = f"--namespace={project.namespace(STAGING)}"
+    scale = f"{tool('kubectl')} {at} scale deployment/{project.service} --replicas=4"
+    project.stub(
+        "helm",
+        f"""\
 #!/bin/sh
 {project.cluster.programs["helm"]} "$@" || exit
 case $1 in upgrade | rollback) {scale} ;; esac
-""")
+""",
+    )
     deploy(project, THIRD)
     assert project.deployment(STAGING)["spec"]["replicas"] == 4  # those of the autoscaler that stays
     make_project.update(project, **answers | {"database": "none"})
