@@ -107,7 +107,7 @@ def walk(space: Space) -> list[Answers]:
 
 
 def shuffled(space: Space, seed: int) -> list[Answers]:
-    """Every pair of these answers, in an order of its own: from each deploy to the next, many answers change at once."""
+    """Every pair of these answers in an order of its own: many answers change from each deploy to the next."""
     rows = [answers for answers, _ in space.pairs(list(CHANGED), edge_cases=False)]
     return random.Random(seed).sample(rows, len(rows))  # noqa: S311
 
