@@ -35,6 +35,9 @@ try: $(INSTALLED) ## Make a project of this working tree, to look at: make try D
 fleet: $(INSTALLED) ## List services, their versions and proposals: make fleet FILE=services.txt, or with FORMAT=json
 	@$(VENV)/bin/python -m tests.tools.fleet '$(FILE)' $(FORMAT)
 
+# The values of another company: COMPANY=tests/company.jinja.
+export COMPANY
+
 .PHONY: test
 test: $(if $(ONLY),$(INSTALLED),lint) ## Render every combination and validate it; ONLY=template/… or a rule for less
 ifdef ONLY

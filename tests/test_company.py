@@ -54,4 +54,4 @@ def test_nothing_is_downloaded_past_the_mirrors(projects: Projects, answers: dic
     index = {"python": b"pypi/simple", "typescript": b"registry=https", "go": b"packages.example.com/go"}
     assert texts.count(index[str(answers["language"])]) >= 1
     assert texts.count(b"mirror.example.com:5000/") >= 3
-    assert texts.count(b'example.com/cost-center: "0815"') >= 4
+    assert texts.count(b'example.com/cost-center: "1700"') >= 4

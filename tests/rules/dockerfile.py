@@ -185,7 +185,7 @@ def base_images_name_a_version(_: str, content: bytes) -> Iterator[Problem]:
     before = {"scratch"}
     for stage in stages(content):
         if stage.image not in before and not re.search(
-            r"[0-9][^/]*:(?!latest)[^/]+$|:[^/]*[0-9]|@sha256:", stage.image
+            r"[0-9][^/]*:(?!latest)[^/]+$|:[^/]*[0-9][^/]*$|@sha256:", stage.image
         ):
             yield stage.instructions[0].problem(f"{stage.image} names no version")
         before.add(stage.name)

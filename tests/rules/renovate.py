@@ -18,7 +18,7 @@ _BY_DEFAULT = re.compile(
     r"(.*/)?Dockerfile|(.*/)?(docker-)?compose[^/]*\.ya?ml|\.circleci/.+\.ya?ml|\.github/workflows/.+\.ya?ml"
     r"|\.gitlab-ci\.yml"
 )
-_IMAGE = re.compile(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+/[\w./-]+):(v?\d[\w.-]*)")
+_IMAGE = re.compile(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?/[\w./-]+):(v?\d[\w.-]*)")
 
 
 @functools.cache

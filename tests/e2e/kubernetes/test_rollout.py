@@ -8,6 +8,7 @@ from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane
 from tests.e2e.kubernetes.project import Project
+from tests.harness import Answers
 
 FIRST, SECOND = "1" * 40, "2" * 40
 UNMIGRATED, BROKEN = "broken-migration", "broken"  # stages.yaml
@@ -45,17 +46,22 @@ def test_a_failed_deploy_goes_back_while_as_many_serve(project: Project, tag: st
     wait_for(lambda: project.tags("staging") == {FIRST})
 
 
-def test_slow_pods_of_the_most_replicas_roll_in_time_and_within_the_quota(make_project: Maker) -> None:
-    """Their times and those of the release are a tenth."""
-    project = make_project(database="none", customize=True, autoscaling=False, replicas=100)
+@pytest.mark.parametrize("pods", [100, 300])
+def test_slow_pods_of_the_most_replicas_roll_in_time_and_within_the_quota(make_project: Maker, pods: int) -> None:
+    """Their times and those of the release are a tenth. Only an autoscaler makes so many as 300."""
+    autoscaled: Answers = {"autoscaling": True, "max_replicas": 300} if pods > 100 else {"autoscaling": False}
+    project = make_project(database="none", customize=True, replicas=100, **autoscaled)
     project.edit("kubernetes/base/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 60")
     project.edit("kubernetes/base/deployment.yaml", "minReadySeconds: 5", "minReadySeconds: 1")
     project.edit("kubernetes.mk", "TIMEOUT := 4800s", "TIMEOUT := 480s")
     project.prepare("staging")
     project.make("deploy", ENVIRONMENT="staging", TAG="slow-1")
+    service = (f"deployment/{project.service}", f"--namespace={project.namespace('staging')}")
+    project.cluster.kubectl("scale", *service, f"--replicas={pods}")
+    project.cluster.kubectl("rollout", "status", *service)
     with project.watched("staging") as ready:
         project.make("deploy", ENVIRONMENT="staging", TAG="slow-2")
-    assert min(ready) == 100
+    assert min(ready) == pods
     path = f"/api/v1/namespaces/{project.namespace('staging')}/events"
     # Admission of so many pods at once also conflicts with its own writes to the quota, and is tried again.
     messages = [event["message"] for event in project.cluster.items(path) if event["reason"] == "FailedCreate"]
