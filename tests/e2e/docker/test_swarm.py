@@ -129,4 +129,4 @@ def test_a_migration_that_fails_leaves_the_service_as_it_is(
     assert images(engine, stack) == {before}
     load.wait_for(50)
     assert not load.failed(), load.failed()[:3]
-    project.make("swarm-deploy", TAG=before, REPLICAS="2")  # a mended version is migrated
+    project.make("swarm-deploy", TAG=before, REPLICAS="2")  # a fixed version is migrated

@@ -60,7 +60,7 @@ DATABASE_SERVICE = "kubernetes/database/service.yaml"
 NAMESPACE_POLICY = "kubernetes/namespace/networkpolicy.yaml"
 SETTINGS = "kubernetes/base/config.env"
 NAME = "'app.kubernetes.io/name'"
-OF_CI = "the_deployer_changes_the_policies_of_the_service_alone"
+ALLOW_EXTRA = ("kubernetes/namespace/deployer-role.yaml", replace("- shop-egress", "- extra\n      - shop-egress"))
 EXTRA_POLICY = """\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -119,7 +119,7 @@ STRANGERS = {
 """Pods of the namespace that others create, and their labels."""
 
 
-@rejects("a policy beside others for no pods", *extra("kubernetes/base", EXTRA_POLICY), also=OF_CI)
+@rejects("a policy beside others for no pods", *extra("kubernetes/base", EXTRA_POLICY), *ALLOW_EXTRA)
 @rejects("a policy of no pods", POLICY, change(SELECTED, "shops"), also=OPEN)
 @rejects("a policy for a missing port", POLICY, change("spec.ingress.1.ports.0.port", "metric"), also=OPEN)
 @rejects("a policy that opens every port", POLICY, remove("spec.ingress.0.ports"), also=OPEN)
