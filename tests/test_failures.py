@@ -16,7 +16,7 @@ PROGRAMS = ("curl", "docker", "git", "go", "helm", "kind", "kops", "kubectl", "s
 # Answers as the real programs do, as far as a target reads them, and writes down how it was called. A call that FAILS
 # names fails. Times and random numbers in calls are all alike.
 PROGRAM = r"""#!/bin/bash
-call=$(tr '\n' ' ' <<< "${0##*/} $*" | sed -E 's/[0-9]{6,}/N/g; s#/tmp/[^ ]+#/tmp#g')
+call=$(tr '\n' ' ' <<< "${0##*/} $*" | sed -E 's/[0-9][0-9TZ:-]{5,}/N/g; s#/tmp/[^ ]+#/tmp#g')
 [[ $call == sleep* ]] || (flock 9; echo "$call" >> "$STATE/calls") 9>> "$STATE/lock"
 [[ $call != "$FAILS" ]] || exit 1
 case $call in *=-* | */dev/stdin* | *--password-stdin* | *' exec '*) cat > /dev/null ;; esac

@@ -19,7 +19,9 @@ as_helm() { kube "$@" --server-side --field-manager=helm --force-conflicts; }
 
 # Revision, status and commit of each release, the newest first.
 releases() {
-  [[ -z $(helm list --short --filter="^$SERVICE\$") ]] || helm history "$SERVICE" --output=yaml | tr -d \" | awk '
+  local found
+  found=$(helm list --short --filter="^$SERVICE\$")
+  [[ -z $found ]] || helm history "$SERVICE" --output=yaml | tr -d \" | awk '
     /^[- ] app_version:/ { commit = $NF } /^[- ] revision:/ { revision = $NF }
     /^[- ] status:/ { print revision, $NF, commit }' | sort -rn
 }
@@ -48,8 +50,9 @@ build() {
 
 # Runs kubectl's get, label or annotate on all that has the label of the environment.
 on_live() {
-  kube "$1" "$(kubectl api-resources --namespaced --output=name | grep -E "^($kinds)(\.|$)" | paste -sd, -)" \
-    --selector="$label" "${@:2}"
+  local served
+  served=$(kubectl api-resources --namespaced --output=name | grep -E "^($kinds)(\.|$)" | paste -sd, -)
+  kube "$1" "$served" --selector="$label" "${@:2}"
 }
 
 # What the environment has and a file of manifests has not.
@@ -84,7 +87,9 @@ prune() {
 
 # Gives Helm what an older Makefile applied with kubectl: the objects as they are, and the fields that kubectl manages.
 adopt() {
-  if [[ -n $(on_live get --output=name) ]]; then
+  local found
+  found=$(on_live get --output=name)
+  if [[ -n $found ]]; then
     on_live get --output=yaml --show-managed-fields | sed -E 's/^( +manager: )kubectl(-.*)?$/\1helm/' \
       | kube replace --field-manager=helm --filename=- > /dev/null
     on_live label --field-manager=helm --overwrite app.kubernetes.io/managed-by=Helm > /dev/null
