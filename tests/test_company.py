@@ -22,9 +22,7 @@ TEXTS = (".md",)
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> Projects:
     """Renders projects of that company."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COMPANY", COMPANY)
-        template = Template(copy_working_tree(tmp_path_factory.mktemp("company")))
+    template = Template(copy_working_tree(tmp_path_factory.mktemp("company"), company=COMPANY))
     return Projects(template, space_of(template))
 
 

@@ -196,10 +196,14 @@ def cache_compiled_templates(env: jinja2.Environment, places: Mapping[str, str] 
     env.auto_reload = False
 
 
-def copy_working_tree(destination: Path) -> Path:
+COMPANY = os.environ.get("COMPANY", "")
+"""The file that takes the place of extensions/company.jinja in all tests; empty for none."""
+
+
+def copy_working_tree(destination: Path, company: str = COMPANY) -> Path:
     """Copy what git would commit now of the template into a plain folder, which Copier renders as it is.
 
-    The file that the variable COMPANY names takes the place of extensions/company.jinja.
+    A file of a company takes the place of extensions/company.jinja.
     """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     command += ["copier.yml", "extensions", "template"]
@@ -208,7 +212,7 @@ def copy_working_tree(destination: Path) -> Path:
         target = destination / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target, follow_symlinks=False)
-    if company := os.environ.get("COMPANY"):
+    if company:
         shutil.copy2(ROOT / company, destination / "extensions" / "company.jinja")
     return destination
 

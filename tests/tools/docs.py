@@ -200,7 +200,7 @@ def main() -> None:
     """Write the tables of validators first: the option space follows from them."""
     (ROOT / KNOWN_QUESTIONS).write_text(known_questions((ROOT / "copier.yml").read_bytes()), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
-        template = Template(copy_working_tree(Path(folder)))
+        template = Template(copy_working_tree(Path(folder), company=""))
         for path, text in generated(Projects(template, space_of(template), is_readable)).items():
             (ROOT / path).write_text(text, encoding="utf-8")
 
