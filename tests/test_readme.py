@@ -9,7 +9,8 @@ import pytest
 
 from tests.harness import ROOT, Projects, Template
 from tests.harness.template import COMPANY, copy_working_tree
-from tests.options import is_readable, space_of
+from tests.options import space_of
+from tests.rules.syntax import is_readable
 from tests.tools.docs import generated
 
 
