@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.harness import Projects, Template
+from tests.harness import Projects, Template, load
 from tests.harness.template import copy_working_tree
 from tests.options import space_of
 
@@ -17,6 +17,9 @@ HOSTS = re.compile(
 )
 """Where images, packages and programs come from, unless a company has a copy."""
 TEXTS = (".md",)
+LABELS = {"example.com/cost-center": "1700", "team": "yes"}
+"""But those of the template, which nobody can replace."""
+ANNOTATIONS = {"example.com/owner": 'Shop & "Co": #1'}
 
 
 @pytest.fixture(scope="module")
@@ -52,4 +55,10 @@ def test_nothing_is_downloaded_past_the_mirrors(projects: Projects, answers: dic
     index = {"python": b"pypi/simple", "typescript": b"registry=https", "go": b"packages.example.com/go"}
     assert texts.count(index[str(answers["language"])]) >= 1
     assert texts.count(b"mirror.example.com:5000/") >= 3
-    assert texts.count(b'example.com/cost-center: "1700"') >= 4
+    built = [path for path in files if re.fullmatch(r"kubernetes/(overlays/\w+|namespace)/kustomization.yaml", path)]
+    assert len(built) == 4
+    for path in built:
+        kustomization = load(files[path].content)
+        assert LABELS.items() <= kustomization["labels"][0]["pairs"].items(), path
+        assert "nobody" not in kustomization["labels"][0]["pairs"].values(), path
+        assert kustomization["commonAnnotations"] == ANNOTATIONS, path

@@ -24,7 +24,7 @@ case $call in
   'git describe '*) echo 1111111111111111111111111111111111111111 ;;
   'git grep '*) exit 1 ;;
   'git log '*) echo 2026-11-01T00:00:00Z ;;
-  'docker service ps '*) echo '1 migrate Complete 5 seconds ago' ;;
+  'docker service ps '*) echo '"Complete 5 seconds ago"' ;;
   'docker service ls '*) echo "1 shop_app replicated 2/2 $IMAGE:$TAG" ;;
   'docker compose port '*) echo 127.0.0.1:5432 ;;
   'docker compose --file=prod.yml config '*) printf 'name: shop\nservices: {}\n' ;;
@@ -35,7 +35,7 @@ case $call in
   'kubectl '*' create token '*) echo 'token 2027-01-01T00:00:00Z' ;;
   'kubectl '*' get job/'*) echo Complete ;;
   'kubectl '*'{.spec.replicas}'*) echo 2 ;;
-  'kubectl '*' get secret '*jsonpath*) echo '1 cGFzc3dvcmQ= ' ;;
+  'kubectl '*' get secret '*jsonpath*) echo '1|cGFzc3dvcmQ=|' ;;
   'kubectl api-resources '*) printf '%s\n' configmaps deployments.apps statefulsets.apps ;;
   'kubectl '*' get '*' --output=name '*) echo deployment.apps/shop ;;
   'kubectl '*' kustomize '* | 'kubectl kustomize '*) echo 'image: docker.io/library/postgres:18' ;;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Replaces the password of the database in the database, in its Secret and in running pods. Open connections stay; new
 # ones fail for the seconds until the pods have read the new password.
-# `make` sets SERVICE, NAMESPACE, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and
+# `make` sets SERVICE, NAMESPACE, ENVIRONMENT, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and
 # RANDOM_PASSWORD, a new one. A rotation that failed goes on when it runs again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,8 +21,9 @@ ask() {
 read_secret() {
   local found
   found=$(kube get secret "$secret" \
-    --output='jsonpath={.metadata.resourceVersion} {.data.password} {.data.next}')
-  read -r version password next <<< "$found"
+    --output='jsonpath={.metadata.resourceVersion}|{.data.password}|{.data.next}')
+  IFS='|' read -r version password next <<< "$found"
+  [[ -n $password ]] || fail "Secret $secret has no password. Create it: make secret ENVIRONMENT=$ENVIRONMENT"
 }
 
 # Changes keys of the Secret, unless it has changed since it was read.
@@ -31,21 +32,39 @@ change_secret() {
     --patch-file=/dev/stdin <<< "{\"metadata\":{\"resourceVersion\":\"$version\"},\"data\":{$1}}")
 }
 
+# As the service reads it: without line breaks at the end.
+decode() {
+  local text
+  text=$(base64 --decode <<< "$1")
+  [[ -n $text && $text != *$'\n'* ]] || fail 'The password is empty, or has several lines. Nothing has changed.'
+  echo "$text"
+}
+
 # Both passwords, because the database may have either.
 change_database() {
-  printf '%s\n' "$1" "$2" | while read -r word; do base64 --decode <<< "$word"; echo; done \
+  local old new
+  old=$(decode "$1")
+  new=$(decode "$2")
+  printf '%s\n' "$old" "$new" \
     | kube exec --stdin "statefulset/$SERVICE-database" -- sh -c "$(cat scripts/set-password.sh)"
 }
 
-# Waits for the password that the store has now.
+refresh_time() { kube get externalsecret "$secret" --output='jsonpath={.status.refreshTime}'; }
+
+# Waits until the operator has read the store again, and compares with the previous password.
 refresh_secret() {
+  local before after
+  before=$(refresh_time)
   kube annotate externalsecret "$secret" --overwrite "force-sync=$(date +%s)" > /dev/null
   for _ in {1..60}; do
-    read_secret
-    [[ $password == "$1" ]] || return 0
+    after=$(refresh_time)
+    [[ $after == "$before" ]] || break
     sleep 1
   done
-  fail "Secret $secret still has the previous password: does the store have the new one?"
+  [[ $after != "$before" ]] || fail "The External Secrets Operator has not read the store: $(kube get externalsecret "$secret")"
+  read_secret
+  [[ $(decode "$password") != "$(decode "$1")" ]] \
+    || fail "Secret $secret still has the previous password: does the store have the new one?"
 }
 
 case $SECRETS-$HOSTING in

@@ -6,15 +6,24 @@ umask 077
 
 IFS= read -r old
 IFS= read -r new
+[ -n "$new" ]
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-as_root() {
-  printf '[client]\nuser=root\npassword="%s"\n' "$(printf %s "$1" | sed 's/[\\"]/\\&/g')" > "$work/my.cnf"
+quoted=$(printf %s "$new" | sed "s/[\\\\']/\\\\&/g")
+
+# as USER PASSWORD: runs SQL.
+as() {
+  printf '[client]\nuser=%s\npassword="%s"\n' "$1" "$(printf %s "$2" | sed 's/[\\"]/\\&/g')" > "$work/my.cnf"
   mysql --defaults-extra-file="$work/my.cnf"
 }
 
-quoted=$(printf %s "$new" | sed "s/[\\\\']/\\\\&/g")
-as_root "$new" < /dev/null 2> /dev/null || as_root "$old" <<SQL
-ALTER USER app@'%' IDENTIFIED BY '$quoted', root@localhost IDENTIFIED BY '$quoted';
+set_password() {
+  as "$1" "$new" < /dev/null 2> /dev/null || as "$1" "$old" <<SQL
+ALTER USER CURRENT_USER() IDENTIFIED BY '$quoted';
 SQL
+}
+
+set_password app
+# Whoever changed the service's password by hand may have left this one alone.
+set_password root || echo 'The password of root@localhost is another one, and stays.' >&2

@@ -5,6 +5,7 @@ set -eu
 
 read -r _
 IFS= read -r new
+[ -n "$new" ]
 quoted=$(printf %s "$new" | sed "s/'/''/g")
 # Logs hold no password, whatever they are told to hold.
 psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=app --dbname=app > /dev/null <<SQL

@@ -5,5 +5,6 @@ set -eu
 
 IFS= read -r old
 IFS= read -r new
+[ -n "$new" ]
 [ "$(REDISCLI_AUTH=$new redis-cli PING 2> /dev/null)" = PONG ] \
   || printf %s "$new" | REDISCLI_AUTH=$old redis-cli -e -x CONFIG SET requirepass > /dev/null

@@ -1,4 +1,4 @@
-"""A real S3 server on loopback: https://github.com/versity/versitygw, built from the Go module that is pinned here."""
+"""A real S3 server: https://github.com/versity/versitygw, built from the Go module that is pinned here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.e2e.kubernetes import programs
 
 
 class S3:
-    """A server whose buckets are folders, with an account of its own."""
+    """A server whose buckets are folders, with an account of its own, on any address of this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.program = programs.find(["versitygw"])["versitygw"]
         self.restic = find("restic", "restic")
-        self.port = free_port()
+        self.host, self.port = host, port or free_port()
         self.access, self.secret = "access-key", secrets.token_urlsafe()
         self.folder = Path(tempfile.mkdtemp(prefix="s3-"))
         self.process: subprocess.Popen[bytes] | None = None
@@ -38,13 +38,13 @@ class S3:
     def start(self) -> None:
         """Start the server and wait until it listens."""
         self.process = subprocess.Popen(
-            [self.program, "--quiet", f"--port=127.0.0.1:{self.port}", "posix", self.folder],
+            [self.program, "--quiet", f"--port={self.host}:{self.port}", "posix", self.folder],
             env={"ROOT_ACCESS_KEY": self.access, "ROOT_SECRET_KEY": self.secret},
             stdout=subprocess.DEVNULL,
         )
 
         def listens() -> bool:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return True
             return False
 
@@ -61,7 +61,7 @@ class S3:
         """Make a bucket, and return what a team has to know of it: restic's variables."""
         (self.folder / name).mkdir()
         return {
-            "RESTIC_REPOSITORY": f"s3:http://127.0.0.1:{self.port}/{name}/shop",
+            "RESTIC_REPOSITORY": f"s3:http://{self.host}:{self.port}/{name}/shop",
             "RESTIC_PASSWORD": key,
             "AWS_ACCESS_KEY_ID": self.access,
             "AWS_SECRET_ACCESS_KEY": self.secret,

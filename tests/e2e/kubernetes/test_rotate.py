@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 
 import pytest
@@ -18,7 +19,8 @@ STAGING = "staging"
 OLD, NEW = "old 'pass\\word\" $x", "new 'pass\\word\" `id`"
 # Simulated nodes run nothing, so kubectl's exec leads to a script in the place of the database's: it takes the old
 # password, or the new one if it has it already. Each call of kubectl is counted, and that of FAILS fails, before or
-# after its work. Somebody else's change in the file `race` comes before the first of its own.
+# after its work. Another change in the file `race` comes before the first of its own. With the file `operator`,
+# External Secrets reads the store when it is told to.
 KUBECTL = f"""\
 #!/bin/bash
 cd "${{0%/*}}"
@@ -36,6 +38,10 @@ case " $* " in
     has=$(cat database)
     [[ $has == "$old" || $has == "$new" ]] || exit 1
     echo "$new" > database ;;
+  *" annotate externalsecret "*)
+    {tool("kubectl")} "$@" || exit
+    [[ ! -f operator ]] || {tool("kubectl")} "$1" patch externalsecret "$4" --subresource=status --type=merge \\
+      --patch="{{\\"status\\":{{\\"refreshTime\\":\\"$(date -u +%FT%TZ)\\"}}}}" > /dev/null ;;
   *) (cd "$OLDPWD" && exec {tool("kubectl")} "$@") || exit ;;
 esac
 [[ $(cat fails 2> /dev/null) != "after $calls" ]] || exit 1
@@ -83,7 +89,7 @@ class Rotation:
         command = ("make", "--trace", "rotate", f"ENVIRONMENT={STAGING}")
         done = self.project.run(*command, check=False, standard_input=given)
         for password in {OLD, NEW, self.in_database, *self.secret.values()}:
-            assert password not in done.stdout
+            assert not password.strip() or password not in done.stdout
         return done
 
     def calls(self) -> int:
@@ -173,24 +179,60 @@ def test_a_database_outside_the_cluster_has_its_password_already(make_project: M
     assert rotation.secret == {"password": NEW}
 
 
-def test_a_store_provides_the_password(make_project: Maker) -> None:
-    rotation = begin(make_project, secrets="external-secrets")
-    # The operator would have written it after the annotation.
-    rotation.secret = {"password": NEW}
-    done = rotation.run(OLD)
+def test_a_line_break_at_the_end_is_not_part_of_a_password(rotation: Rotation) -> None:
+    """A file from which somebody made the Secret ended in one, which the service does not read."""
+    rotation.secret = {"password": f"{OLD}\n"}
+    rotation.in_database = OLD
+    done = rotation.run()
     assert done.returncode == 0, done.stdout
-    assert rotation.in_database == NEW
-    assert rotation.annotated() == {rotation.project.service, f"{rotation.project.service}-database"}
-    path = f"/apis/external-secrets.io/v1/namespaces/{rotation.project.namespace(STAGING)}/externalsecrets"
-    (asked,) = [item for item in rotation.project.cluster.items(path) if item["metadata"]["name"].endswith("-database")]
-    assert asked["metadata"]["annotations"]["force-sync"]
+    assert rotation.in_database == rotation.secret["password"] != OLD
 
 
-def test_a_store_that_still_has_the_previous_password_is_told(make_project: Maker) -> None:
+@pytest.mark.parametrize(
+    "data", [{"other": "of-another"}, {"password": ""}, {"password": "\n"}, {"password": "first\nsecond"}]
+)
+def test_a_secret_without_a_password_is_refused(rotation: Rotation, data: dict[str, str]) -> None:
+    rotation.secret = data
+    rotation.in_database = OLD
+    done = rotation.run()
+    assert done.returncode != 0
+    assert re.search(r"has no password|is empty, or has several lines", done.stdout)
+    assert rotation.in_database == OLD
+
+
+@pytest.fixture(scope="module")
+def stored(make_project: Maker) -> Rotation:
+    """One whose password a store provides."""
     rotation = begin(make_project, secrets="external-secrets")
     rotation.project.stub("sleep", "#!/bin/sh\n")
-    done = rotation.run(OLD)
+    return rotation
+
+
+def test_a_store_provides_the_password(stored: Rotation) -> None:
+    (stored.folder / "operator").touch()
+    stored.in_database = OLD
+    stored.secret = {"password": NEW}  # as the operator writes it
+    done = stored.run(OLD)
+    assert done.returncode == 0, done.stdout
+    assert stored.in_database == NEW
+    assert stored.annotated() == {stored.project.service, f"{stored.project.service}-database"}
+
+
+@pytest.mark.parametrize(
+    ("operator", "typed", "message"),
+    [
+        (True, OLD, "still has the previous password"),
+        (False, OLD, "has not read the store"),
+        (False, "another", "has not read the store"),
+    ],
+)
+def test_a_store_that_has_no_other_password_is_told(stored: Rotation, operator: bool, typed: str, message: str) -> None:
+    (stored.folder / "operator").unlink(missing_ok=True)
+    if operator:
+        (stored.folder / "operator").touch()
+    stored.secret = {"password": OLD}
+    stored.in_database = OLD
+    done = stored.run(typed)
     assert done.returncode != 0
-    assert "still has the previous password" in done.stdout
-    assert rotation.in_database == OLD
-    assert rotation.annotated() == set()
+    assert message in done.stdout
+    assert stored.in_database == OLD
