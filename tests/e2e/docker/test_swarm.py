@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,25 @@ def images(engine: Engine, stack: str) -> set[str]:
     return {line.split()[0].partition("@")[0].rpartition(":")[2] for line in listed.stdout.splitlines()}
 
 
+def tasks(engine: Engine, service: str) -> list[dict[str, Any]]:
+    """The tasks of a service, old ones too."""
+    return engine.inspect(*engine.docker("service", "ps", "--quiet", "--no-trunc", service).stdout.split())
+
+
+def assert_migrated_before(engine: Engine, stack: str, tag: str) -> None:
+    """Assert that one migration ran, and ended before the first container of the version started."""
+    (migration,) = tasks(engine, f"{stack}_migrate")
+    assert migration["Status"]["State"] == "complete"
+    ended = datetime.fromisoformat(migration["Status"]["Timestamp"])
+    started = [
+        datetime.fromisoformat(task["CreatedAt"])
+        for task in tasks(engine, f"{stack}_app")
+        if f":{tag}" in task["Spec"]["ContainerSpec"]["Image"]
+    ]
+    assert started
+    assert ended < min(started)
+
+
 def test_a_new_version_replaces_the_old_without_a_failed_request(
     project: Project, engine: Engine, stack: str, load: Load, tag: str, count: Count
 ) -> None:
@@ -97,6 +118,8 @@ def test_a_new_version_replaces_the_old_without_a_failed_request(
     project.make("swarm-deploy", TAG=second, REPLICAS="2")
     load.wait_for(50)
     assert images(engine, stack) == {second}
+    if project.database in ("postgres", "mysql"):
+        assert_migrated_before(engine, stack, second)
     count(f"requests during a rolling update on Docker Swarm, {project.database}", load.told())
     assert not load.failed(), load.failed()[:3]
 

@@ -29,7 +29,7 @@ DIFFERENCES: list[tuple[str, str, str]] = [
     ("template/scripts/check.sh.jinja", "set -eu", "set -e"),
     ("template/scripts/swarm.sed", "^", "^^"),
     ("template/{{ python }}/{{ postgres }}/requirements.txt", "alembic==", "alembic==0."),
-    ("extensions/versions.jinja", "'kubeconform': '0.7.0'", "'kubeconform': '0.6.4'"),
+    ("extensions/versions.jinja", "kubeconform:v0.7.0", "kubeconform:v0.6.4"),
     ("template/{{ python }}/Dockerfile.jinja", "--interval=10s", "--interval=30s"),
     ("template/{{ python }}/app/logs.py", "import", "import  "),
 ]
