@@ -15,12 +15,12 @@ __all__ = ["deployed"]
 
 pytestmark = pytest.mark.databases("postgres")
 
+PRODUCTION = "production"
 PORT = 443
 """The only one of a bucket that the backup's network policy admits."""
 
 
-def test_a_backup_is_restored_into_another_namespace_of_the_same_name(node: Node, deployed: Shop, tag: str) -> None:
-    namespace = deployed.namespace(STAGING)
+def test_a_backup_is_restored_into_another_namespace(node: Node, deployed: Shop, tag: str) -> None:
     with skip_unless_available():
         server = S3(node.host, PORT)
     with server as bucket:
@@ -30,14 +30,18 @@ def test_a_backup_is_restored_into_another_namespace_of_the_same_name(node: Node
         deployed.run("make", "backup-bucket", f"ENVIRONMENT={STAGING}", environment=variables)
         told = deployed.make("backup", ENVIRONMENT=STAGING).stdout
         assert "to the bucket." in told
-        node.kubectl("delete", "namespace", namespace, "--timeout=200s")
-        deployed.prepare(STAGING)
-        deployed.make("registry-secret", ENVIRONMENT=STAGING)
-        deployed.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
-        with forwarded(deployed) as client:
-            assert client.names() == {}
-        deployed.run("make", "backup-bucket", f"ENVIRONMENT={STAGING}", environment=variables)
-        deployed.make("restore", ENVIRONMENT=STAGING, CONFIRM=namespace)
-        node.kubectl("rollout", "status", f"deployment/{deployed.service}", f"--namespace={namespace}")
-        with forwarded(deployed) as client:
-            assert client.names()[number] == "kept"
+        node.kubectl("delete", "namespace", deployed.namespace(STAGING), "--timeout=200s")
+        namespace = deployed.namespace(PRODUCTION)
+        deployed.prepare(PRODUCTION)
+        try:
+            deployed.make("registry-secret", ENVIRONMENT=PRODUCTION)
+            deployed.make("deploy", ENVIRONMENT=PRODUCTION, TAG=tag)
+            with forwarded(deployed, PRODUCTION) as client:
+                assert client.names() == {}
+            deployed.run("make", "backup-bucket", f"ENVIRONMENT={PRODUCTION}", environment=variables)
+            deployed.make("restore", ENVIRONMENT=PRODUCTION, CONFIRM=namespace)
+            node.kubectl("rollout", "status", f"deployment/{deployed.service}", f"--namespace={namespace}")
+            with forwarded(deployed, PRODUCTION) as client:
+                assert client.names()[number] == "kept"
+        finally:
+            node.kubectl("delete", "namespace", namespace, "--wait=false")

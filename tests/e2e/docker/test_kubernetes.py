@@ -79,14 +79,14 @@ def deployed(
     shop.make("registry-secret", ENVIRONMENT=STAGING)
     shop.make("deploy", ENVIRONMENT=STAGING, TAG=tag)
     yield shop
-    node.kubectl("delete", "namespace", shop.namespace(STAGING), "--wait=false")
+    node.kubectl("delete", "namespace", shop.namespace(STAGING), "--wait=false", "--ignore-not-found")
 
 
 @contextmanager
-def forwarded(shop: Shop) -> Iterator[Client]:
+def forwarded(shop: Shop, environment: str = STAGING) -> Iterator[Client]:
     """A client of the port that `make forward` opens here, until the pod goes that answers there."""
     address = f"http://127.0.0.1:{shop.answers['port']}"
-    command = ["make", "forward", f"ENVIRONMENT={STAGING}"]
+    command = ["make", "forward", f"ENVIRONMENT={environment}"]
     with subprocess.Popen(
         command, cwd=shop.path, env=shop.environment(), stdout=subprocess.DEVNULL, process_group=0
     ) as forward:
