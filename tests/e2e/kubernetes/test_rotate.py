@@ -40,8 +40,12 @@ case " $* " in
     echo "$new" > database ;;
   *" annotate externalsecret "*)
     {tool("kubectl")} "$@" || exit
-    [[ ! -f operator ]] || {tool("kubectl")} "$1" patch externalsecret "$4" --subresource=status --type=merge \\
-      --patch="{{\\"status\\":{{\\"refreshTime\\":\\"$(date -u +%FT%TZ)\\"}}}}" > /dev/null ;;
+    [[ -f operator ]] || exit 0
+    # A year for each time, because a time of the API has no fractions of seconds.
+    echo >> times
+    printf '{{"status":{{"refreshTime":"%s-01-01T00:00:00Z"}}}}' "$((2000 + $(wc -l < times)))" \\
+      | {tool("kubectl")} "$1" patch externalsecret "$4" --subresource=status --type=merge --patch-file=/dev/stdin \\
+        > /dev/null ;;
   *) (cd "$OLDPWD" && exec {tool("kubectl")} "$@") || exit ;;
 esac
 [[ $(cat fails 2> /dev/null) != "after $calls" ]] || exit 1
