@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import workspace
 from tests.harness import Answers, Projects
 
 PROGRAMS = ("curl", "docker", "git", "go", "helm", "kind", "kops", "kubectl", "sleep", "trivy")
@@ -73,6 +74,8 @@ class Runs:
 
     def __init__(self, project: Path, folder: Path) -> None:
         self.project, self.folder = project, folder
+        self.before = {path.relative_to(project) for path in project.rglob("*")}
+        (self.image,) = re.findall(r"^IMAGE := (.*)$", (project / "Makefile").read_text(), re.MULTILINE)
         self.programs = folder / "programs"
         self.programs.mkdir()
         for name in PROGRAMS:
@@ -87,10 +90,9 @@ class Runs:
         state = self.folder / "state"
         shutil.rmtree(state, ignore_errors=True)
         state.mkdir()
-        image = re.findall(r"^IMAGE := (.*)$", (copy / "Makefile").read_text(), re.MULTILINE)[0]
         environment = {
             "PATH": f"{self.programs}:{os.environ['PATH']}",
-            "STATE": str(state), "FAILS": fails, "IMAGE": image, "TAG": VARIABLES["TAG"], "HOME": str(self.folder),
+            "STATE": str(state), "FAILS": fails, "IMAGE": self.image, "TAG": VARIABLES["TAG"], "HOME": str(self.folder),
             "DOCKER_HUB_USER_ID": "acme", "DOCKER_HUB_PWD": "token", "DOCKER_HUB_EMAIL": "a@example.com",
             "RESTIC_REPOSITORY": "s3:https://example.com/a", "RESTIC_PASSWORD": "x" * 32,
         }  # fmt: skip
@@ -100,11 +102,10 @@ class Runs:
             ["make", target, *variables], cwd=copy, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=60, check=False,
         )  # fmt: skip
-        before = {path.relative_to(self.project) for path in self.project.rglob("*")}
         written = {
             str(path.relative_to(copy)): path.read_text()
             for path in copy.rglob("*")
-            if path.is_file() and path.relative_to(copy) not in before
+            if path.is_file() and path.relative_to(copy) not in self.before
         }
         calls = (state / "calls").read_text().splitlines() if (state / "calls").exists() else []
         return done.returncode, calls, written, done.stdout + done.stderr
@@ -112,6 +113,7 @@ class Runs:
 
 ANSWERS: Answers = {
     "project_name": "Shop",
+    "service_name": "shop",
     "language": "go",
     "database": "postgres",
     "customize": True,
@@ -123,13 +125,7 @@ ANSWERS: Answers = {
 def project(projects: Projects, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of which only programs for containers, clusters and Go are called."""
     folder = tmp_path_factory.mktemp("failures") / "shop"
-    for name, file in projects.render(ANSWERS).items():
-        if not name.endswith("/"):
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(file.content)
-            path.chmod(file.mode)
-    return folder
+    return workspace.Project(projects.render(ANSWERS), folder, ANSWERS).path
 
 
 def targets(project: Path) -> list[str]:
