@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +24,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// program is a command of the service in a process of its own.
+// program is a command of the service in a separate process.
 type program struct {
 	*exec.Cmd
 	output bytes.Buffer
@@ -61,26 +60,39 @@ type service struct {
 
 func start(t *testing.T, env ...string) *service {
 	t.Helper()
-	port, metricsPort := freePort(t), freePort(t)
-	s := &service{
-		address:        net.JoinHostPort("127.0.0.1", port),
-		metricsAddress: net.JoinHostPort("127.0.0.1", metricsPort),
-		ports:          []string{"PORT=" + port, "METRICS_PORT=" + metricsPort},
-	}
-	s.program = newProgram(t, "serve", append(env, s.ports...)...)
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range 100 {
-		if status, _ := s.get(t, s.address, "/readyz"); status == http.StatusOK {
+	for {
+		port, metricsPort := freePorts(t)
+		s := &service{
+			address:        net.JoinHostPort("127.0.0.1", port),
+			metricsAddress: net.JoinHostPort("127.0.0.1", metricsPort),
+			ports:          []string{"PORT=" + port, "METRICS_PORT=" + metricsPort},
+		}
+		s.program = newProgram(t, "serve", append(env, s.ports...)...)
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if s.isReady(t) {
 			return s
+		}
+		// Another process may have taken a port meanwhile.
+		if !strings.Contains(s.output.String(), syscall.EADDRINUSE.Error()) {
+			t.Fatalf("not ready: %s", s.output.String())
+		}
+	}
+}
+
+// isReady waits until the service is ready, or ends it.
+func (s *service) isReady(t *testing.T) bool {
+	t.Helper()
+	for range 600 {
+		if status, _ := s.get(t, s.address, "/readyz"); status == http.StatusOK {
+			return true
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	_ = s.Process.Kill()
 	_ = s.Wait()
-	t.Fatalf("not ready: %s", s.output.String())
-	return nil
+	return false
 }
 
 func (s *service) get(t *testing.T, address, path string) (status int, body string) {
@@ -138,7 +150,7 @@ func (s *service) stop(t *testing.T) {
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for range 100 { // until the listening socket is closed
+	for range 3000 { // until the listening socket is closed
 		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address)
 		if err != nil {
 			return
@@ -149,18 +161,14 @@ func (s *service) stop(t *testing.T) {
 	t.Fatal("still listening")
 }
 
-func freePort(t *testing.T) string {
+// freePorts returns two different ports on which nothing listens.
+func freePorts(t *testing.T) (port, metricsPort string) {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("got address %v, want TCP", listener.Addr())
-	}
-	return strconv.Itoa(address.Port)
+	service, metrics := httptest.NewServer(nil), httptest.NewServer(nil)
+	defer service.Close()
+	defer metrics.Close()
+	const address = "http://127.0.0.1:"
+	return strings.TrimPrefix(service.URL, address), strings.TrimPrefix(metrics.URL, address)
 }
 
 func TestInvalidSettings(t *testing.T) {
@@ -305,7 +313,8 @@ func TestServe_PortInUse(t *testing.T) {
 	for _, taken := range s.ports {
 		name, _, _ := strings.Cut(taken, "=")
 		t.Run(name, func(t *testing.T) {
-			p := newProgram(t, "serve", "PORT="+freePort(t), "METRICS_PORT="+freePort(t), taken)
+			port, metricsPort := freePorts(t)
+			p := newProgram(t, "serve", "PORT="+port, "METRICS_PORT="+metricsPort, taken)
 			if got := p.run(); got != 1 || !strings.Contains(p.output.String(), `"`+name+": ") {
 				t.Errorf("got exit status %d and %s, want 1 and the setting", got, p.output.String())
 			}

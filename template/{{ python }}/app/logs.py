@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, or text at a terminal."""
+"""Logs: one JSON object per line on standard output, or text at a terminal."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class Formatter(JsonFormatter):
-    """JSON with the level as in LOG_LEVEL and the ids of the current request."""
+    """JSON with the level as in LOG_LEVEL and the IDs of the current request."""
 
     def __init__(self) -> None:
         super().__init__(

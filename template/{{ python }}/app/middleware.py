@@ -1,4 +1,4 @@
-"""What every request has: an id, a body limit, a response, a metric and a log line."""
+"""What every request has: an ID, a body limit, a response, a metric and a log line."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Rules for the bodies, ids and texts of every route."""
+"""Rules for the bodies, IDs and texts of every route."""
 
 from email.message import Message
 from http import HTTPStatus
@@ -34,7 +34,7 @@ async def check_body(request: Request) -> None:
     header["Content-Type"] = request.headers.get("Content-Type", "")
     if header.get_content_type() != "application/json":
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json.")
-    # Python's own parser also takes UTF-16, byte order marks and NaN.
+    # Python's parser also accepts UTF-16, byte order marks and NaN.
     try:
         from_json(await request.body(), allow_inf_nan=False)
     except ValueError as error:

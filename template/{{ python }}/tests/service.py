@@ -13,11 +13,11 @@ from typing import Any, Self
 import httpx
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports() -> tuple[int, int]:
+    """Return two different ports on which nothing listens."""
+    local = ("127.0.0.1", 0)
+    with socket.create_server(local) as service, socket.create_server(local) as metrics:
+        return service.getsockname()[1], metrics.getsockname()[1]
 
 
 class Service:
@@ -28,7 +28,14 @@ class Service:
         self.environment = environment
 
     def __enter__(self) -> Self:
-        self.port, self.metrics_port = free_port(), free_port()
+        while not self.start():
+            # Another process has taken a port meanwhile.
+            assert "already in use" in self.log.read_text(), self.log.read_text()
+        return self
+
+    def start(self) -> bool:
+        """Start the process on free ports, and wait until it listens or has ended."""
+        self.port, self.metrics_port = free_ports()
         ports = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port)}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -40,10 +47,11 @@ class Service:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", trust_env=False)
         deadline = time.monotonic() + 60
         while not self.is_alive():
-            assert self.process.poll() is None, self.log.read_text()
+            if self.process.poll() is not None:
+                return False
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.1)
-        return self
+        return True
 
     def __exit__(self, *_: object) -> None:
         self.client.close()

@@ -20,5 +20,5 @@ async def test_a_stopping_service_is_alive_but_not_ready(state: State, client: A
     assert (await client.get("/livez")).status_code == 200
     response = await client.get("/readyz")
     assert response.status_code == 503
-    assert response.headers["Retry-After"] == "1"
+    assert response.headers["Retry-After"] == "5"
     assert response.json()["detail"] == "The service is stopping."

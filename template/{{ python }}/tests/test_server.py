@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from http.client import HTTPConnection
@@ -12,7 +13,7 @@ from fastapi import FastAPI
 
 from app import server
 from app.dependencies import State
-from tests.service import Service, free_port, read_all
+from tests.service import Service, read_all
 from tests.test_metrics import count
 
 GET = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -79,12 +80,13 @@ class TestArrival:
         async def length(body: dict[str, str]) -> int:
             return len(body)
 
-        port = free_port()
-        running = server.Server(app, port, state)
+        running = server.Server(app, 0, state)
         task = asyncio.create_task(running.serve())
         while not running.started:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        yield port
+        yield next(
+            listener.getsockname()[1] for listener in running.servers[0].sockets if listener.family == socket.AF_INET
+        )
         running.should_exit = True
         await task
 

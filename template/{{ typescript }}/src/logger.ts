@@ -1,4 +1,4 @@
-/** Logs: a JSON object a line on standard output, or readable text at a terminal. */
+/** Logs: one JSON object per line on standard output, or readable text at a terminal. */
 
 import { createRequire } from "node:module";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino, stdTimeFunctions } from "pino";
@@ -25,7 +25,7 @@ export function createLogger(
 }
 
 function prettyStream(): DestinationStream {
-  // Only at a terminal, because it takes as long to load as all of pino.
+  // Only at a terminal, because it doubles the load time of pino.
   const pretty: typeof import("pino-pretty") = createRequire(import.meta.url)("pino-pretty");
   return pretty({ messageKey: "message", customLevels: "debug:20,info:30,warning:40,error:50", sync: true });
 }

@@ -1,4 +1,4 @@
-/** Metrics for Prometheus, on a port of their own. */
+/** Metrics for Prometheus, on a separate port. */
 
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import { collectDefaultMetrics, Gauge, Histogram, register } from "prom-client";

@@ -54,7 +54,7 @@ async function listen(app: FastifyInstance, port: number): Promise<void> {
   app.server.on("error", () => {});
 }
 
-/** Logs that file descriptors run out: Node.js closes new connections without an error then. */
+/** Logs when no file descriptor is left: Node.js then closes new connections without an error. */
 function checkDescriptors(logger: Logger): void {
   const check = () =>
     open("/dev/null", (err, descriptor) => {
@@ -91,7 +91,7 @@ const drain = fp((app, _options, done) => {
       return;
     }
     const closed = once(server, "close");
-    // Only stops to listen: http.Server.close() also ends idle connections, with requests that are on their way.
+    // Only stops listening: http.Server.close() would also close idle connections, and lose requests in flight.
     net.Server.prototype.close.call(server);
     const sweep = setInterval(() => {
       server.closeIdleConnections();

@@ -104,6 +104,25 @@ test("a request whose client disconnects is logged and measured with 499", async
   assert.equal(await count("GET", "/slow", 499), 1);
 });
 
+test("a request whose body is late is logged and measured with 408", async (context) => {
+  const { app, lines } = createService(context);
+  app.register((routes, _options, done) => {
+    routes.post("/late", async () => "");
+    done();
+  });
+  app.server.requestTimeout = 100;
+  app.server.headersTimeout = 100;
+  const socket = await connect(context, app);
+  socket.write("POST /late HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{");
+  socket.resume();
+  await once(socket, "close");
+  while (lines.length < 2) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.equal(lines.at(-1)?.["status"], 408);
+  assert.equal(await count("POST", "/late", 408), 1);
+});
+
 test("an informational response is not the status of a request", async (context) => {
   const { app } = createService(context);
   app.register((routes, _options, done) => {

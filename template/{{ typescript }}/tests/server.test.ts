@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { connect, run, serve } from "./process.ts";
+import { connect, freePorts, run, serve } from "./process.ts";
 
 const REQUEST = "GET /livez HTTP/1.1\r\nHost: test\r\n\r\n";
 
@@ -105,9 +105,10 @@ test("a second signal ends the service at once", async (context) => {
 
 test("a port that is in use ends the service with 1", async (context) => {
   const { port } = await serve(context);
-  const { status, stdout } = await run("serve", { PORT: String(port) });
+  const [metricsPort] = await freePorts();
+  const { status, stdout } = await run("serve", { PORT: String(port), METRICS_PORT: String(metricsPort) });
   assert.equal(status, 1);
-  assert.match(stdout, /EADDRINUSE/);
+  assert.match(stdout, new RegExp(`EADDRINUSE.*"port":${port}`));
 });
 
 test("the health check prints why it fails", async (context) => {

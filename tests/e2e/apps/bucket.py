@@ -17,7 +17,7 @@ from tests.e2e.kubernetes import programs
 
 
 class S3:
-    """A server whose buckets are folders, with an account of its own, on any address of this machine."""
+    """A server with folders as buckets and a separate account, on all addresses of this machine."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.program = programs.find(["versitygw"])["versitygw"]
@@ -58,7 +58,7 @@ class S3:
             self.process = None
 
     def make_bucket(self, name: str, key: str) -> dict[str, str]:
-        """Make a bucket, and return what a team has to know of it: restic's variables."""
+        """Create a bucket, and return restic's variables for it."""
         (self.folder / name).mkdir()
         return {
             "RESTIC_REPOSITORY": f"s3:http://{self.host}:{self.port}/{name}/shop",
@@ -68,7 +68,7 @@ class S3:
         }
 
     def ask(self, variables: dict[str, str], *command: str, folder: Path | None = None) -> str:
-        """Run restic as a person with these variables and nothing else would."""
+        """Run restic with these variables only."""
         done = subprocess.run(
             [self.restic, "--quiet", "--no-cache", *command],
             cwd=folder, env=variables, capture_output=True, text=True, timeout=120, check=True,

@@ -1,4 +1,4 @@
-"""Requests as they are written, which no client library tidies up, and what every response has to be."""
+"""Raw requests, unmodified by a client library, and assertions for every response."""
 
 import socket
 from collections.abc import Iterable

@@ -17,7 +17,7 @@ from tests.harness.template import copy_working_tree
 from tests.languages import LANGUAGES
 
 collect_ignore = ["second_resource"]
-"""What a team writes, with tests of its own."""
+"""The code of a team, with its own tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Variants(LoadScopeScheduling):  # type: ignore[misc]
-    """Keeps the tests of one variant, or else of one file, on the worker that has made it.
+    """Keeps the tests of one variant, or else of one file, on the worker that has made it; those of backups are apart.
 
     What `--dist=loadgroup` puts behind the names of tests is lost in pytest 9.
     """
@@ -47,7 +47,8 @@ class Variants(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
         variants = (f"{language}-{database}" for language in LANGUAGES for database in VARIANTS)
-        return next((variant for variant in variants if f"[{variant}" in test), file)
+        suffix = "-backup" if file.endswith("test_backup.py") else ""
+        return next((variant + suffix for variant in variants if f"[{variant}" in test), file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -58,7 +59,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Variants:
 
 @pytest.fixture(scope="session")
 def working_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it is now."""
+    """The template of the working tree."""
     return copy_working_tree(tmp_path_factory.mktemp("template"))
 
 
@@ -123,7 +124,7 @@ def start(project: Project, environment: dict[str, str], tmp_path: Path) -> Iter
 def service(
     project: Project, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """A service that tests share when they leave it as it is."""
+    """A service for tests that do not change it."""
     log = tmp_path_factory.mktemp("service") / "log"
     with Service(project, log, SERVICE_VERSION="1.2.3-test", LOG_LEVEL="debug", **environment) as service:
         service.wait_until_ready()

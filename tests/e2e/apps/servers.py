@@ -1,4 +1,4 @@
-"""Real database servers on loopback, each with a free port, a data directory and a password of its own."""
+"""Real database servers on loopback, each with a free port, a separate data directory and password."""
 
 import os
 import random
@@ -25,7 +25,7 @@ GENERAL_CAUSES = {
     "encryption": "tls|ssl|secure connection",
     "certificate": "certificate|x509",
 }
-"""What every client says of a connection that fails; the rest is the server's own message."""
+"""The common part of every client's message for a failed connection; the rest is the server's message."""
 
 
 class MissingError(Exception):
@@ -59,7 +59,7 @@ def free_port() -> int:
 
 
 class Server:
-    """A database server. Subclasses say how theirs is set up, started, and told something."""
+    """A database server. Subclasses define its setup, start and commands."""
 
     user: ClassVar[str]
     """The system's user to run as: servers refuse root."""
@@ -70,13 +70,13 @@ class Server:
     """SQL that makes every schema change wait until the session ends."""
 
     restart_ids: ClassVar[str]
-    """SQL that gives the next item an ID."""
+    """SQL that sets the ID of the next item."""
 
     causes: ClassVar[Mapping[str, str]]
     """How the server refuses a connection: for each reason, a pattern of its message."""
 
     note = ""
-    """What a reader of the results should know of it."""
+    """A note for the test report."""
 
     def __init__(self) -> None:
         self.openssl = find("openssl", "openssl")
@@ -108,7 +108,7 @@ class Server:
         shutil.rmtree(self.folder)
 
     def certify(self) -> None:
-        """Make a certificate for localhost, but not for 127.0.0.1, that nobody trusts yet."""
+        """Create an untrusted certificate for localhost, but not for 127.0.0.1."""
         kind = ["-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2"]
         subject = ["-subj", "/CN=database", "-addext", "subjectAltName=DNS:localhost"]
         files = ["-keyout", str(self.key), "-out", str(self.certificate)]
@@ -327,7 +327,7 @@ class Server:
         self.signal(signal.SIGCONT)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the server and its children, which PostgreSQL puts in process groups of their own."""
+        """Send a signal to the server and its children, which PostgreSQL puts in separate process groups."""
         if self.process is not None:
             for process in (self.process.pid, *children(self.process.pid)):
                 with suppress(ProcessLookupError):
@@ -505,7 +505,7 @@ class MySQL(Server):
     freeze = "FLUSH TABLES WITH READ LOCK"
 
     def session(self, name: str) -> Sequence[str]:
-        # MariaDB's client wants TLS even on a socket.
+        # MariaDB's client requires TLS even on a socket.
         options = ["--no-defaults", *(["--skip-ssl"] if self.is_mariadb else []), "--user=root"]
         format_ = ["--unbuffered", "--batch", "--skip-column-names"]
         return [self.client, *options, f"--socket={self.folder}/socket", *format_, name]

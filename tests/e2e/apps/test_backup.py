@@ -19,10 +19,13 @@ from tests.e2e.apps.bucket import S3
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.servers import MySQL, Postgres, Redis, Server, find
 from tests.e2e.requirements import skip_unless_available
+from tests.languages import LANGUAGES
 
-pytestmark = pytest.mark.databases("postgres", "mysql", "redis")
+pytestmark = [pytest.mark.databases("postgres", "mysql", "redis"), pytest.mark.languages("python")]
+"""The scripts are the same in every language; only what they back up is not."""
 
 PODS_USER = 999
+NAMESPACE = "shop-staging"
 CONFIDENTIAL = {"RESTIC_PASSWORD", "AWS_SECRET_ACCESS_KEY"}
 SUFFIXES = {"postgres": "dump", "mysql": "sql.gz", "redis": "rdb"}
 TOOLS = {
@@ -56,7 +59,7 @@ class Store:
         self.write_password(password)
         self.environment["DATABASE_PASSWORD_FILE"] = str(self.password_file)
         self.arguments.touch()
-        for script in ("backup.sh", "fetch.sh", "restore.sh", "upload.sh"):
+        for script in ("backup.sh", "fetch.sh", "restore.sh", "upload.sh", "verify.sh"):
             shutil.copy(project.path / "kubernetes" / "database" / script, self.folder)
         for tool, package in TOOLS[project.database].items():
             note = f'printf "%s\\n" "$*" >> {self.arguments}\n'
@@ -87,7 +90,7 @@ class Store:
         path.chmod(0o755)
 
     def run(self, script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a script as a pod would: without any right, and with nothing in its environment that it is not given."""
+        """Run a script like a pod: without privileges, and with only these environment variables."""
         rights = ["setpriv", f"--reuid={PODS_USER}", f"--regid={PODS_USER}", "--clear-groups", "--bounding-set=-all"]
         result = subprocess.run(
             [*(rights if os.geteuid() == 0 else []), "sh", str(self.folder / script)],
@@ -96,6 +99,7 @@ class Store:
             | {
                 "BACKUPS": str(self.backups),
                 "BUCKET": str(self.bucket),
+                "NAMESPACE": NAMESPACE,
                 "PATH": f"{self.programs}:{os.environ['PATH']}",
                 "TMPDIR": str(self.folder / "tmp"),
             }
@@ -204,7 +208,7 @@ class PostgresStore(Store):
 
 
 class MySQLStore(Store):
-    """With the rights that the image gives its user."""
+    """With the permissions of the image's user."""
 
     def __init__(self, project: Project, server: Server, name: str, password: str) -> None:
         # More of what an option file takes for something else.
@@ -336,6 +340,7 @@ def empty(server: Redis) -> None:
     server.execute("FUNCTION FLUSH")
 
 
+@pytest.mark.languages(*LANGUAGES)
 def test_a_restore_brings_everything_back_under_a_running_service(store: Store, tmp_path: Path) -> None:
     environment = store.environment
     assert store.project.run("migrate", environment=environment)[0] == 0
@@ -396,7 +401,7 @@ def test_a_backup_that_is_not_there_changes_nothing(store: Store) -> None:
     for name in ("20000101T000000Z." + store.suffix, "nonsense"):
         result = store.run("restore.sh", BACKUP=name)
         assert result.returncode != 0
-        assert f"There is no backup {name}." in result.stderr
+        assert f"Backup {name} does not exist." in result.stderr
         assert backup.name in result.stderr
     assert store.state() == state
 
@@ -417,7 +422,7 @@ def days_ago(store: Store, days: int) -> str:
     return f"{datetime.now(UTC) - timedelta(days=days):%Y%m%d}T000000Z.{store.suffix}"
 
 
-def test_old_backups_are_deleted_and_nothing_else(store: Store) -> None:
+def test_only_old_backups_are_deleted(store: Store) -> None:
     old, young = [days_ago(store, days) for days in (400, 30, 9, 8)], [days_ago(store, days) for days in (6, 1)]
     others = [
         f"20200101T000000Z.{store.suffix}.keep",
@@ -442,7 +447,7 @@ def test_old_backups_are_deleted_and_nothing_else(store: Store) -> None:
     assert young[1] in store.files()
 
 
-def test_the_newest_backup_stays_however_old_it_is(store: Store) -> None:
+def test_newest_backup_is_kept_at_any_age(store: Store) -> None:
     for days in (400, 300, 200):
         (store.backups / days_ago(store, days)).touch()
     store.write_password("wrong")
@@ -486,7 +491,7 @@ def lose_volume(store: Store) -> None:
     store.give_to_pods()
 
 
-def test_without_a_bucket_a_backup_says_that_it_is_on_the_volume_only(store: Store) -> None:
+def test_backup_without_a_bucket_is_reported_as_on_the_volume_only(store: Store) -> None:
     backup = store.backup()
     result = store.run("upload.sh")
     assert (result.returncode, result.stderr) == (0, "")
@@ -509,12 +514,46 @@ def test_backups_in_the_bucket_outlive_the_namespace(store: Store, s3: S3, bucke
         assert result.stdout == f"Fetched {backup.name} from the bucket.\n"
         store.restore(backup, **environment)
         assert store.state() == state
-    # A person with the variables needs nothing else.
+    # The variables are sufficient.
     s3.ask(bucket, "restore", "latest", "--target=.", folder=store.folder)
     assert (store.folder / second.name).read_bytes() == (store.backups / second.name).read_bytes()
 
 
-def test_what_is_in_the_bucket_is_encrypted(store: Store, s3: S3, bucket: dict[str, str]) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_newest_backup_is_on_the_volume_if_its_upload_failed(store: Store) -> None:
+    older = upload(store)
+    store.add("more")
+    newest, state = next_second(store), store.state()
+    store.add("later")
+    assert store.run("fetch.sh").stdout == f"Fetched {older.name} from the bucket.\n"
+    store.restore(newest)
+    assert store.state() == state
+
+
+@pytest.mark.usefixtures("bucket")
+def test_backups_of_another_namespace_are_restored_only_from_there(store: Store) -> None:
+    production = "shop-production"
+    store.fill()
+    ours, our_state = upload(store), store.state()
+    store.add("theirs")
+    theirs, their_state = upload(store, NAMESPACE=production), store.state()
+    lose_volume(store)
+    assert store.run("fetch.sh").stdout == f"Fetched {ours.name} from the bucket.\n"
+    store.restore(ours)
+    assert store.state() == our_state
+    assert store.run("fetch.sh", FROM=production).stdout == f"Fetched {theirs.name} from the bucket.\n"
+    result = store.run("restore.sh", FROM=production)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert store.state() == their_state
+    assert store.files() == [".fetched", ours.name]
+    upload(store, KEEP_DAYS="1")
+    assert store.run("fetch.sh", FROM=production).returncode == 0
+    assert "of shop-test" in store.run("fetch.sh", FROM="shop-test").stderr
+    store.mount_bucket({"RESTIC_REPOSITORY": ""})
+    assert "no bucket with backups of shop-production" in store.run("fetch.sh", FROM=production).stderr
+
+
+def test_backups_in_the_bucket_are_encrypted(store: Store, s3: S3, bucket: dict[str, str]) -> None:
     backup = upload(store)
     head = backup.read_bytes()[:16]
     stored = [path for path in s3.folder.rglob("*") if path.is_file()]
@@ -529,7 +568,9 @@ def test_the_bucket_keeps_backups_by_age(store: Store, s3: S3, bucket: dict[str,
         when = datetime.now(UTC) - timedelta(days=days)
         name = days_ago(store, days)
         (store.folder / name).write_text(name, encoding="utf-8")
-        s3.ask(bucket, "backup", "--host=database", f"--tag={name}", f"--time={when:%F %T}", name, folder=store.folder)
+        s3.ask(
+            bucket, "backup", f"--host={NAMESPACE}", f"--tag={name}", f"--time={when:%F %T}", name, folder=store.folder
+        )
     last = upload(store)
     kept = {tag for one in json.loads(s3.ask(bucket, "snapshots", "--json")) for tag in one["tags"]}
     assert kept == {backup.name, last.name, days_ago(store, 29), days_ago(store, 1)}
@@ -573,12 +614,12 @@ def test_an_unavailable_bucket_is_an_error_and_costs_no_backup(store: Store, s3:
 
 
 @pytest.mark.usefixtures("bucket")
-def test_a_backup_that_the_bucket_lacks_is_named_beside_those_that_it_has(store: Store) -> None:
+def test_missing_backup_is_reported_with_the_existing_ones(store: Store) -> None:
     backup = upload(store)
     lose_volume(store)
     result = store.run("fetch.sh", BACKUP=days_ago(store, 3))
     assert result.returncode != 0
-    assert f"There is no backup {days_ago(store, 3)} in the bucket." in result.stderr
+    assert f"The bucket has no backup {days_ago(store, 3)} of {NAMESPACE}." in result.stderr
     assert backup.name in result.stderr
 
 
@@ -591,7 +632,68 @@ def test_a_copy_that_differs_is_an_error(store: Store, bucket: dict[str, str]) -
     assert "Copied" not in result.stdout
 
 
-def test_a_wrong_password_is_an_error_and_leaves_all_as_it_was(store: Store) -> None:
+@pytest.fixture
+def scratch(store: Store) -> Iterator[Store]:
+    """A database of the same name on a server of its own, as the pod of a verification has."""
+    with type(store.server)() as server:
+        scratch = STORES[type(server)](store.project, server, store.name, server.password)
+        scratch.backups, scratch.bucket = store.backups, store.bucket
+        (scratch.folder / "fetched").mkdir()
+        scratch.give_to_pods()
+        yield scratch
+        shutil.rmtree(scratch.folder)
+
+
+def verify(scratch: Store, backup: Path) -> None:
+    """Verify the newest backup, which has to succeed."""
+    fetched = str(scratch.folder / "fetched")
+    result = scratch.run("fetch.sh", BACKUPS=fetched)
+    assert (result.returncode, result.stderr) == (0, "")
+    result = scratch.run("verify.sh", FETCHED=fetched)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(
+        rf"Restored \S+ from {backup.name}\.\nThe restored database has (keys|[1-9]\d* tables)\.\n", result.stdout
+    )
+
+
+@pytest.mark.parametrize("has_bucket", [False, True])
+def test_the_newest_backup_is_verified_in_a_database_of_its_own(
+    store: Store, scratch: Store, s3: S3, has_bucket: bool
+) -> None:
+    if has_bucket:
+        store.mount_bucket(s3.make_bucket(f"{store.name.replace('_', '-')}-verified", KEY))
+    save = upload if has_bucket else next_second
+    store.fill()
+    save(store)
+    store.add("new")
+    newest, state = save(store), store.state()
+    if has_bucket:
+        # The bucket's is verified, whatever is on the volume.
+        newest.write_text("half", encoding="utf-8")
+    store.add("later")
+    later = store.state()
+    verify(scratch, newest)
+    assert scratch.state() == state
+    assert store.state() == later
+
+
+def test_a_backup_that_is_missing_or_broken_or_empty_is_not_verified(store: Store, scratch: Store) -> None:
+    def told() -> str:
+        result = scratch.run("verify.sh", FETCHED=str(scratch.folder / "fetched"))
+        assert result.returncode != 0
+        assert "The restored database has" not in result.stdout
+        return result.stderr
+
+    assert "does not exist" in told()
+    store.backup()
+    assert told() == f"The restored database has no {'keys' if store.suffix == 'rdb' else 'tables'}.\n"
+    store.fill()
+    backup = next_second(store)
+    backup.write_bytes(backup.read_bytes()[: backup.stat().st_size // 2])
+    assert told()
+
+
+def test_wrong_password_fails_and_changes_nothing(store: Store) -> None:
     store.add("it")
     backup = store.backup()
     store.add("later")
@@ -634,7 +736,7 @@ def test_a_server_that_is_down_is_an_error(store: Store) -> None:
 
 
 @pytest.mark.databases("postgres")
-def test_a_superuser_can_do_it_too(store: Store) -> None:
+def test_superuser_can_restore(store: Store) -> None:
     """The image's user is one."""
     store.environment["DATABASE_USER"] = "app"
     store.write_password(store.server.password)

@@ -1,9 +1,10 @@
 """A database in trouble: unavailable, refusing, demoted, with another password or time zone."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -14,7 +15,7 @@ from tests.e2e.apps.conftest import Start
 from tests.e2e.apps.markers import with_database, with_postgres, with_redis, with_sql
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.proxy import Proxy
-from tests.e2e.apps.servers import PgBouncer, Server
+from tests.e2e.apps.servers import PgBouncer, Server, free_port
 from tests.e2e.commands import wait_for
 
 REASONS = ["address", "time", "password", "encryption", "certificate", "connections"]
@@ -29,6 +30,14 @@ def reads(service: Service, number: int) -> set[int]:
             lambda _: httpx.get(f"{service.client.base_url}/items?limit=1", timeout=60, trust_env=False), range(number)
         )
         return {response.status_code for response in responses}
+
+
+def has_two_addresses(host: str) -> bool:
+    """Return whether a host has addresses of both IPv4 and IPv6."""
+    with suppress(socket.gaierror):
+        families = {family for family, *_ in socket.getaddrinfo(host, None)}
+        return families == {socket.AF_INET, socket.AF_INET6}
+    return False
 
 
 def assert_not_ready_in_time(service: Service) -> None:
@@ -121,6 +130,19 @@ def test_ready_service_serves_after_an_outage(start: Start, server: Server) -> N
 @pytest.mark.parametrize("reason", REASONS)
 def test_cause_of_a_503_is_in_the_log(start: Start, server: Server, reason: str) -> None:
     assert_refused(start, server, reason)
+
+
+@with_database
+def test_host_with_two_addresses_fails_at_once_with_the_cause(start: Start, server: Server) -> None:
+    """A client that tries each address of a host may report no more than that all of them failed."""
+    host = next(filter(has_two_addresses, ["localhost", "dual.localhost"]))
+    service = start(DATABASE_HOST=host, DATABASE_PORT=str(free_port()), DATABASE_TLS="disable")
+    began = time.monotonic()
+    for _ in range(4):
+        assert_problem(service.client.get("/items"), 503)
+    # Each would take five seconds if it were not refused.
+    assert time.monotonic() - began < 15
+    server.assert_cause("address", service.log.read_text(encoding="utf-8"))
 
 
 @with_sql
@@ -223,7 +245,7 @@ def test_pool_size_is_respected(start: Start, server: Server) -> None:
             requests = [pool.submit(httpx.get, f"{service.client.base_url}/items", timeout=60) for _ in range(60)]
             assert {request.result().status_code for request in requests} == {200}
             assert service.client.get("/readyz").status_code == 200
-        # Readiness has one of its own.
+        # Readiness has a separate one.
         assert proxy.peak <= size + 1
 
 

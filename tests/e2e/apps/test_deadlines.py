@@ -10,6 +10,8 @@ from contextlib import suppress
 from tests.e2e.apps.client import JSON
 from tests.e2e.apps.conftest import Start
 from tests.e2e.apps.markers import with_redis
+from tests.e2e.apps.test_metrics import COUNT, sample
+from tests.e2e.commands import wait_for
 
 DEADLINE = 30
 EARLY, LATE = 5, 30
@@ -158,3 +160,6 @@ def test_requests_arrive_in_time_or_their_connection_closes(start: Start) -> Non
     responses = {name: response for name, (_, response) in results.items() if response}
     assert {name for name, response in responses.items() if response.split()[1] != b"408"} == set(), responses
     assert not [line for line in service.logs() if line.get("status") == 500]
+    late_bodies = [half_body, dripping_body]
+    wait_for(lambda: len([line for line in service.logs() if line.get("status") == 408]) == len(late_bodies))
+    assert sample(service.metrics(), COUNT, "POST", "/items", 408) == len(late_bodies)

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, one line for each request."""
+"""Logs: one JSON object per line, one line for each request."""
 
 import os
 import resource
@@ -11,12 +11,12 @@ from uuid import uuid4
 
 import httpx
 
-from tests.e2e.apps.client import JSON
+from tests.e2e.apps.client import JSON, send_raw
 from tests.e2e.apps.conftest import Start
 from tests.e2e.apps.markers import with_database, with_postgres, without_database
 from tests.e2e.apps.project import Project, Service
 from tests.e2e.apps.servers import Server, free_port
-from tests.e2e.apps.test_metrics import sample
+from tests.e2e.apps.test_metrics import COUNT, sample
 from tests.e2e.commands import wait_for
 
 
@@ -61,6 +61,31 @@ def test_probes_are_not_logged_by_default(start: Start) -> None:
 
 
 @without_database
+def test_request_to_upgrade_is_one_line(start: Start) -> None:
+    """A server that supports no WebSocket responds as to any request, without warnings of its libraries."""
+    service = start()
+    request_id = uuid4().hex
+    head = ["GET / HTTP/1.1", "Host: x", "Connection: Upgrade", "Upgrade: websocket", f"X-Request-ID: {request_id}"]
+    head += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    assert send_raw(service, "\r\n".join([*head, "", ""]).encode()).startswith(b"HTTP/1.1 200 ")
+    lines_of(service, request_id)
+    assert [line for line in service.logs() if line["level"] == "warning" or line.get("request_id") == request_id] == (
+        lines_of(service, request_id)
+    )
+
+
+@without_database
+def test_invalid_request_is_not_logged_with_the_id_of_the_previous_one(start: Start) -> None:
+    service = start(LOG_LEVEL="debug")
+    request_id = uuid4().hex
+    valid = f"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: {request_id}\r\n\r\n"
+    assert b" 400 " in send_raw(service, valid.encode() + b"\x00 / HTTP/1.1\r\n\r\n")
+    service.client.get("/livez")
+    wait_for(lambda: [line for line in service.logs() if line.get("path") == "/livez"])
+    assert [line["status"] for line in lines_of(service, request_id)] == [200]
+
+
+@without_database
 def test_logs_at_a_terminal_are_text(project: Project) -> None:
     ours, theirs = os.openpty()
     environment = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
@@ -87,8 +112,7 @@ def test_client_that_disconnects_is_logged_and_measured_as_499(start: Start, ser
     lines = [line for line in lines_of(service, request_id) if "status" in line]
     assert [(line["status"], line["level"], line["route"]) for line in lines] == [(499, "info", "/items")]
     assert lines[0]["duration"] > 0.5
-    count = "http_request_duration_seconds_count"
-    wait_for(lambda: sample(service.metrics(), count, "GET", "/items", 499) == 1)
+    wait_for(lambda: sample(service.metrics(), COUNT, "GET", "/items", 499) == 1)
 
 
 @with_postgres
@@ -104,7 +128,7 @@ def test_client_that_disconnects_within_the_body_is_logged_as_499(start: Start) 
 
 
 @with_postgres
-def test_no_more_file_descriptors_is_logged_but_no_flood(start: Start) -> None:
+def test_exhausted_file_descriptors_are_logged_once_a_second(start: Start) -> None:
     service = start()
     service.wait_until_ready()
     with ThreadPoolExecutor(8) as pool:

@@ -93,7 +93,7 @@ def test_unknown_method_is_measured_as_other(service: Service) -> None:
         return sum(float(line.rpartition(" ")[2]) for line in samples if labels_of(line)["method"] == "other")
 
     before = others()
-    # A method of WebDAV, which every parser knows: not every one passes on what it does not know.
+    # A WebDAV method, known to every parser: some parsers reject unknown ones.
     assert send(service, "PROPFIND", "/").status_code in {404, 405, 501}
     wait_for(lambda: others() == before + 1)
 

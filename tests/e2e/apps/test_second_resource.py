@@ -1,4 +1,4 @@
-"""A second resource, added as DEVELOPMENT.md says, in each language: `second_resource/` has what its team writes."""
+"""A second resource in each language, added as in DEVELOPMENT.md: `second_resource/` has the team's code."""
 
 import copy
 import re

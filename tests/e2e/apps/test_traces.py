@@ -104,7 +104,7 @@ def test_trace_begins_with_the_request_when_the_client_has_none(start: Start) ->
 
 
 @without_database
-def test_standard_variables_decide_what_is_exported(start: Start) -> None:
+def test_standard_variables_control_the_export(start: Start) -> None:
     with collecting() as collector:
         off = start(**collector.settings(), OTEL_TRACES_SAMPLER="always_off")
         unsampled = start(**collector.settings())

@@ -1,4 +1,4 @@
-"""A project of 0.2.0 with a resource of its own builds and serves it after an update and CHANGELOG's commands."""
+"""A project of 0.2.0 with a second resource works after an update and the commands of CHANGELOG.md."""
 
 import copy
 import shutil

@@ -59,7 +59,7 @@ def _hashed(content: bytes) -> frozenset[tuple[str, str]]:
 def modules_are_locked(
     required: Mapping[str, list[tuple[str, str]]], hashed: Mapping[str, frozenset[tuple[str, str]]]
 ) -> Iterator[Problem]:
-    """For each module that a go.mod requires, go.sum beside it has the hashes of its files and of its own go.mod."""
+    """For each module of a go.mod, its go.sum has the hashes of the module's files and go.mod."""
     for path, modules in required.items():
         lock = str(PurePosixPath(path).with_name("go.sum"))
         for module, version in modules:

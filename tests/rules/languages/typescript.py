@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import toolchains
-from tests.harness import ROOT, Fact, Files, Problem, change, file_rule, replace, rule, tool_rule
+from tests.harness import ROOT, Fact, Files, Problem, change, file_rule, remove, replace, rule, tool_rule
 from tests.rules.languages.folders import write_all
 
 MANIFEST, LOCK, SETTINGS = "package.json", "package-lock.json", "biome.json"
@@ -113,6 +113,16 @@ def _wanted(content: bytes) -> dict[str, Any]:
 
 def _locked(content: bytes) -> dict[str, Any]:
     return _wants(json.loads(content)["packages"][""])
+
+
+@file_rule(MANIFEST)
+def the_usual_scripts_exist(path: str, content: bytes) -> Iterator[Problem]:
+    """`npm start`, `npm test` and `npm run dev` work, which editors and platforms call."""
+    for name in {"dev", "start", "test"} - json.loads(content).get("scripts", {}).keys():
+        yield Problem(path, f"has no script {name}", '"scripts"')
+
+
+the_usual_scripts_exist.rejects("no script of a developer", MANIFEST, remove("scripts.dev"))
 
 
 @rule(wanted=Fact(MANIFEST, _wanted), locked=Fact(LOCK, _locked))

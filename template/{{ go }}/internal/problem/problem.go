@@ -57,7 +57,7 @@ func (d *Details) Write(w http.ResponseWriter) {
 	respond.Bytes(w, d.Status, "application/problem+json", body)
 }
 
-// title is the phrase of RFC 9110, which renamed two statuses of net/http.
+// title returns the status phrase. RFC 9110 renamed two of those in net/http.
 func title(status int) string {
 	switch status {
 	case http.StatusRequestEntityTooLarge:

@@ -94,7 +94,8 @@ type recorder struct {
 func (r *recorder) WriteHeader(status int) {
 	if r.status == 0 && status >= http.StatusOK { // 1xx statuses are followed by another one
 		r.status = status
-		if isClientGone(r.request) {
+		// net/http cancels the context of a late body, too.
+		if status != http.StatusRequestTimeout && isClientGone(r.request) {
 			r.status = problem.StatusClientClosedRequest
 		}
 		if r.probes.Stopping() {
@@ -130,10 +131,10 @@ func withBody(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body, err := readBody(w, r)
-		if err != nil {
+		body, details := readBody(w, r)
+		if details != nil {
 			w.Header().Set("Connection", "close")
-			err.Write(w)
+			details.Write(w)
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))

@@ -1,4 +1,4 @@
--- MySQL cannot undo a half applied migration: let each change one thing.
+-- MySQL has no transactional DDL: put one change into each migration.
 
 -- +goose Up
 CREATE TABLE items (

@@ -40,14 +40,16 @@ async def wait_for_database(settings: Settings) -> None:
     """Wait for the database, but not if it refuses every connection."""
     database = Database(settings)
     deadline = time.monotonic() + WAIT
-    while True:
-        try:
-            await database.ping()
-        except DatabaseUnavailableError as error:
-            if is_permanent(error) or time.monotonic() > deadline:
-                raise
-            logger.warning("Waiting for the database.", extra={"error": str(error)})
-            await asyncio.sleep(1)
-        else:
-            await database.close()
-            return
+    try:
+        while True:
+            try:
+                await database.ping()
+            except DatabaseUnavailableError as error:
+                if is_permanent(error) or time.monotonic() > deadline:
+                    raise
+                logger.warning("Waiting for the database.", extra={"error": str(error)})
+                await asyncio.sleep(1)
+            else:
+                return
+    finally:
+        await database.close()

@@ -39,7 +39,7 @@ def connect_args(settings: Settings) -> dict[str, Any]:
         "connect_timeout": 5,
         # A transaction pooler does not keep prepared statements.
         "prepare_threshold": None,
-        # Milliseconds until a connection whose packets vanish is given up.
+        # Milliseconds until a connection with lost packets is closed.
         "tcp_user_timeout": 5000,
         **TLS[settings.database_tls],
     }

@@ -69,7 +69,7 @@ export const problems = fp((app, _options, done) => {
   done();
 });
 
-/** Answers the other methods of every path with 405, where Fastify has a 404; register it after all routes. */
+/** Responds with 405 to the other methods of every path, where Fastify has a 404; register it after all routes. */
 export const methodNotAllowed = fp((app, _options, done) => {
   for (const method of METHODS.filter((method) => !app.supportedMethods.includes(method))) {
     app.addHttpMethod(method, { hasBody: true });
@@ -93,7 +93,7 @@ export const methodNotAllowed = fp((app, _options, done) => {
 export function sendProblem(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
   const status = statusOf(error);
   if (status >= 500) {
-    // The cause of an unavailable database, of which only its own serialization shows every address that was tried.
+    // If the database is unavailable, log the cause itself: only it lists every address that was tried.
     request.log.error({ err: status === 503 ? (error.cause ?? error) : error }, error.message);
   }
   if (status === 503) {

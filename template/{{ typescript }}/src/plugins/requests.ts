@@ -10,6 +10,7 @@ import { requestDuration } from "../metrics.ts";
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const STANDARD_METHODS = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"]);
 const PROBES = new Set(["/livez", "/readyz"]);
+const REQUEST_TIMEOUT = 408;
 const CLIENT_CLOSED_REQUEST = 499;
 
 /** Returns the request ID of the client if it is valid, otherwise a new one. */
@@ -31,7 +32,7 @@ export const requests = fp((app, _options, done) => {
   done();
 });
 
-/** Measures and logs a request when its response is sent or its client has disconnected. */
+/** Measures and logs a request when its response is sent, its client has disconnected or its body is late. */
 export function recordRequest(request: FastifyRequest, reply: FastifyReply): void {
   const start = performance.now();
   reply.header("x-request-id", request.id);
@@ -40,7 +41,7 @@ export function recordRequest(request: FastifyRequest, reply: FastifyReply): voi
 
   function record(): void {
     const duration = (performance.now() - start) / 1000;
-    const status = reply.raw.writableEnded ? reply.raw.statusCode : CLIENT_CLOSED_REQUEST;
+    const status = reply.raw.writableEnded ? reply.raw.statusCode : abortedStatus(request);
     const { method } = request;
     const route = routeOf(request) ?? "unmatched";
     const path = request.originalUrl.split("?", 1)[0];
@@ -48,6 +49,12 @@ export function recordRequest(request: FastifyRequest, reply: FastifyReply): voi
     requestDuration.observe({ method: STANDARD_METHODS.has(method) ? method : "other", route, status }, duration);
     request.log[levelOf(route, status)]({ method, route, path, status, duration }, `${method} ${path}`);
   }
+}
+
+/** Returns the status of a request to which no handler has responded. */
+function abortedStatus({ socket }: FastifyRequest): number {
+  const error: NodeJS.ErrnoException | null = socket.errored;
+  return error?.code === "ERR_HTTP_REQUEST_TIMEOUT" ? REQUEST_TIMEOUT : CLIENT_CLOSED_REQUEST;
 }
 
 function levelOf(route: string, status: number): "debug" | "info" | "error" {

@@ -15,7 +15,7 @@ export const validation = fp((app, _options, done) => {
     parseJson(body),
   );
   app.addHook("preValidation", (request, _reply, next) => {
-    // Fastify passes a request without a body and a media type on.
+    // Fastify does not return 415 for a request that has neither a body nor a media type.
     const isMissing = request.routeOptions.schema?.body !== undefined && request.body === undefined;
     next(isMissing ? new errorCodes.FST_ERR_CTP_INVALID_MEDIA_TYPE() : undefined);
   });
@@ -40,7 +40,7 @@ function parseJson(body: Buffer): unknown {
 
 type Validate = ReturnType<ReturnType<AjvCompiler.ValidatorFactory>>;
 
-// Ajv's own format also takes urn:uuid:, which databases refuse.
+// Ajv's format also accepts urn:uuid:, which databases refuse.
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i;
 
 const buildCompiler = AjvCompiler();
@@ -77,7 +77,7 @@ function strictNumbers(validate: Validate): Validate {
     }
     return errors.length > 0 ? { error: errors } : { value: data };
   };
-  // Fastify's own result of a validator, which Ajv's type does not know.
+  // The result of Fastify's validators, which Ajv's type lacks.
   return validateStrictly as unknown as Validate;
 }
 

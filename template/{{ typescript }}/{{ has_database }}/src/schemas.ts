@@ -14,7 +14,7 @@ export interface IdTypes {
   deserialize: [{ pattern: { type: "integer"; format: "int64" }; output: number | bigint }];
 }
 
-/** A plugin whose handlers have the types of the schemas of their routes. */
+/** A plugin with handlers that have the types of their routes' schemas. */
 export type RoutesPlugin = FastifyPluginCallbackJsonSchemaToTs<{
   ValidatorSchemaOptions: IdTypes;
   SerializerSchemaOptions: IdTypes;

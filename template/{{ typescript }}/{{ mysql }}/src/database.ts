@@ -56,7 +56,7 @@ export class Database {
     }
   }
 
-  /** Throws if the database does not answer within a second. */
+  /** Throws if the database does not respond within a second. */
   async ping(): Promise<void> {
     await run(this.#pools.pings, "SELECT 1", [], PING_TIMEOUT_MS);
   }
@@ -84,7 +84,7 @@ export class Database {
 
 function createPool(settings: Settings, connectionLimit: number): mysql.Pool {
   const pool = mysql.createPool({ ...connectionOptions(settings), connectionLimit });
-  // Read for each new connection, because passwords are rotated; the driver takes no function.
+  // Read for each new connection, because passwords are rotated; the driver accepts no function.
   const { connectionConfig } = pool.pool.config as unknown as { connectionConfig: object };
   Object.defineProperty(connectionConfig, "password", { get: () => passwordOf(settings) });
   return pool;
@@ -114,7 +114,7 @@ async function run<Result extends mysql.QueryResult>(
   }
 }
 
-/** Limits the wait for a connection, which the driver does not; what comes later goes to `discard`. */
+/** Limits the wait for a connection, unlike the driver; a late connection goes to `discard`. */
 function withTimeout<Value>(promise: Promise<Value>, timeout: number, discard: (value: Value) => void): Promise<Value> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
@@ -125,7 +125,7 @@ function withTimeout<Value>(promise: Promise<Value>, timeout: number, discard: (
   });
 }
 
-/** A connection whose statements have no time limit. */
+/** A connection without a time limit for statements. */
 export interface Session {
   query(sql: string): Promise<{ rows: mysql.RowDataPacket[] }>;
   end(): Promise<void>;
@@ -147,7 +147,7 @@ export async function connect(settings: Settings): Promise<Session> {
   };
 }
 
-/** Runs the work on a connection of its own, in one process at a time. */
+/** Runs the work on a separate connection, in one process at a time. */
 export async function withMigrationLock(settings: Settings, work: (session: Session) => Promise<void>): Promise<void> {
   const session = await connect(settings);
   try {
@@ -156,7 +156,7 @@ export async function withMigrationLock(settings: Settings, work: (session: Sess
     const { rows } = await session.query(`SELECT GET_LOCK(${name}, ${LOCK_TIMEOUT_SECONDS}) AS locked`);
     // MySQL returns a BIGINT, which the connection reads as text, and MariaDB an INT.
     if (Number(rows[0]?.["locked"]) !== 1) {
-      throw new Error("The lock of the migrations was not released in time.");
+      throw new Error("The migration lock was not released in time.");
     }
     await work(session);
   } finally {

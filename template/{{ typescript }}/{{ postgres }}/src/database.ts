@@ -35,7 +35,7 @@ export class Database {
     this.#pingPool = this.#createPool(1, PING_TIMEOUT_MS);
   }
 
-  /** Runs a statement, whose connection is closed if it fails. */
+  /** Runs a statement, and closes the connection if it fails. */
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<pg.QueryResult<Row>> {
     const pool = this.#pool;
     try {
@@ -50,7 +50,7 @@ export class Database {
     }
   }
 
-  /** Throws if the database does not answer within a second. */
+  /** Throws if the database does not respond within a second. */
   async ping(): Promise<void> {
     try {
       await this.#pingPool.query("SELECT 1");
@@ -78,7 +78,7 @@ export class Database {
   }
 }
 
-/** Runs the work on a connection of its own, in one process at a time. */
+/** Runs the work on a separate connection, in one process at a time. */
 export async function withMigrationLock(
   settings: Settings,
   work: (session: pg.Client) => Promise<void>,

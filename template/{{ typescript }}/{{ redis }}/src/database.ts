@@ -34,7 +34,7 @@ export class Database {
     return this.#commands.run(work);
   }
 
-  /** Throws if the database does not answer within a second. */
+  /** Throws if the database does not respond within a second. */
   async ping(): Promise<void> {
     await this.#pings.run((redis) => redis.ping());
   }
@@ -47,7 +47,7 @@ export class Database {
 
 class TimeoutError extends Error {}
 
-/** A connection, which is replaced if it does not answer in time or leads to an old primary. */
+/** A connection, which is replaced if a reply is late or the server became read-only. */
 class Connection {
   readonly #settings: Settings;
   readonly #timeout: number;
@@ -73,7 +73,7 @@ class Connection {
       if (!isUnavailable(error)) {
         throw error;
       }
-      if (client === this.#client && isOfConnection(error)) {
+      if (client === this.#client && isConnectionError(error)) {
         this.#reconnect();
       }
       throw new DatabaseUnavailableError({ cause: error });
@@ -130,12 +130,12 @@ class Connection {
 
 function destroy(client: RedisClientType): void {
   client.destroy();
-  // A connection that is being made does not exist yet.
+  // A connection that is still opening cannot be destroyed yet.
   client.on("connect", () => client.destroy());
 }
 
-/** Tells whether another connection may help: not if the server's memory is full. */
-function isOfConnection(error: unknown): boolean {
+/** Returns whether a new connection can help: not if the server's memory is full. */
+function isConnectionError(error: unknown): boolean {
   return error instanceof TimeoutError || (error instanceof ErrorReply && !error.message.startsWith("OOM"));
 }
 

@@ -12,7 +12,7 @@ func tlsConfig(cfg settings.Database) *tls.Config {
 	case "disable":
 		return nil
 	case "require":
-		return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // DATABASE_TLS=require asks for encryption only
+		return &tls.Config{InsecureSkipVerify: true} //nolint:gosec // DATABASE_TLS=require requires encryption only
 	default:
 		return &tls.Config{ServerName: cfg.Host}
 	}

@@ -91,7 +91,7 @@ func Up(ctx context.Context, db *database.DB, files fs.FS, logger *slog.Logger) 
 }
 
 // lock returns a transaction that has the lock; transaction poolers keep its connection. The locks of goose do not cover
-// the creation of its own table. Polling holds no snapshot, which CREATE INDEX CONCURRENTLY would wait for.
+// the creation of its table. Polling holds no snapshot, which CREATE INDEX CONCURRENTLY would wait for.
 func lock(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

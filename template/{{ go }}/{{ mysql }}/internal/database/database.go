@@ -29,7 +29,7 @@ const (
 type DB struct {
 	*sql.DB
 	size int
-	// Readiness has a connection of its own, because a busy pool must not fail it.
+	// Readiness has a separate connection, because a busy pool must not fail it.
 	pings *sql.DB
 }
 
@@ -56,7 +56,7 @@ func New(cfg settings.Database) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the driver: %w", err)
 	}
-	pool := sql.OpenDB(connector)
+	var pool *sql.DB
 	if cfg.Tracing {
 		pool = otelsql.OpenDB(connector,
 			otelsql.WithAttributes(attribute.String("db.system.name", "mysql")),
@@ -64,6 +64,8 @@ func New(cfg settings.Database) (*DB, error) {
 				DisableErrSkip: true, OmitConnResetSession: true, OmitConnectorConnect: true, OmitRows: true,
 			}),
 		)
+	} else {
+		pool = sql.OpenDB(connector)
 	}
 	return &DB{limit(pool, cfg.PoolSize), cfg.PoolSize, limit(sql.OpenDB(connector), 1)}, nil
 }
@@ -94,17 +96,19 @@ func (db *DB) reset() {
 	db.SetMaxIdleConns(db.size)
 }
 
+// 1290 --read-only, 1792 read-only transaction, 1836 read-only mode:
 // https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 func isReadOnly(err error) bool { return hasNumber(err, 1290, 1792, 1836) }
 
 func isUnavailable(err error) bool {
-	// Too many connections, shutdown, too many connections of the user.
+	// 1040 too many connections, 1053 shutdown, 1203 too many connections of the user.
 	return hasNumber(err, 1040, 1053, 1203) || isRefused(err) ||
 		errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn)
 }
 
 func isRefused(err error) bool {
-	// Access denied to the database, access denied, unknown database, access denied, TLS required.
+	// 1044 no access to the database, 1045 wrong user or password, 1049 unknown database, 1698 no password,
+	// 3159 TLS required.
 	return hasNumber(err, 1044, 1045, 1049, 1698, 3159) || errors.Is(err, mysql.ErrNoTLS)
 }
 

@@ -25,7 +25,7 @@ const (
 // DB is a connection pool.
 type DB struct {
 	*pgxpool.Pool
-	// Readiness has a connection of its own, because a busy pool must not fail it.
+	// Readiness has a separate connection, because a busy pool must not fail it.
 	pings *pgxpool.Pool
 }
 

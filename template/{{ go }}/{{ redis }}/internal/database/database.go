@@ -37,7 +37,7 @@ type DB struct {
 
 	cfg    settings.Database
 	client atomic.Pointer[redis.Client]
-	// Readiness has a connection of its own, because a busy pool must not fail it.
+	// Readiness has a separate connection, because a busy pool must not fail it.
 	pings *redis.Client
 }
 

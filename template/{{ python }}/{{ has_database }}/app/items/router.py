@@ -20,11 +20,11 @@ async def get_items(database: DatabaseDep) -> Items:
 
 
 ItemsDep = Annotated[Items, Depends(get_items)]
-# A default in the OpenAPI document would have to be an id.
+# A default in the OpenAPI document would have to be an ID.
 Cursor = Annotated[Id, Query(default_factory=int)]
 Limit = Annotated[int, Field(ge=1, le=100), Digits]
 
-# For the OpenAPI document: the id of a new item is a parameter of these operations.
+# For the OpenAPI document: the ID of a new item is a parameter of these operations.
 LINKS = {
     operation: {"operationId": operation, "parameters": {"id": "$response.body#/id"}}
     for operation in ("get_item", "delete_item")

@@ -24,7 +24,7 @@ class Items:
             return Item.model_validate(row)
 
     async def page(self, after: int, limit: int) -> list[Item]:
-        """Return the first items after an id."""
+        """Return the first items after an ID."""
         async with self.database.transaction() as session:
             query = select(ItemRow).where(ItemRow.id > after).order_by(ItemRow.id).limit(limit)
             return [Item.model_validate(row) for row in await session.scalars(query)]

@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 
-# MySQL cannot undo a half applied migration: let each change one thing.
+# MySQL has no transactional DDL: put one change into each migration.
 def upgrade() -> None:
     op.create_table(
         "items",

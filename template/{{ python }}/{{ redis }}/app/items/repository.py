@@ -8,7 +8,7 @@ from app.items.schemas import Item
 
 
 class Items:
-    """The items: a sorted set of JSON documents whose scores are the ids, so that each method is one command."""
+    """The items: a sorted set of JSON documents whose scores are the IDs. One command stores a whole item."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -22,7 +22,7 @@ class Items:
             return item
 
     async def page(self, after: int, limit: int) -> list[Item]:
-        """Return the first items after an id."""
+        """Return the first items after an ID."""
         return await self._range(f"({after}", "+inf", limit)
 
     async def get(self, item_id: int) -> Item | None:

@@ -15,7 +15,7 @@ const links = {
 const ItemNotFoundError = createError("ITEM_NOT_FOUND", "The item does not exist.", 404);
 
 export const items: RoutesPlugin = (app, _options, done) => {
-  const items = new Items(app.database);
+  const repository = new Items(app.database);
 
   const create = {
     tags,
@@ -26,7 +26,7 @@ export const items: RoutesPlugin = (app, _options, done) => {
     links,
   };
   app.post("", { schema: create }, async (request, reply) => {
-    const item = await items.create(request.body.name);
+    const item = await repository.create(request.body.name);
     return reply.code(201).header("location", `/items/${item.id}`).send(item);
   });
 
@@ -39,7 +39,7 @@ export const items: RoutesPlugin = (app, _options, done) => {
   };
   app.get("", { schema: list }, async (request) => {
     const { after = 0, limit = DEFAULT_LIMIT } = request.query;
-    const found = await items.list(after, limit + 1);
+    const found = await repository.list(after, limit + 1);
     const page = found.slice(0, limit);
     return { items: page, next: found.length > limit ? (page.at(-1)?.id ?? null) : null };
   });
@@ -52,7 +52,7 @@ export const items: RoutesPlugin = (app, _options, done) => {
     response: { 200: ItemSchema, ...problemResponses(404, 503) },
   };
   app.get("/:id", { schema: get }, async (request) => {
-    const item = await items.get(request.params.id);
+    const item = await repository.get(request.params.id);
     if (!item) {
       throw new ItemNotFoundError();
     }
@@ -67,7 +67,7 @@ export const items: RoutesPlugin = (app, _options, done) => {
     response: { 204: NoContentSchema, ...problemResponses(404, 503) },
   };
   app.delete("/:id", { schema: remove }, async (request, reply) => {
-    if (!(await items.delete(request.params.id))) {
+    if (!(await repository.delete(request.params.id))) {
       throw new ItemNotFoundError();
     }
     return reply.code(204).send(null);

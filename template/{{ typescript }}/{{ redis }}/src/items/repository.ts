@@ -3,7 +3,7 @@
 import type { Database } from "../database.ts";
 import type { Item } from "./schemas.ts";
 
-/** The items: a sorted set of JSON documents whose scores are the IDs, so that each operation is one command. */
+/** The items: a sorted set of JSON documents whose scores are the IDs. One command stores a whole item. */
 export class Items {
   readonly #database: Database;
   readonly #key: string;
