@@ -1,5 +1,5 @@
-# Turns what `docker compose config` prints into what `docker stack deploy` accepts: no project name, no conditions in
-# depends_on (a stack has no order of start), CPUs as text, published ports and sizes as numbers. Migrations are a job:
+# Converts the output of `docker compose config` for `docker stack deploy`: no project name, no conditions in depends_on
+# (a stack has no startup order), CPUs as text, published ports and sizes as numbers. Migrations are a job:
 # `docker stack deploy` would wait forever for a service that ends.
 /^name:/d
 /^    depends_on:$/,/^    [a-z]/{

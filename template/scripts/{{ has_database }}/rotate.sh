@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Replaces the password of the database in the database, in its Secret and in running pods. Open connections stay; new
-# ones fail for the seconds until the pods have read the new password.
+# Rotates the database password in the database, its Secret and running pods. Open connections stay; new ones fail for
+# the seconds until the pods have read the new password.
 # `make` sets SERVICE, NAMESPACE, ENVIRONMENT, HOSTING (in-cluster or external), SECRETS (kubernetes or external-secrets) and
-# RANDOM_PASSWORD, a new one. A rotation that failed goes on when it runs again.
+# RANDOM_PASSWORD, a new one. Run it again to continue a failed rotation.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 secret=$SERVICE-database
@@ -10,14 +10,14 @@ secret=$SERVICE-database
 fail() { echo "$*" >&2; exit 1; }
 kube() { kubectl --namespace="$NAMESPACE" "$@"; }
 
-# Asks on a terminal, else reads a pipe. The answer is in base64, as it is in Secrets.
+# Asks on a terminal, else reads a pipe. The answer is base64, as in Secrets.
 ask() {
   if [[ -t 0 ]]; then IFS= read -rsp "$1, not shown: " answer; echo >&2; else answer=$(cat); fi
   [[ -n $answer ]] || fail 'The password is empty. Nothing has changed.'
   answer=$(printf %s "$answer" | base64 | tr -d '\n')
 }
 
-# Its version, its password, and the next password of a rotation that has not ended.
+# Its version, its password, and the next password of an unfinished rotation.
 read_secret() {
   local found
   found=$(kube get secret "$secret" \
@@ -32,10 +32,10 @@ change_secret() {
     --patch-file=/dev/stdin <<< "{\"metadata\":{\"resourceVersion\":\"$version\"},\"data\":{$1}}")
 }
 
-# As the service reads it: without line breaks at the end.
+# Decodes as the service does: without trailing newlines.
 decode() {
   local text
-  text=$(base64 --decode <<< "$1")
+  text=$(base64 -d <<< "$1")
   [[ -n $text && $text != *$'\n'* ]] || fail 'The password is empty, or has several lines. Nothing has changed.'
   echo "$text"
 }
@@ -64,7 +64,7 @@ refresh_secret() {
   [[ $after != "$before" ]] || fail "The External Secrets Operator has not read the store: $(kube get externalsecret "$secret")"
   read_secret
   [[ $(decode "$password") != "$(decode "$1")" ]] \
-    || fail "Secret $secret still has the previous password: does the store have the new one?"
+    || fail "Secret $secret still has the previous password. Write the new one to the store first."
 }
 
 case $SECRETS-$HOSTING in
@@ -77,16 +77,16 @@ case $SECRETS-$HOSTING in
     change_database "$password" "$next"
     change_secret "\"password\":\"$next\",\"next\":null" ;;
   kubernetes-external)
-    ask 'New password, which the database has already'
+    ask 'New password, already set in the database'
     read_secret
     change_secret "\"password\":\"$answer\"" ;;
   external-secrets-*)
-    ask 'Previous password, which the store has no longer'
+    ask 'Previous password, before the change in the store'
     refresh_secret "$answer"
     [[ $HOSTING == external ]] || change_database "$answer" "$password" ;;
 esac
 
-# Without a change of the pod itself, a node may take minutes to bring it the change of a Secret.
+# Without a change to the pod, the kubelet may take minutes to update its Secret.
 kube annotate pods --selector="app.kubernetes.io/name in ($SERVICE, $SERVICE-database)" --overwrite \
   "password-rotated=$(date -u +%FT%TZ)" > /dev/null
-echo "The database of $NAMESPACE has a new password, and pods use it for new connections."
+echo "The database of $NAMESPACE has a new password. Pods use it for new connections."

@@ -25,5 +25,5 @@ SQL
 }
 
 set_password app
-# Whoever changed the service's password by hand may have left this one alone.
-set_password root || echo 'The password of root@localhost is another one, and stays.' >&2
+# Differs if only the service's password was changed by hand.
+set_password root || echo 'root@localhost has another password, unchanged.' >&2

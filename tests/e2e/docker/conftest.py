@@ -33,6 +33,7 @@ GROUPS = {
     "test_build": "build",
     "test_swarm": "swarm",
     "test_kubernetes": "kubernetes",
+    "test_newcomer": "kubernetes",
     "test_node": "kubernetes",
     "test_network": "kubernetes",
 }
@@ -101,7 +102,7 @@ def engine(
 
 
 def say(line: str) -> None:
-    """Tell what takes a while: what workers print elsewhere is kept from people."""
+    """Report progress: xdist hides the other output of workers."""
     print(line, file=sys.__stderr__, flush=True)
 
 
@@ -114,7 +115,7 @@ def helper(engine: Engine, template: Template) -> str:  # noqa: ARG001 -- it has
 
 @pytest.fixture(scope="session")
 def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry on loopback that wants a login."""
+    """A registry on loopback that requires a login."""
     users = tmp_path_factory.mktemp("registry") / "htpasswd"
     users.write_text(f"{USER}:{HASHED_PASSWORD}\n")
     path = "/etc/distribution/htpasswd"

@@ -1,4 +1,4 @@
-"""The Docker engine that the person who runs the tests uses."""
+"""The Docker engine of the current context."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUT = 900
 
 
 class Engine:
-    """A Docker engine, and the environment in which its command-line client finds it and no login of a person."""
+    """A Docker engine, and the environment of its command-line client, without the user's logins."""
 
     def __init__(self, folder: Path) -> None:
         if not shutil.which("docker"):
@@ -29,11 +29,11 @@ class Engine:
         host = self.docker("context", "inspect", "--format={{.Endpoints.docker.Host}}").stdout.strip()
         self._environment |= {"DOCKER_HOST": host, "DOCKER_CONFIG": str(folder)}
         self._environment.pop("DOCKER_CONTEXT", None)
-        told = self.docker("version", "--format={{.Server.Version}}", check=False)
-        if told.returncode:
+        reported = self.docker("version", "--format={{.Server.Version}}", check=False)
+        if reported.returncode:
             raise MissingError(f"No Docker engine answers; {HINT}")
-        if Version(told.stdout.strip().partition("+")[0]) < OLDEST:
-            raise MissingError(f"Docker {OLDEST} or newer is needed, not {told.stdout.strip()}; {HINT}")
+        if Version(reported.stdout.strip().partition("+")[0]) < OLDEST:
+            raise MissingError(f"Docker {OLDEST} or newer is needed, not {reported.stdout.strip()}; {HINT}")
         for plugin in ("buildx", "compose"):
             if self.docker(plugin, "version", check=False).returncode:
                 raise MissingError(f"docker {plugin} is missing; {HINT}")
@@ -56,7 +56,7 @@ class Engine:
         )
 
     def inspect(self, *names: str) -> list[dict[str, Any]]:
-        """What the engine knows of these containers, images or networks."""
+        """Inspect containers, images or networks."""
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", *names).stdout)
         return found
 

@@ -29,13 +29,13 @@ VERSIONS = {
     "restic": ("restic", "version"),
     "registry": ("docker-registry", "--version"),
 }
-"""How each fake says what it is; that of a static image has nothing to run."""
+"""The command that prints the version of each fake; a static image has none."""
 
 REGISTRY = "docker.io/library/registry:3"
 
 
 def pull_or_build_images(engine: Engine, names: Iterable[str], progress: Callable[[str], None]) -> list[str]:
-    """Bring each image to the engine, and return what a reader of the results should know."""
+    """Pull or build each image, and return notes for the test report."""
     missing = [name for name in names if not _pulled(engine, name)]
     if not missing:
         return []
@@ -56,7 +56,7 @@ def of_languages(languages: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 
 def short(name: str) -> str:
-    """The name without registry, as people say it: `python` of `docker.io/library/python:3.14`."""
+    """The short name of an image: `python` of `docker.io/library/python:3.14`."""
     return name.rpartition("/")[2].partition(":")[0]
 
 
@@ -72,8 +72,8 @@ def _mirror(host: str) -> None:
     """Let a registry's name lead to ours: the engine asks one before it asks Docker Hub, and before no other."""
     hosts = Path("/etc/hosts")  # a copy that with-docker has made
     line = f"{os.environ['MIRROR']} {host}\n"
-    if line not in (told := hosts.read_text()):
-        hosts.write_text(told + line)
+    if line not in (reported := hosts.read_text()):
+        hosts.write_text(reported + line)
 
 
 def _build_fake(engine: Engine, name: str, mirror: str) -> str:
@@ -85,8 +85,8 @@ def _build_fake(engine: Engine, name: str, mirror: str) -> str:
     if short(name) not in VERSIONS:
         return f"{path} is a fake made of Debian's files"
     program, *arguments = VERSIONS[short(name)]
-    told = engine.docker("run", "--rm", f"--entrypoint={program}", name, *arguments)
-    return f"{path} is a fake: {told.stdout.strip().splitlines()[0]}"
+    reported = engine.docker("run", "--rm", f"--entrypoint={program}", name, *arguments)
+    return f"{path} is a fake: {reported.stdout.strip().splitlines()[0]}"
 
 
 def _import_debian(engine: Engine, progress: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""Load from within a network, where no proxy stands between: a program of its own, and what tests read of it."""
+"""Load from within a network, without a proxy: a separate program, and its results."""
 
 from __future__ import annotations
 

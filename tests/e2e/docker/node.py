@@ -171,7 +171,7 @@ class Node(ControlPlane):
             (parent / self.cgroup).mkdir()
 
     def _make_credentials(self) -> None:
-        """Make the certificate by which the kubelet knows the API server; it is its own authority."""
+        """Create a self-signed certificate, by which the kubelet trusts the API server."""
         files = ["-keyout", f"{self.folder}/kubelet-client.key", "-out", f"{self.folder}/kubelet-client.crt"]
         execute("openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days=2", "-subj=/CN=api-server", *files)
 
@@ -255,7 +255,7 @@ cni = {{ bin_dirs = ['{PLUGINS}'], conf_dir = '{network.parent}' }}
             "clusterDNS": [DNS_ADDRESS],
             "clusterDomain": "cluster.local",
             "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-            # Full disks and swap of the machine are no concern of the tests, nor may images go that nobody can pull.
+            # Ignore full disks and swap of the machine, and never remove images, because they cannot be pulled again.
             "evictionHard": {"memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%"},
             "failCgroupV1": False,
             "failSwapOn": False,
@@ -278,7 +278,7 @@ cni = {{ bin_dirs = ['{PLUGINS}'], conf_dir = '{network.parent}' }}
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": str(self.kubeconfig_of(self.tokens["kube-proxy"]))},
             "clusterCIDR": self.pods,
-            # Zero leaves the machine's own limits as they are.
+            # Zero keeps the machine's limits.
             "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
             "hostnameOverride": NAME,
             "mode": "nftables",

@@ -19,7 +19,7 @@ from tests.rules.ci.providers import jobs_of
 GIT_USER = ("-c", "user.name=A person", "-c", "user.email=person@example.com", "-c", "core.hooksPath=/dev/null")
 USER, PASSWORD = "shop", "p@s/w:o?r#d $HOME '\"\\"
 HASHED_PASSWORD = "$2b$05$37jouXXWhZj.Ed0kFWlluOJPlQqX1ugWiwIjJHAge6ePs8E/PNIwe"  # noqa: S105
-"""The login of the registry, which knows the password by its bcrypt."""
+"""The login of the registry, which stores a bcrypt hash."""
 
 APP, DATABASE = "65532:65532", "999:999"
 """Users and groups of the containers."""
@@ -27,7 +27,7 @@ APP, DATABASE = "65532:65532", "999:999"
 PROVIDERS = {"none": "gitlab", "postgres": "circleci", "mysql": "github", "redis": "gitlab"}
 """Every one with some database: what they run of a project is the same."""
 CI = {"CI": "true", "GITHUB_OUTPUT": "/dev/null"}
-# The image of trivy cannot be pulled without a registry; tests/e2e/scanners shows what the real one says.
+# The image of trivy cannot be pulled without a registry; tests/e2e/scanners runs the real one.
 TRIVY = """\
 #!/bin/bash
 for word in "$@"; do
@@ -69,7 +69,7 @@ class Project(workspace.Project):
         self.commit()
 
     def environment(self) -> dict[str, str]:
-        """What Docker and the registry want to know."""
+        """The variables of Docker and the registry."""
         return self.engine.environment() | {"REGISTRY_USER": USER, "REGISTRY_PASSWORD": PASSWORD}
 
     def git(self, *arguments: str) -> str:
@@ -95,13 +95,13 @@ class Project(workspace.Project):
         return self.run(*command, environment={"TAG": tag} if tag else {}).stdout.strip()
 
     def up(self, tag: str = "") -> None:
-        """Start everything, or tell what the containers say."""
+        """Start everything, or report the logs."""
         command = ["make", "up"] if not tag else ["docker", "compose", "--file=prod.yml", "up", "--wait", "--detach"]
         done = self.run(*command, check=False, environment={"TAG": tag} if tag else {})
         assert done.returncode == 0, done.stdout[-4000:] + self.compose("logs", "--tail=20", tag=tag)
 
     def containers(self, tag: str = "") -> dict[str, dict[str, Any]]:
-        """What the engine knows of each service's container."""
+        """The container of each service, inspected."""
         names = self.compose("ps", "--all", "--quiet", tag=tag).split()
         found = self.engine.inspect(*names) if names else []
         return {container["Config"]["Labels"]["com.docker.compose.service"]: container for container in found}
@@ -154,7 +154,7 @@ def status_of(client: httpx.Client, address: str) -> int:
 
 
 def wait_for_answer(address: str) -> None:
-    """Wait until something answers there, whatever it says."""
+    """Wait for any response from an address."""
     with httpx.Client(trust_env=False) as client:
         wait_for(lambda: status_of(client, address), lambda: f"{address} does not answer")
 
@@ -177,8 +177,8 @@ def assert_contract(client: Client, project: Project, version: str, metrics: str
         assert number not in client.names()
         assert client.post("/items", json={"name": ""}).status_code == httpx.codes.UNPROCESSABLE_ENTITY
     if metrics:
-        told = httpx.get(f"{metrics}/metrics", trust_env=False).text
-        assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in told
+        reported = httpx.get(f"{metrics}/metrics", trust_env=False).text
+        assert 'http_request_duration_seconds_count{method="GET",route="/",status="200"}' in reported
 
 
 def assert_hardened(engine: Engine, service: str, container: Mapping[str, Any]) -> None:
@@ -203,7 +203,7 @@ def kill(engine: Engine, helper: str, container: Mapping[str, Any]) -> None:
 
 
 def exec_in(engine: Engine, helper: str, container: Mapping[str, Any], script: str) -> str:
-    """Run Python as a container's user on its processes and files, and return what it tells of an error.
+    """Run Python as a container's user on its processes and files, and return its error.
 
     The image of the container need not have Python, nor a shell: `helper` is one that has.
     """

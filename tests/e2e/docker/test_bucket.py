@@ -39,7 +39,10 @@ def test_a_backup_is_restored_into_another_namespace(node: Node, deployed: Shop,
             with forwarded(deployed, PRODUCTION) as client:
                 assert client.names() == {}
             deployed.run("make", "backup-bucket", f"ENVIRONMENT={PRODUCTION}", environment=variables)
-            deployed.make("restore", ENVIRONMENT=PRODUCTION, CONFIRM=namespace)
+            deployed.make("backup", ENVIRONMENT=PRODUCTION)
+            told = deployed.make("verify-backup", ENVIRONMENT=PRODUCTION).stdout
+            assert ("from the bucket." in told, "The restored database has " in told) == (True, True), told
+            deployed.make("restore", ENVIRONMENT=PRODUCTION, CONFIRM=namespace, FROM=deployed.namespace(STAGING))
             node.kubectl("rollout", "status", f"deployment/{deployed.service}", f"--namespace={namespace}")
             with forwarded(deployed, PRODUCTION) as client:
                 assert client.names()[number] == "kept"

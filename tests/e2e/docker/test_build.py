@@ -1,4 +1,4 @@
-"""The rendered Dockerfile, unchanged, builds as CI builds it, and what it builds is what the contract says."""
+"""The rendered Dockerfile, unchanged, builds as in CI, and its image follows the contract."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ import pytest
 
 from tests.e2e.docker.engine import Engine
 from tests.e2e.docker.project import Project
+from tests.harness import Projects, Template
+from tests.harness.template import copy_working_tree
+from tests.options import space_of
+from tests.test_company import COMPANY
 
 SOURCES = {
     "python": ("app/health.py", "requirements.txt"),
@@ -30,14 +34,15 @@ def image(project: Project) -> str:
     return f"{project.image}:{project.git('rev-parse', 'HEAD')}"
 
 
-def test_the_image_names_the_time_of_its_commit(project: Project, engine: Engine, image: str) -> None:
+def test_image_has_the_time_of_its_commit(project: Project, engine: Engine, image: str) -> None:
     (found,) = engine.inspect(image)
     created = found["Config"]["Labels"]["org.opencontainers.image.created"]
+    assert found["Config"]["Labels"]["k8s-starter.version"] == "unknown"
     assert datetime.fromisoformat(created).timestamp() == int(project.git("log", "-1", "--format=%ct"))
 
 
 @pytest.mark.every_variant
-def test_the_image_says_how_it_runs(project: Project, engine: Engine, image: str) -> None:
+def test_image_configuration(project: Project, engine: Engine, image: str) -> None:
     (found,) = engine.inspect(image)
     config = found["Config"]
     assert config["User"] == USER
@@ -89,6 +94,28 @@ def _files(engine: Engine, image: str, folder: Path) -> list[tarfile.TarInfo]:
         found = files.getmembers()
     archive.unlink()
     return found
+
+
+def test_an_image_of_a_company_trusts_its_authority_and_builds_with_its_login(
+    engine: Engine, registry: str, tmp_path: Path
+) -> None:
+    example = Template(copy_working_tree(tmp_path / "example", company=COMPANY)).table("company", "company")
+    company = {"ca": example["ca"], "goproxy": "https://proxy.golang.org"}
+    folder = copy_working_tree(tmp_path / "template")
+    (folder / "extensions/company.jinja").write_text(f"{{% set company = {company!r} %}}\n")
+    template = Template(folder)
+    project = Project(engine, Projects(template, space_of(template)), tmp_path / "shop", "company", "go-none", registry)
+    login = tmp_path / "netrc"
+    login.write_text("machine example.com login person password secret\n")
+    try:
+        project.compose("build", "app")  # without a login
+        project.edit("Dockerfile", " go mod download", " grep -q person /root/.netrc && go mod download")
+        project.make("image", TAG="company", INDEX_LOGIN=str(login))
+        files = {file.name: file.mode for file in _files(engine, f"{project.image}:company", tmp_path)}
+        assert files["etc/ssl/certs/company.crt"] & 0o004
+        assert not [name for name in files if name.endswith("netrc")]
+    finally:
+        engine.docker("rmi", f"{project.image}:company", f"{project.service}-dev-app", check=False)
 
 
 @pytest.mark.every_variant

@@ -23,7 +23,7 @@ def up(project: Project) -> Iterator[Project]:
         project.compose("--profile=*", "down", "--volumes")
 
 
-def test_it_speaks_the_contract_on_its_published_ports(up: Project) -> None:
+def test_service_implements_the_contract_on_its_published_ports(up: Project) -> None:
     with up.client() as client:
         assert_contract(client, up, "dev", metrics=f"http://127.0.0.1:{up.metrics_port}")
 
@@ -37,7 +37,7 @@ def test_everything_is_healthy(up: Project) -> None:
     assert {state["Health"]["Status"] for state in states.values()} == {"healthy"}
 
 
-def test_nothing_runs_as_root_or_may_write_or_gain_rights(up: Project, engine: Engine) -> None:
+def test_containers_are_hardened(up: Project, engine: Engine) -> None:
     for name, container in up.containers().items():
         assert_hardened(engine, name, container)
 

@@ -31,6 +31,26 @@ LOG_IN = {
     "redis": 'REDISCLI_AUTH=$(cat) redis-cli -h "$(hostname -i)" PING | grep PONG',
 }
 
+ADD_NOTE = {
+    "python": (
+        "migrations/versions/0002_add_note.py",
+        """import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.add_column("items", sa.Column("note", sa.String(100)))
+""",
+    ),
+    "typescript": ("migrations/0002.do.add-note.sql", "ALTER TABLE items ADD COLUMN note varchar(100);\n"),
+}
+"""A migration of each language: its file and content."""
+
+COLUMN = "SELECT column_name FROM information_schema.columns WHERE table_name = 'items' AND column_name = 'note'"
+
 with_database = pytest.mark.databases("postgres", "mysql", "redis")
 
 
@@ -50,7 +70,7 @@ def helper_on_node(node: Node, engine: Engine, helper: str, tmp_path_factory: py
 
 
 class Shop(cluster.Project):
-    """A project whose people can also log in to the registry."""
+    """A project with a login to the registry."""
 
     def __init__(self, node: Node, projects: Projects, project: Project) -> None:
         folder = project.path.with_name("in-cluster")
@@ -128,11 +148,11 @@ def load(node: Node, projects: Projects, deployed: Shop, helper_on_node: str) ->
     node.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def test_the_pushed_image_runs_and_speaks_the_contract(project: Project, client: Client, tag: str) -> None:
+def test_pushed_image_implements_the_contract(project: Project, client: Client, tag: str) -> None:
     assert_contract(client, project, version=tag)
 
 
-def test_every_pod_runs_with_what_its_manifest_asks_for(project: Project, deployed: Shop, tag: str) -> None:
+def test_every_pod_runs_as_its_manifest_specifies(project: Project, deployed: Shop, tag: str) -> None:
     pods = deployed.pods(STAGING)
     assert len(pods) == deployed.answers.get("replicas", 2)
     assert deployed.tags(STAGING) == {tag}
@@ -156,9 +176,38 @@ def test_a_new_version_replaces_the_old_without_a_failed_request(
     assert not load.failed(), load.failed()[:3]
 
 
-def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
-    project: Project, deployed: Shop, load: Load
+@pytest.mark.databases("postgres", "mysql")
+def test_rollback_over_a_migration_fails_no_request(
+    node: Node, project: Project, deployed: Shop, load: Load, count: Count
 ) -> None:
+    """The older version serves with the newer schema, also in pods that start later."""
+    (before,) = deployed.tags(STAGING)
+    path, migration = ADD_NOTE[project.language]
+    (project.path / path).write_text(migration)
+    migrated = project.commit()
+    project.ci("publish")
+    began, failed = len(load.requests()), len(load.failed())
+    deployed.make("deploy", ENVIRONMENT=STAGING, TAG=migrated)
+    wait_for(lambda: deployed.tags(STAGING) == {migrated})
+    deployed.make("rollback", ENVIRONMENT=STAGING)
+    wait_for(lambda: deployed.tags(STAGING) == {before})
+    namespace = f"--namespace={deployed.namespace(STAGING)}"
+    query = LOG_IN[project.database].replace("SELECT 1", COLUMN)
+    secret = node.get(f"/api/v1/namespaces/{deployed.namespace(STAGING)}/secrets/{deployed.service}-database")
+    command = ("exec", "--stdin", f"{deployed.service}-database-0", namespace, "--", "sh", "-c", query)
+    password = base64.b64decode(secret["data"]["password"]).decode()
+    assert "note" in node.kubectl(*command, standard_input=password).stdout
+    node.kubectl("delete", f"pod/{deployed.pods(STAGING)[0]['metadata']['name']}", namespace)
+    node.kubectl("rollout", "status", f"deployment/{deployed.service}", namespace, "--timeout=300s")
+    load.wait_for(50)
+    count(
+        f"requests during a rollback over a migration on Kubernetes, {project.database}",
+        f"{len(load.requests()) - began:,}, {len(load.failed()) - failed} failed",
+    )
+    assert load.failed()[failed:] == []
+
+
+def test_rollback_of_a_broken_version_fails_no_request(project: Project, deployed: Shop, load: Load) -> None:
     (before,) = deployed.tags(STAGING)
     broken = f"{project.image}:broken"
     recipe = f'FROM {project.image}:{before}\nENTRYPOINT ["/nothing"]\n'
@@ -175,8 +224,8 @@ def test_a_version_that_does_not_start_goes_back_without_a_failed_request(
     assert load.failed()[failed:] == []
 
 
-def test_a_pod_whose_tmp_is_full_serves_on(node: Node, deployed: Shop, helper_on_node: str, client: Client) -> None:
-    """A debugging container of its own image shares the processes of the pod, and so sees its files."""
+def test_pod_with_a_full_tmp_keeps_serving(node: Node, deployed: Shop, helper_on_node: str, client: Client) -> None:
+    """A debugging container shares the processes of the pod, and so has access to its files."""
     name = deployed.pods(STAGING)[0]["metadata"]["name"]
     script = "file = open('/proc/1/root/tmp/full', 'wb', 0)\nwhile True: file.write(bytes(2**20))"
     node.kubectl(
@@ -219,9 +268,7 @@ def test_the_service_outlives_its_database(node: Node, deployed: Shop, client: C
 
 
 @with_database
-def test_a_rotated_password_loses_nothing_and_restarts_nothing(
-    node: Node, deployed: Shop, load: Load, count: Count
-) -> None:
+def test_rotation_loses_no_request_and_restarts_nothing(node: Node, deployed: Shop, load: Load, count: Count) -> None:
     namespace = f"--namespace={deployed.namespace(STAGING)}"
     database = f"{deployed.service}-database-0"
 
@@ -255,10 +302,11 @@ def test_a_rotated_password_loses_nothing_and_restarts_nothing(
 
 
 @with_database
-def test_a_restored_backup_has_what_was_lost_and_nothing_since(node: Node, deployed: Shop) -> None:
+def test_restore_recovers_lost_data_and_removes_later_data(node: Node, deployed: Shop) -> None:
     with forwarded(deployed) as client:
         number = client.add("kept")
         deployed.make("backup", ENVIRONMENT=STAGING)
+        assert "The restored database has " in deployed.make("verify-backup", ENVIRONMENT=STAGING).stdout
         client.delete(f"/items/{number}")
         late = client.add("late")
     deployed.make("restore", ENVIRONMENT=STAGING, CONFIRM=deployed.namespace(STAGING))

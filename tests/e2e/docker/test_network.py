@@ -41,7 +41,7 @@ CALLERS = {
 
 @pytest.fixture(scope="module")
 def clients(node: Node, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Namespaces with a pod that serves and calls; the label of one says that it scrapes metrics."""
+    """Namespaces with a pod that is a server and a client; one has the label for scraping metrics."""
     folder = tmp_path_factory.mktemp("image")
     node.import_image(write_image(folder / "pod.tar", IMAGE, node.programs["pod"]))
     names = CALLERS["clusterip"]
@@ -125,7 +125,7 @@ PODS = {
 
 
 def deploy(node: Node, namespace: str, found: list[Object]) -> dict[str, str]:
-    """Run pods of the service, of cert-manager's solver and of nobody behind these policies: their addresses."""
+    """Run pods of the service, of cert-manager's solver and an unrelated one behind these policies: their addresses."""
     for name, (key, value, port) in PODS.items():
         make(node, namespace, name, pod_labels={key: value}, port=port)
     for one in found:
@@ -139,7 +139,7 @@ def deploy(node: Node, namespace: str, found: list[Object]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("exposure", EXPOSURES)
-def test_the_exposure_decides_who_reaches_the_service(
+def test_exposure_limits_the_clients_of_the_service(
     node: Node, clients: set[str], projects: Projects, tmp_path: Path, exposure: str
 ) -> None:
     space = f"net-{exposure}"
@@ -163,7 +163,7 @@ def test_the_exposure_decides_who_reaches_the_service(
 
 
 @pytest.mark.parametrize("egress", ["internet", "restricted"])
-def test_egress_decides_what_the_service_reaches(
+def test_egress_limits_the_connections_of_the_service(
     node: Node, clients: set[str], machine: str, projects: Projects, tmp_path: Path, egress: str
 ) -> None:
     assert "payments" in clients
@@ -185,7 +185,7 @@ def test_egress_decides_what_the_service_reaches(
     assert not reaches(node, space, "shop", by_name)
     assert not reaches(node, space, "other", public)
 
-    # As kubernetes/README.md says.
+    # As in kubernetes/README.md.
     readme = (tmp_path / "kubernetes/README.md").read_text().replace("payments-production", "payments")
     entries = yaml.safe_load("".join(re.findall(r"```yaml\n(    - to:.*?)```", readme, re.DOTALL)))
     (policy,) = [one for one in policies(node, projects, tmp_path, answers) if one["metadata"]["name"] == "shop-egress"]

@@ -51,7 +51,7 @@ def web(node: Node) -> str:
     return "web"
 
 
-def test_it_is_a_node_of_the_version_that_is_tested(node: Node) -> None:
+def test_node_has_the_tested_version(node: Node) -> None:
     (found,) = node.items("/api/v1/nodes")
     information = found["status"]["nodeInfo"]
     assert found["metadata"]["name"] == NAME
@@ -59,7 +59,7 @@ def test_it_is_a_node_of_the_version_that_is_tested(node: Node) -> None:
     assert information["containerRuntimeVersion"].startswith("containerd://")
 
 
-def test_a_service_is_answered_by_each_pod_under_its_address_and_names(node: Node, web: str) -> None:
+def test_service_resolves_to_each_pod(node: Node, web: str) -> None:
     names = {pod["metadata"]["name"] for pod in node.items(f"/api/v1/namespaces/{web}/pods")}
     address = node.get(f"/api/v1/namespaces/{web}/services/web")["spec"]["clusterIP"]
     for host in (address, "web", "web.web.svc.cluster.local"):
@@ -154,7 +154,7 @@ def test_a_private_image_is_pulled_with_a_secret_and_only_so(node: Node, registr
 
 @pytest.fixture
 def registry(node: Node, tmp_path: Path) -> Iterator[str]:
-    """A registry on this machine's loopback, which wants a login, and which the node knows by the same name."""
+    """A registry on loopback that requires a login, with the same name on the node."""
     (tmp_path / "users").write_text(f"{USER}:{HASHED_PASSWORD}\n")
     port = free_port()
     configuration = {
@@ -176,7 +176,7 @@ def registry(node: Node, tmp_path: Path) -> Iterator[str]:
 
 
 def pod_spec(*arguments: str) -> Object:
-    """A pod of our image that says when it is ready."""
+    """A pod of our image with a readiness probe."""
     container = {
         "name": "pod",
         "image": IMAGE,
@@ -188,7 +188,7 @@ def pod_spec(*arguments: str) -> Object:
 
 
 def pod(node: Node, name: str) -> Object:
-    """A pod in a namespace of its own."""
+    """A pod in a separate namespace."""
     metadata = {"name": name, **namespace(node, name)}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec("serve")}
 
@@ -201,5 +201,5 @@ def namespace(node: Node, name: str) -> dict[str, str]:
 
 
 def ask(node: Node, namespace: str, pod: str, address: str) -> str:
-    """What a pod gets from an address: nothing where nobody answers."""
+    """The response that a pod gets from an address, or nothing."""
     return node.kubectl("exec", f"--namespace={namespace}", pod, "--", "/pod", address, check=False).stdout

@@ -29,7 +29,7 @@ def up(project: Project, engine: Engine, tag: str) -> Iterator[Project]:
         project.compose("down", "--volumes", tag=tag)
 
 
-def test_it_speaks_the_contract_and_says_its_commit(up: Project, tag: str) -> None:
+def test_service_implements_the_contract_and_returns_its_commit(up: Project, tag: str) -> None:
     with up.client() as client:
         assert_contract(client, up, version=tag)
 
@@ -40,7 +40,7 @@ def test_nothing_runs_without_a_tag(project: Project) -> None:
     assert "set TAG to the commit hash" in done.stdout
 
 
-def test_nothing_runs_as_root_or_may_write_or_gain_rights(up: Project, engine: Engine, tag: str) -> None:
+def test_containers_are_hardened(up: Project, engine: Engine, tag: str) -> None:
     for name, container in up.containers(tag).items():
         assert_hardened(engine, name, container)
         assert container["HostConfig"]["Memory"] > 0
@@ -59,9 +59,7 @@ def test_only_the_service_is_published(up: Project, tag: str) -> None:
 
 
 @with_database
-def test_the_database_cannot_be_reached_from_the_front_nor_reach_out(
-    up: Project, engine: Engine, template: Template, helper: str, tag: str
-) -> None:
+def test_database_is_isolated(up: Project, engine: Engine, template: Template, helper: str, tag: str) -> None:
     (address,) = [
         network["IPAddress"] for network in up.containers(tag)["database"]["NetworkSettings"]["Networks"].values()
     ]
@@ -108,7 +106,7 @@ def test_a_database_that_is_killed_comes_back_with_its_data(up: Project, engine:
         assert client.names()[number] == "kept"
 
 
-def test_a_full_tmp_stops_nobody(up: Project, engine: Engine, helper: str, tag: str) -> None:
+def test_service_survives_a_full_tmp(up: Project, engine: Engine, helper: str, tag: str) -> None:
     """It is full before the memory is: to write there ends with an error, not with the process."""
     before = up.containers(tag)["app"]
     fill = "file = open(root + '/tmp/full', 'wb', 0)\nwhile True: file.write(bytes(2**20))"

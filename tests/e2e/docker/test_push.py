@@ -12,7 +12,7 @@ MANIFESTS = "application/vnd.oci.image.index.v1+json, application/vnd.docker.dis
 
 
 def digest(project: Project, tag: str) -> str:
-    """The digest that the registry knows a tag by."""
+    """The registry's digest of a tag."""
     host, _, path = project.image.partition("/")
     with httpx.Client(base_url=f"http://{host}/v2/{path}", auth=(USER, PASSWORD), trust_env=False) as client:
         answer = client.head(f"/manifests/{tag}", headers={"Accept": MANIFESTS})
@@ -20,7 +20,7 @@ def digest(project: Project, tag: str) -> str:
     return answer.headers["Docker-Content-Digest"]
 
 
-def test_both_tags_have_the_digest_of_what_was_built(project: Project, engine: Engine, tag: str) -> None:
+def test_both_tags_have_the_digest_of_the_built_image(project: Project, engine: Engine, tag: str) -> None:
     pushed = digest(project, tag)
     assert digest(project, "latest") == pushed
     (image,) = engine.inspect(f"{project.image}:{tag}")
@@ -55,13 +55,13 @@ def test_a_dirty_tree_is_not_pushed(project: Project) -> None:
 
 
 @pytest.mark.usefixtures("tag")
-def test_a_version_is_another_tag_of_what_was_pushed(project: Project) -> None:
+def test_version_is_another_tag_of_the_pushed_image(project: Project) -> None:
     project.ci("release", **dict.fromkeys(("CIRCLE_TAG", "CI_COMMIT_TAG", "GITHUB_REF_NAME"), "v1.2.0"))
     assert digest(project, "v1.2.0") == digest(project, project.git("rev-parse", "HEAD"))
 
 
 @pytest.mark.databases("none")
-def test_a_wrong_password_is_told(project: Project) -> None:
+def test_wrong_password_is_reported(project: Project) -> None:
     done = project.run("make", "login", check=False, environment={"REGISTRY_PASSWORD": "wrong"})
     assert done.returncode != 0
     assert "unauthorized" in done.stdout.lower()

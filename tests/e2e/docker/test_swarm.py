@@ -35,9 +35,29 @@ sys.exit(subprocess.run(docker, input=yaml.safe_dump(stack), text=True).returnco
 """Stands before docker where the kernel cannot balance: no published ports, and names that lead to each container."""
 
 
+SLOW = 35
+"""Seconds that a migration takes: more than a version has to start, which is watched for 30."""
+
+MIGRATIONS = {
+    "python": (
+        "migrations/versions/0002_slow.py",
+        f"""from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.execute("SELECT pg_sleep({SLOW})")
+""",
+    ),
+    "typescript": ("migrations/0002.do.slow.sql", f"SELECT SLEEP({SLOW});\n"),
+}
+
+
 @pytest.fixture(scope="session")
 def balances(engine: Engine, wait_for_others: Callable[[], None]) -> Iterator[bool]:
-    """Make the engine a Swarm, and tell whether its kernel balances connections."""
+    """Make the engine a Swarm, and return whether its kernel balances connections."""
     with skip_unless_available():
         if engine.docker("info", "--format={{.Swarm.LocalNodeState}}").stdout.strip() != "inactive":
             raise MissingError("The engine belongs to a Swarm already: the tests make one of their own and leave it")
@@ -138,7 +158,7 @@ def test_a_version_that_does_not_start_is_rolled_back(project: Project, engine: 
 
 
 @pytest.mark.databases("postgres", "mysql")
-def test_a_migration_that_fails_leaves_the_service_as_it_is(
+def test_failed_migration_leaves_the_service_unchanged(
     project: Project, engine: Engine, stack: str, load: Load
 ) -> None:
     (before,) = images(engine, stack)
@@ -153,3 +173,19 @@ def test_a_migration_that_fails_leaves_the_service_as_it_is(
     load.wait_for(50)
     assert not load.failed(), load.failed()[:3]
     project.make("swarm-deploy", TAG=before, REPLICAS="2")  # a fixed version is migrated
+
+
+@pytest.mark.databases("postgres", "mysql")
+def test_a_slow_migration_is_waited_for(project: Project, engine: Engine, stack: str, load: Load) -> None:
+    path, content = MIGRATIONS[project.language]
+    (project.path / path).write_text(content)
+    slow = project.commit()
+    project.ci("publish")
+    project.make("swarm-deploy", TAG=slow, REPLICAS="2")
+    assert_migrated_before(engine, stack, slow)
+    (migration,) = tasks(engine, f"{stack}_migrate")
+    began, ended = (datetime.fromisoformat(time) for time in (migration["CreatedAt"], migration["Status"]["Timestamp"]))
+    assert (ended - began).total_seconds() > SLOW
+    assert images(engine, stack) == {slow}
+    load.wait_for(50)
+    assert not load.failed(), load.failed()[:3]

@@ -1,4 +1,4 @@
-"""One control plane for all tests; each test has service names, and so namespaces, of its own."""
+"""One control plane for all tests; each test has its own service names, and so namespaces."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def projects(template: Template, space: Space) -> Projects:
 
 
 class Maker:
-    """Renders projects whose names, namespaces and node ports nobody else has."""
+    """Renders projects with unique names, namespaces and node ports."""
 
     def __init__(self, cluster: ControlPlane, projects: Projects, folder: Path) -> None:
         self._cluster, self._projects, self._folder = cluster, projects, folder

@@ -38,7 +38,7 @@ USERS = {
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "kube-scheduler": ("system:kube-scheduler", ""),
 }
-"""Who logs in with a token of their own: name and group."""
+"""Users with a token: name and group."""
 
 
 class PortTakenError(Exception):
@@ -85,7 +85,7 @@ class ControlPlane:
     def kubectl(
         self, *arguments: str, kubeconfig: Path | None = None, standard_input: str | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run the locked kubectl, as an administrator unless told otherwise."""
+        """Run the locked kubectl, by default as an administrator."""
         environment = self.environment(kubeconfig)
         return run(
             tool("kubectl"),
@@ -109,7 +109,7 @@ class ControlPlane:
         wait_for(applied)
 
     def prepare_for(self, objects: Iterable[Object]) -> None:
-        """Give nodes the labels that pods want, and claims a volume, as an administrator and a provisioner would."""
+        """Label nodes for pods, and bind claims to volumes, like an administrator and a provisioner."""
         labels: dict[str, str] = {}
         volumes: list[Object] = []
         for item in objects:
@@ -186,6 +186,13 @@ class ControlPlane:
         path.write_text(yaml.safe_dump(content))
         return path
 
+    def accept_id_tokens(self, *issuers: Object) -> None:
+        """Accept ID tokens of these issuers alone: the API server reads the file again when it changes."""
+        content = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": issuers}
+        part = self.folder / "authentication.yaml.part"
+        part.write_text(json.dumps(content))
+        part.rename(self.folder / "authentication.yaml")
+
     def environment(self, kubeconfig: Path | None = None) -> dict[str, str]:
         """The environment of kubectl and Helm, and of what calls them."""
         folders = [str(Path(tool("kubectl")).parent), str(self.programs["helm"].parent)]
@@ -198,6 +205,7 @@ class ControlPlane:
     def _start_api_server(self) -> None:
         tokens = [f'{self.tokens[name]},{user},{user},"{group}"\n' for name, (user, group) in self.users.items()]
         (self.folder / "tokens.csv").write_text("".join(tokens))
+        self.accept_id_tokens()
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._start_etcd_and_api_server()
@@ -231,6 +239,7 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-cluster-ip-range={SERVICES}",
             f"--token-auth-file={self.folder}/tokens.csv",
+            f"--authentication-config={self.folder}/authentication.yaml",
             "--authorization-mode=Node,RBAC",
             "--allow-privileged",
             *self._flags_for_nodes(),
@@ -269,7 +278,7 @@ class ControlPlane:
                 "--kube-api-burst=1000",
                 *(
                     [
-                        # One of them wants a certificate authority, which the self-made certificate is not.
+                        # One of them requires a certificate authority, unlike the self-signed certificate.
                         "--controllers=*,-kube-apiserver-serving-clustertrustbundle-publisher-controller",
                         "--use-service-account-credentials",
                         f"--service-account-private-key-file={self.folder}/apiserver.key",
@@ -294,7 +303,7 @@ class ControlPlane:
         self.apply(storage)
 
     def _flags_for_nodes(self) -> Iterable[str]:
-        """What the API server is told of nodes: of those that are simulated, that no pod will ever ask for it."""
+        """The API server's options for nodes: simulated ones never connect to it."""
         return ("--endpoint-reconciler-type=none",)
 
     def _add_nodes(self) -> None:

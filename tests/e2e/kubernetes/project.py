@@ -55,7 +55,7 @@ class Project(workspace.Project):
         self.cluster.prepare_for(load_all(objects.encode()))
 
     def deployment(self, environment: str) -> Object:
-        """The Deployment as it is now."""
+        """The live Deployment."""
         path = f"/apis/apps/v1/namespaces/{self.namespace(environment)}/deployments/{self.service}"
         found: Object = self.cluster.get(path)
         return found

@@ -134,7 +134,7 @@ def refusals(cluster: ControlPlane, namespaces: set[str]) -> list[str]:
     )
 
 
-def test_nothing_is_warned_about(applied: Applied) -> None:
+def test_no_warnings(applied: Applied) -> None:
     """Such as a pod that Pod Security would refuse, a field that exists no more, or a deprecated version."""
     assert not applied.warnings
 
@@ -261,7 +261,7 @@ def most_replicas(applied: Applied, cluster: ControlPlane) -> Iterator[None]:
             cluster.patch(cluster.path_of(scaler), {"spec": {"minReplicas": scaler["spec"]["minReplicas"]}})
 
 
-def test_the_deployer_may_apply_each_overlay(applied: Applied, cluster: ControlPlane) -> None:
+def test_deployer_can_apply_each_overlay(applied: Applied, cluster: ControlPlane) -> None:
     refused = []
     for item in unlike(applied.overlays):
         user = f"system:serviceaccount:{item['metadata']['namespace']}:deployer"
@@ -276,9 +276,7 @@ def test_the_deployer_may_apply_each_overlay(applied: Applied, cluster: ControlP
     assert not refused
 
 
-def test_what_a_cluster_needs_once_is_applied(
-    rendered: list[Project], cluster: ControlPlane, tmp_path: Path, count: Count
-) -> None:
+def test_cluster_setup_is_applied(rendered: list[Project], cluster: ControlPlane, tmp_path: Path, count: Count) -> None:
     """Everything that is kustomized and not an environment of the service."""
     found: dict[str, Path] = {}
     for project in rendered:

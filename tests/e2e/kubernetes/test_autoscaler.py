@@ -60,7 +60,7 @@ def limits(project: Project) -> tuple[int, int]:
     return spec["minReplicas"], spec["maxReplicas"]
 
 
-def test_the_number_of_pods_is_brought_back_between_its_limits(project: Project) -> None:
+def test_number_of_pods_returns_to_its_limits(project: Project) -> None:
     fewest, most = limits(project)
     assert fewest == 2
     assert fewest < most
@@ -70,7 +70,7 @@ def test_the_number_of_pods_is_brought_back_between_its_limits(project: Project)
     wait_for(lambda: project.deployment("staging")["spec"]["replicas"] == most)
 
 
-def test_busy_pods_become_more_and_idle_ones_fewer(project: Project, cluster: ControlPlane) -> None:
+def test_autoscaler_scales_up_and_down(project: Project, cluster: ControlPlane) -> None:
     cluster.apply(METRICS)
     definition = ("crd", METRICS["metadata"]["name"])
     try:
@@ -85,7 +85,7 @@ def test_busy_pods_become_more_and_idle_ones_fewer(project: Project, cluster: Co
 
 
 def use(project: Project, cpu: str) -> int:
-    """Let each pod use this much CPU, and tell how many there are to be."""
+    """Set the CPU usage of each pod, and return the expected number of pods."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     measured = [
         {

@@ -10,7 +10,7 @@ def test_the_newest_supported_kubernetes_is_tested(template: Template) -> None:
     assert minor == template.table("versions", "kubernetes")["newest"]
 
 
-def test_it_is_the_one_that_runs(cluster: ControlPlane) -> None:
+def test_image_is_the_deployed_one(cluster: ControlPlane) -> None:
     assert cluster.get("/version")["gitVersion"] == f"v{programs.kubernetes_version()}"
 
 

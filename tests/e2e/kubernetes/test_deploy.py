@@ -1,4 +1,4 @@
-"""Deploys that follow each other in one namespace: what runs is what the last commit says, no more and no less."""
+"""Sequences of deploys in one namespace: the live objects are exactly those of the last commit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.e2e.commands import wait_for
 from tests.e2e.kubernetes.conftest import Maker
 from tests.e2e.kubernetes.control_plane import ControlPlane, Object
 from tests.e2e.kubernetes.project import DIGEST, Project
-from tests.harness import Answers, Projects, Space, Template, load_all
+from tests.harness import ANSWERS_FILE, ROOT, Answers, Projects, Space, Template, load_all
 from tests.harness.plugin import Count
 from tests.harness.space import Value
 from tests.options import space_of
@@ -95,7 +95,7 @@ def walk(space: Space) -> list[Answers]:
         missing -= transitions(rows[-2:])
         for index, name in enumerate(CHANGED, 1):
             later = following(name, chosen[name], missing) if name in given else None
-            # What is done with changes too, each at a pace of its own, so that the others meet it.
+            # Other edits with each change, at different intervals, so that they combine.
             cycled = CHANGED[name][len(rows) // index % len(CHANGED[name])]
             chosen[name] = cycled if later is None else later
         for name, (other, value) in ASKED_WITH.items():
@@ -107,7 +107,7 @@ def walk(space: Space) -> list[Answers]:
 
 
 def shuffled(space: Space, seed: int) -> list[Answers]:
-    """Every pair of these answers in an order of its own: many answers change from each deploy to the next."""
+    """Every pair of these answers in a shuffled order: many answers change from each deploy to the next."""
     rows = [answers for answers, _ in space.pairs(list(CHANGED), edge_cases=False)]
     return random.Random(seed).sample(rows, len(rows))  # noqa: S311
 
@@ -179,7 +179,7 @@ def labelled(project: Project) -> set[str]:
 
 
 def assert_runs(project: Project, tag: str) -> None:
-    """Assert that what is live is what a commit says."""
+    """Assert that the live objects are those of a commit."""
     wanted = [item for item in rendered(project, tag) if item["kind"] != "Job"]
     for asked in wanted:
         live = project.cluster.get(project.cluster.path_of(asked))
@@ -197,7 +197,7 @@ def claims(project: Project) -> dict[str, str]:
 
 
 def quicken(project: Project) -> Project:
-    """Let what is stuck be told soon."""
+    """Shorten the deadlines, so that a stuck rollout fails soon."""
     project.edit(f"{TOP}/deployment.yaml", "progressDeadlineSeconds: 600", "progressDeadlineSeconds: 20")
     project.edit(f"{TOP}/deployment.yaml", "minReadySeconds: 5", "minReadySeconds: 0")
     if (project.path / TOP / "migrate-job.yaml").exists():
@@ -261,11 +261,125 @@ def test_every_change_of_an_answer_is_deployed_whole(
     count(f"deploys that follow each other, order: {order}", len(rows))
 
 
-def test_a_deploy_of_what_runs_changes_nothing(project: Project, cluster: ControlPlane) -> None:
+def test_deploy_of_the_running_release_changes_nothing(project: Project, cluster: ControlPlane) -> None:
     before = cluster.get(cluster.path_of(project.deployment(STAGING) | {"apiVersion": "apps/v1", "kind": "Deployment"}))
-    assert f"is at {FIRST} already" in deploy(project, FIRST)
+    assert f"already runs {FIRST}" in deploy(project, FIRST)
     assert not project.make("diff", ENVIRONMENT=STAGING, TAG=FIRST).stdout
     assert project.deployment(STAGING)["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+def test_unavailable_api_group_of_the_cluster_stops_no_deploy(project: Project) -> None:
+    """kubectl lists the resources of the others, and its exit status is 1."""
+    lists = f'case " $* " in *" api-resources "*) {tool("kubectl")} "$@"; exit 1 ;; esac\n'
+    project.stub("kubectl", f'#!/bin/sh\n{lists}exec {tool("kubectl")} "$@"\n')
+    assert f"already runs {FIRST}" in deploy(project, FIRST)
+    project.stub(
+        "kubectl", f'#!/bin/sh\ncase " $* " in *" api-resources "*) exit 1 ;; esac\nexec {tool("kubectl")} "$@"\n'
+    )
+    assert "does not list its resources" in deploy(project, FIRST, check=False)
+    (project.stubs / "kubectl").unlink()
+
+
+def test_kind_of_the_same_name_in_another_group_is_left_alone(project: Project, cluster: ControlPlane) -> None:
+    """Calico, Antrea and Knative have such kinds, which the deployer has no permission to list."""
+    names = {"plural": "networkpolicies", "singular": "networkpolicy", "kind": "NetworkPolicy"}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "networkpolicies.crd.example.com"},
+        "spec": {
+            "group": "crd.example.com",
+            "names": names,
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    cluster.apply(definition)
+    crd = "crd/networkpolicies.crd.example.com"
+    cluster.kubectl("wait", "--for=condition=Established", crd)
+    assert f"already runs {FIRST}" in deploy(project.as_deployer(STAGING), FIRST)
+    cluster.kubectl("delete", crd)
+
+
+def test_deploy_is_refused_during_a_restore(project: Project, cluster: ControlPlane) -> None:
+    namespace = f"--namespace={project.namespace(STAGING)}"
+    suspend = '{"spec": {"suspend": true}}'
+    cluster.kubectl(namespace, "patch", "cronjob", f"{project.service}-backup", f"--patch={suspend}")
+    cluster.kubectl(namespace, "scale", f"deployment/{project.service}", "--replicas=0")
+    assert "A restore of" in deploy(project, SECOND, check=False)
+    assert project.deployment(STAGING)["spec"]["replicas"] == 0
+    cluster.kubectl(namespace, "scale", f"deployment/{project.service}", "--replicas=2")
+    deploy(project, SECOND)
+    assert_runs(project, SECOND)
+
+
+def test_rollback_requires_no_diagnostics(project: Project) -> None:
+    lists = 'case " $* " in *" get pods "* | *" get events "*) exit 1 ;; esac\n'
+    project.stub("kubectl", f'#!/bin/sh\n{lists}exec {tool("kubectl")} "$@"\n')
+    assert "was rolled back" in deploy(project, "broken", check=False)
+    (project.stubs / "kubectl").unlink()
+    assert_runs(project, FIRST)
+
+
+def test_rejected_rollback_changes_nothing_and_a_failed_one_is_recovered(project: Project) -> None:
+    deploy(project, SECOND)
+    refuse(project, FIRST)
+    told = project.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    assert "rejected the manifests of release 1" in told
+    assert_runs(project, SECOND)
+    # The API server can change its mind after the dry run.
+    project.stub("kubectl", f'#!/bin/sh\ncase " $* " in *" diff "*) exit 0 ;; esac\nexec {tool("kubectl")} "$@"\n')
+    told = project.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    (project.stubs / "kubectl").unlink()
+    assert f"make recover ENVIRONMENT={STAGING}" in told
+    project.make("recover", ENVIRONMENT=STAGING)
+    assert_runs(project, SECOND)
+
+
+def test_broken_database_of_the_first_release_is_replaced(make_project: Maker, answers: dict[str, Value]) -> None:
+    project = quicken(make_project(**answers))
+    project.edit("kubernetes/database/statefulset.yaml", "postgres:18-trixie", "postgres:broken")
+    project.prepare(STAGING)
+    assert "first release" in deploy(project, FIRST, check=False)
+    project.edit("kubernetes/database/statefulset.yaml", "postgres:broken", "postgres:18-trixie")
+    deploy(project, SECOND)
+    assert_runs(project, SECOND)
+
+
+def test_broken_database_without_a_commit_stops_no_deploy(
+    make_project: Maker, project: Project, answers: dict[str, Value], cluster: ControlPlane
+) -> None:
+    changed = quicken(make_project.update(project, **answers | {"database": "none"}))
+    deploy(changed, SECOND)
+    namespace = f"--namespace={project.namespace(STAGING)}"
+    cluster.kubectl(namespace, "set", "image", f"statefulset/{project.service}-database", "*=postgres:broken")
+    deploy(changed, THIRD)
+    assert changed.tags(STAGING) == {THIRD}
+
+
+def test_deploy_shows_changes_that_only_an_administrator_can_apply(
+    make_project: Maker, project: Project, answers: dict[str, Value]
+) -> None:
+    advice = f"make namespace ENVIRONMENT={STAGING}"
+    larger = quicken(make_project.update(project, **answers | {"replicas": 3}))
+    told = deploy(larger.as_deployer(STAGING), SECOND)
+    assert re.search(r"(?m)^-  +limits\.memory: .*\n\+  +limits\.memory: ", told)
+    assert advice in told
+    larger.make("namespace", ENVIRONMENT=STAGING)
+    assert advice not in deploy(larger.as_deployer(STAGING), THIRD)
+
+
+def test_the_cluster_names_the_version_of_the_template(project: Project, cluster: ControlPlane) -> None:
+    pages = (ROOT / "docs/platform-teams.md").read_text()
+    (columns,) = re.findall("^kubectl get deployments -A -o (custom-columns)='(.*)'$", pages, re.MULTILINE)
+    running = {pod["metadata"]["uid"] for pod in project.pods(STAGING)}
+    for line, version in (("_commit: v0.3.0\n", "v0.3.0"), ("_commit: '1.0'\n", "1.0"), ("", "unknown")):
+        (project.path / ANSWERS_FILE).write_text(f"# Written by Copier.\n{line}_src_path: gh:example/k8s-starter\n")
+        deploy(project, FIRST)
+        listed = cluster.kubectl("get", "deployments", "-A", "-o", "=".join(columns)).stdout.splitlines()
+        assert [project.namespace(STAGING), project.service, version] in [row.split() for row in listed]
+    assert {pod["metadata"]["uid"] for pod in project.pods(STAGING)} == running
 
 
 BREAKS = ("image", "migration", "database", "quota", "immutable", "definition", "admission")
@@ -314,7 +428,7 @@ def refuse(project: Project, tag: str) -> None:
 
 
 @pytest.mark.parametrize("fault", BREAKS)
-def test_a_broken_commit_leaves_the_one_before_and_the_next_is_whole(
+def test_broken_commit_is_rolled_back_and_the_next_is_deployed_completely(
     make_project: Maker, project: Project, answers: dict[str, Value], fault: str
 ) -> None:
     before = claims(project)
@@ -347,7 +461,7 @@ def test_a_release_of_other_settings_for_the_migration_alone_has_them(
     assert applied <= job["metadata"]["creationTimestamp"]
 
 
-def test_a_rollback_brings_all_of_a_release_back_and_stands_in_no_way(
+def test_rollback_restores_a_whole_release_and_blocks_no_deploy(
     make_project: Maker, project: Project, answers: dict[str, Value]
 ) -> None:
     second = quicken(make_project.update(project, **answers | {"database": "none", "port": 3000}))
@@ -370,7 +484,7 @@ def test_a_database_without_a_commit_is_kept_until_an_administrator_deletes_it(
     changed = quicken(make_project.update(project, **answers | {"database": "none"}))
     told = deploy(changed, SECOND)
     assert claims(changed)
-    (command,) = re.findall("An administrator deletes .* with kubectl (.*)", told)
+    (command,) = re.findall("To delete both, an administrator runs: kubectl (.*)", told)
     changed.cluster.kubectl(*command.split())
     assert not labelled(changed) & {f"StatefulSet/{project.service}-database"}
     # Simulated volumes are let go of when their pods are.
@@ -384,17 +498,21 @@ def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
     claim, path = f"data-{name}-0", f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
     before = identities(project)
 
-    def edited(version: str) -> Project:
+    cronjobs = ("backup-cronjob", "restore-cronjob", "verify-cronjob")
+
+    def edited(version: str, *files: str) -> Project:
         changed = quicken(make_project.update(project, **answers))
-        for file in ("statefulset", "backup-cronjob", "restore-cronjob"):
+        for file in files:
             changed.edit(f"kubernetes/database/{file}.yaml", "postgres:18-trixie", f"postgres:{version}")
         changed.stub("kubectl", SILENT)
         return changed
 
-    minor = edited("18.1-trixie")
+    half = edited("19-trixie", "statefulset")
+    assert "several major versions of the database: postgres 18, postgres 19." in deploy(half, SECOND, check=False)
+    minor = edited("18.1-trixie", "statefulset", *cronjobs)
     deploy(minor, SECOND)
     assert_runs(minor, SECOND)
-    major = edited("19-trixie")
+    major = edited("19-trixie", "statefulset", *cronjobs)
     assert f"make upgrade-database ENVIRONMENT={STAGING} CONFIRM={namespace}" in deploy(major, THIRD, check=False)
     assert "18.1" in image_of_database(cluster.get(path))
 
@@ -430,8 +548,8 @@ def test_a_database_is_upgraded_to_a_major_version_before_the_deploy(
     made = {job["metadata"]["name"].split("-")[-2]: job["metadata"]["creationTimestamp"] for job in jobs}
     assert made["backup"] <= cluster.get(path)["metadata"]["creationTimestamp"] <= made["restore"]
     assert major.deployment(STAGING)["spec"]["replicas"] == 2
-    assert "is postgres 19 already" in upgrade(check=False)
-    assert "postgres 18 cannot read its data" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
+    assert "is already postgres 19" in upgrade(check=False)
+    assert "postgres 18 cannot replace it" in major.make("rollback", check=False, ENVIRONMENT=STAGING).stdout
     assert_runs(major, THIRD)
 
 
@@ -441,7 +559,7 @@ def image_of_database(stateful_set: Object) -> str:
     return image
 
 
-def test_a_first_release_that_fails_leaves_what_it_made(make_project: Maker, answers: dict[str, Value]) -> None:
+def test_failed_first_release_is_left_in_place(make_project: Maker, answers: dict[str, Value]) -> None:
     project = quicken(make_project(**answers))
     project.prepare(STAGING)
     assert "first release" in deploy(project, "broken", check=False)
@@ -460,7 +578,7 @@ def test_a_deploy_and_its_rollback_name_the_digest_of_the_commit(project: Projec
     assert image_of(project) == f"{image}:{SECOND}@{first}"
 
 
-def test_a_digest_is_read_from_the_registry_unless_it_is_given(project: Project) -> None:
+def test_digest_is_read_from_the_registry_by_default(project: Project) -> None:
     project.stub("docker", '#!/bin/sh\necho "$*" > "${0%/*}/called"\necho manifest\n')
     project.make("deploy", ENVIRONMENT=STAGING, TAG=SECOND, DIGEST="")
     image = f"docker.io/acme/{project.service}:{SECOND}"
@@ -511,7 +629,7 @@ def test_a_volume_can_be_enlarged_at_once(project: Project, cluster: ControlPlan
 
 
 @pytest.mark.parametrize("change", ["label", "storage_class"])
-def test_what_a_claim_cannot_change_stays_as_it_is(
+def test_immutable_claim_fields_are_unchanged(
     make_project: Maker, project: Project, answers: dict[str, Value], change: str
 ) -> None:
     before = identities(project)
@@ -526,7 +644,7 @@ def test_what_a_claim_cannot_change_stays_as_it_is(
     assert ("cost-center" in changed.deployment(STAGING)["metadata"]["labels"]) == (change == "label")
 
 
-def test_the_autoscaler_takes_over_as_many_pods_as_run(
+def test_added_autoscaler_keeps_the_number_of_pods(
     make_project: Maker, project: Project, answers: dict[str, Value]
 ) -> None:
     more = quicken(make_project.update(project, **answers | {"replicas": 5}))
@@ -538,7 +656,7 @@ def test_the_autoscaler_takes_over_as_many_pods_as_run(
     assert min(ready) == 5
 
 
-def test_an_autoscaler_that_goes_leaves_the_number_of_pods(make_project: Maker, answers: dict[str, Value]) -> None:
+def test_removed_autoscaler_keeps_the_number_of_pods(make_project: Maker, answers: dict[str, Value]) -> None:
     """It scales once more before a deploy or a rollback has removed it."""
     project = quicken(make_project(**answers | {"database": "none"}))
     project.prepare(STAGING)
@@ -565,7 +683,7 @@ case $1 in upgrade | rollback) {scale} ;; esac
     assert project.deployment(STAGING)["spec"]["replicas"] == 2
 
 
-def test_a_killed_deploy_is_told_of_and_recovered(project: Project, cluster: ControlPlane) -> None:
+def test_killed_deploy_is_reported_and_recovered(project: Project, cluster: ControlPlane) -> None:
     command = ["make", "deploy", f"ENVIRONMENT={STAGING}", "TAG=broken"]
     with subprocess.Popen(
         command, cwd=project.path, env=project.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -619,7 +737,7 @@ def database_pod(project: Project) -> str:
 
 
 @pytest.mark.parametrize("fails", ["", "image", "migration", "definition"])
-def test_what_an_older_makefile_deployed_is_adopted(
+def test_objects_of_an_older_makefile_are_adopted(
     older: Project, make_project: Maker, answers: dict[str, Value], fails: str
 ) -> None:
     before = identities(older)

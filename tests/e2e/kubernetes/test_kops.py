@@ -14,11 +14,11 @@ PATH = "kubernetes/kops.yaml"
 
 
 def check(*paths: Path) -> subprocess.CompletedProcess[str]:
-    """What kOps says of these specifications."""
+    """kOps' output for these specifications."""
     return subprocess.run([programs.find(["kops"])["kops"], *paths], capture_output=True, text=True, check=False)
 
 
-def test_kops_takes_every_specification(projects: Projects, tmp_path: Path) -> None:
+def test_kops_accepts_every_specification(projects: Projects, tmp_path: Path) -> None:
     paths = []
     for index, rendered in enumerate(projects.distinct(PATH)):
         paths.append(tmp_path / f"{index}.yaml")
@@ -39,7 +39,7 @@ def test_kops_takes_every_specification(projects: Projects, tmp_path: Path) -> N
         ("  certManager:\n    enabled: true\n", "", "cert manager"),
     ],
 )
-def test_kops_refuses_a_specification_that_is_wrong(
+def test_kops_rejects_an_invalid_specification(
     projects: Projects, tmp_path: Path, old: str, new: str, reason: str
 ) -> None:
     text = projects.render({"customize": True, "cluster": "kops"})[PATH].content.decode()

@@ -29,7 +29,7 @@ def project(make_project: Maker) -> Project:
 
 
 def create(cluster: ControlPlane, namespace: str, number: int, security: Object) -> httpx.Response:
-    """Ask for a pod that says nothing of what it uses."""
+    """Create a pod without resources."""
     container: Object = {"name": "sleep", "image": "example.com/sleep:1"}
     if security:
         container["securityContext"] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -63,7 +63,7 @@ def test_a_pod_that_is_not_restricted_is_refused(project: Project, cluster: Cont
     assert 'violates PodSecurity "restricted' in answer.json()["message"]
 
 
-def test_what_says_no_resources_gets_defaults(project: Project, cluster: ControlPlane) -> None:
+def test_containers_without_resources_get_defaults(project: Project, cluster: ControlPlane) -> None:
     namespace = project.namespace("staging")
     answer = create(cluster, namespace, 0, RESTRICTED)
     cluster.client.delete(f"/api/v1/namespaces/{namespace}/pods/extra-0")
@@ -113,7 +113,7 @@ def test_the_deployer_deploys_and_rolls_back(deployer: Project) -> None:
         "list nodes",
     ],
 )
-def test_the_deployer_may_not(deployer: Project, wish: str) -> None:
+def test_deployer_lacks_other_permissions(deployer: Project, wish: str) -> None:
     words = wish.format(service=deployer.service).split()
     verb, resource, *rest = words
     name = [word for word in rest if not word.startswith("--")]
@@ -128,34 +128,43 @@ def test_the_deployer_may_not(deployer: Project, wish: str) -> None:
 
 
 def expiry(project: Project) -> datetime:
-    """When the token of the kubeconfig ends, as the token itself says."""
+    """The expiry in the kubeconfig's token."""
     kubeconfig = json.loads((project.path / "kubeconfig-staging").read_text())
     payload = kubeconfig["users"][0]["user"]["token"].split(".")[1]
     return datetime.fromtimestamp(json.loads(urlsafe_b64decode(payload + "=="))["exp"], UTC)
 
 
-def test_a_kubeconfig_says_when_its_token_ends(project: Project) -> None:
+def test_expiry_of_a_kubeconfig_is_printed(project: Project) -> None:
     done = project.make("kubeconfig", ENVIRONMENT="staging")
     end = expiry(project)
-    assert f"Its token ends at {end:%FT%TZ}." in done.stdout
+    assert f"Its token expires at {end:%FT%TZ}." in done.stdout
     assert timedelta(days=89) < end - datetime.now(UTC) <= timedelta(days=90)
     assert (project.path / "kubeconfig-staging").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_token_that_the_cluster_shortens_is_no_surprise(project: Project) -> None:
+def test_shortened_token_is_reported(project: Project) -> None:
     project.stub("kubectl", f'#!/bin/bash\nexec {tool("kubectl")} "${{@/2160h/24h}}"\n')
     done = project.make("kubeconfig", ENVIRONMENT="staging")
     project.stub("kubectl", f'#!/bin/sh\nexec {tool("kubectl")} "$@"\n')
     assert expiry(project) - datetime.now(UTC) < timedelta(hours=25)
-    assert f"Its token ends at {expiry(project):%FT%TZ}." in done.stdout
+    assert f"Its token expires at {expiry(project):%FT%TZ}." in done.stdout
 
 
-@pytest.mark.parametrize("part", [" config view ", " create token ", " auth can-i "])
-def test_a_kubeconfig_that_fails_leaves_the_good_one(project: Project, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "user"),
+    [
+        (" config view ", ""),
+        (" create token ", ""),
+        (" auth can-i ", ""),
+        (" create rolebinding ", "ci"),
+        (" apply ", "ci"),
+    ],
+)
+def test_a_kubeconfig_that_fails_leaves_the_good_one(project: Project, part: str, user: str) -> None:
     project.make("kubeconfig", ENVIRONMENT="staging")
     good = (project.path / "kubeconfig-staging").read_text()
     project.stub("kubectl", f'#!/bin/sh\ncase " $* " in *"{part}"*) exit 1 ;; esac\nexec {tool("kubectl")} "$@"\n')
-    done = project.make("kubeconfig", ENVIRONMENT="staging", check=False)
+    done = project.make("kubeconfig", ENVIRONMENT="staging", OIDC_USER=user, check=False)
     project.stub("kubectl", f'#!/bin/sh\nexec {tool("kubectl")} "$@"\n')
     assert done.returncode != 0
     assert "Wrote" not in done.stdout

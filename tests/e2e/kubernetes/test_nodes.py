@@ -24,9 +24,7 @@ def node(cluster: ControlPlane) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("replicas", [3, 1])
-def test_a_drained_node_gives_away_one_pod_at_a_time(
-    make_project: Maker, cluster: ControlPlane, node: str, replicas: int
-) -> None:
+def test_drain_evicts_one_pod_at_a_time(make_project: Maker, cluster: ControlPlane, node: str, replicas: int) -> None:
     project = make_project(database="none", replicas=replicas)
     project.make("namespace", ENVIRONMENT="staging")
     with nowhere_else(cluster, node):

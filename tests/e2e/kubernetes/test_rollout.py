@@ -36,7 +36,7 @@ def test_a_deploy_replaces_every_pod_while_as_many_serve(project: Project) -> No
 
 
 @pytest.mark.parametrize(("tag", "why"), [(UNMIGRATED, "Job Failed"), (BROKEN, "Progress deadline exceeded")])
-def test_a_failed_deploy_goes_back_while_as_many_serve(project: Project, tag: str, why: str) -> None:
+def test_failed_deploy_is_rolled_back_without_fewer_ready_pods(project: Project, tag: str, why: str) -> None:
     with project.watched("staging") as ready:
         done = project.make("deploy", check=False, ENVIRONMENT="staging", TAG=tag)
     assert done.returncode != 0
@@ -95,7 +95,7 @@ def test_scale_changes_the_number_of_pods(project: Project) -> None:
     wait_for(lambda: len(project.pods("staging")) == 5)
 
 
-def test_a_first_deploy_to_a_local_cluster_needs_nothing_else(make_project: Maker, cluster: ControlPlane) -> None:
+def test_first_deploy_to_a_local_cluster_requires_no_other_target(make_project: Maker, cluster: ControlPlane) -> None:
     """Docker and kind are stubs here: no image is built."""
     project = make_project(database="postgres")
     project.provision("local")

@@ -87,7 +87,7 @@ class Rotation:
         return f"/api/v1/namespaces/{self.project.namespace(STAGING)}/secrets/{self.project.service}-database"
 
     def run(self, given: str = "", fails: str = "") -> subprocess.CompletedProcess[str]:
-        """Rotate, with what a person types; shows no password whatever happens."""
+        """Rotate with this input; the output never has a password."""
         (self.folder / "fails").write_text(fails)
         (self.folder / "calls").unlink(missing_ok=True)
         command = ("make", "--trace", "rotate", f"ENVIRONMENT={STAGING}")
@@ -101,7 +101,7 @@ class Rotation:
         return int((self.folder / "calls").read_text())
 
     def annotated(self) -> set[str]:
-        """The names of the pods that were told, without what is random in them."""
+        """The names of the annotated pods, without their random part."""
         pods: list[Object] = self.project.cluster.items(f"/api/v1/namespaces/{self.project.namespace(STAGING)}/pods")
         return {
             pod["metadata"]["labels"]["app.kubernetes.io/name"]
@@ -127,7 +127,7 @@ def rotation(make_project: Maker) -> Rotation:
     return begin(make_project)
 
 
-def test_a_random_password_is_everywhere(rotation: Rotation) -> None:
+def test_random_password_is_in_secret_and_database(rotation: Rotation) -> None:
     rotation.secret = {"password": OLD}
     rotation.in_database = OLD
     done = rotation.run()
@@ -139,7 +139,7 @@ def test_a_random_password_is_everywhere(rotation: Rotation) -> None:
     assert rotation.annotated() == {rotation.project.service, f"{rotation.project.service}-database"}
 
 
-def test_a_step_that_fails_loses_no_password_and_the_next_run_goes_on(rotation: Rotation) -> None:
+def test_rotation_continues_after_each_failed_step(rotation: Rotation) -> None:
     rotation.secret = {"password": OLD}
     rotation.in_database = OLD
     assert rotation.run().returncode == 0
@@ -172,19 +172,19 @@ def test_a_secret_that_changes_meanwhile_is_not_overwritten(rotation: Rotation) 
     assert rotation.in_database == NEW
 
 
-def test_a_database_outside_the_cluster_has_its_password_already(make_project: Maker) -> None:
+def test_external_database_is_not_changed(make_project: Maker) -> None:
     rotation = begin(make_project, database_hosting="external")
     done = rotation.run(NEW)
     assert done.returncode == 0, done.stdout
     assert rotation.secret == {"password": NEW}
-    assert rotation.in_database == OLD  # nobody was asked to change it
+    assert rotation.in_database == OLD  # the script does not change it
     assert rotation.annotated() == {rotation.project.service}
     assert rotation.run("").returncode != 0
     assert rotation.secret == {"password": NEW}
 
 
 def test_a_line_break_at_the_end_is_not_part_of_a_password(rotation: Rotation) -> None:
-    """A file from which somebody made the Secret ended in one, which the service does not read."""
+    """The file of a Secret ended in a line break, which the service ignores."""
     rotation.secret = {"password": f"{OLD}\n"}
     rotation.in_database = OLD
     done = rotation.run()
@@ -230,7 +230,9 @@ def test_a_store_provides_the_password(stored: Rotation) -> None:
         (False, "another", "has not read the store"),
     ],
 )
-def test_a_store_that_has_no_other_password_is_told(stored: Rotation, operator: bool, typed: str, message: str) -> None:
+def test_store_with_the_previous_password_is_reported(
+    stored: Rotation, operator: bool, typed: str, message: str
+) -> None:
     (stored.folder / "operator").unlink(missing_ok=True)
     if operator:
         (stored.folder / "operator").touch()

@@ -17,7 +17,7 @@ VALUES = {"payment-key": "s3cret 'quoted' \"$x\" `id`", "tls.key": "-----BEGIN--
 
 @pytest.fixture(scope="module")
 def project(make_project: Maker) -> Project:
-    """A service without a database: it has secrets of its own all the same."""
+    """A service without a database, but with secrets."""
     project = make_project(database="none")
     project.make("namespace", ENVIRONMENT="staging")
     return project
@@ -52,8 +52,25 @@ def test_secrets_are_set_one_by_one_and_not_shown(project: Project) -> None:
     assert held(project) == VALUES | {"payment-key": "another"}
 
 
+def test_file_is_stored_byte_by_byte(project: Project) -> None:
+    content = bytes(range(256)) + b"\n\n"
+    project.make("namespace", ENVIRONMENT="production")
+    command = ["make", "secret", "ENVIRONMENT=production", "NAME=store.p12"]
+    subprocess.run(command, cwd=project.path, env=project.environment(), input=content, check=True)
+    path = f"/api/v1/namespaces/{project.namespace('production')}/secrets/{project.service}-settings"
+    assert base64.b64decode(project.cluster.get(path)["data"]["store.p12"]) == content
+
+
+def test_pull_secret_requires_the_credentials_and_no_address(project: Project) -> None:
+    command = ("make", "registry-secret", "ENVIRONMENT=staging")
+    for variables in ({}, {"DOCKER_HUB_USER_ID": "acme"}):
+        done = project.run(*command, environment=variables, check=False)
+        assert (done.returncode, "DOCKER_HUB_PWD" in done.stdout) == (2, True)
+    project.run(*command, environment={"DOCKER_HUB_USER_ID": "acme", "DOCKER_HUB_PWD": "token"})
+
+
 @pytest.mark.parametrize(("name", "value"), [("payment-key", ""), ("a/b", "x")])
-def test_nothing_changes_by_an_empty_value_or_a_bad_name(project: Project, name: str, value: str) -> None:
+def test_empty_value_or_invalid_name_changes_nothing(project: Project, name: str, value: str) -> None:
     assert set_secret(project, "payment-key", "kept").returncode == 0
     assert set_secret(project, name, value).returncode != 0
     assert held(project)["payment-key"] == "kept"
@@ -68,7 +85,7 @@ def test_a_name_is_needed_without_a_database(project: Project) -> None:
     assert (done.returncode, "NAME is missing" in done.stderr) == (2, True)
 
 
-def test_the_service_mounts_them(project: Project) -> None:
+def test_settings_are_mounted(project: Project) -> None:
     overlay = project.path / "kubernetes/overlays/staging"
     objects = yaml.safe_load_all(project.cluster.kubectl("kustomize", str(overlay)).stdout)
     (pod,) = [item["spec"]["template"]["spec"] for item in objects if item["kind"] == "Deployment"]
@@ -78,7 +95,7 @@ def test_the_service_mounts_them(project: Project) -> None:
     assert (mount["mountPath"], mount["readOnly"]) == ("/run/secrets/settings", True)
 
 
-def test_a_store_provides_them_as_the_readme_says(make_project: Maker) -> None:
+def test_store_provides_settings_as_documented(make_project: Maker) -> None:
     project = make_project(database="postgres", customize=True, secrets="external-secrets")
     project.make("namespace", ENVIRONMENT="staging")
     done = set_secret(project, "payment-key", "x")

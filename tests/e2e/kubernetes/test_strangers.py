@@ -98,7 +98,7 @@ def test_a_debug_container_is_admitted(project: Project, cluster: ControlPlane) 
 
 
 def test_the_sidecar_of_a_mesh_is_admitted(project: Project) -> None:
-    # As a mutating webhook adds it, without a size: the LimitRange gives it one.
+    # As added by a mutating webhook, without resources: the LimitRange sets them.
     container = {"image": "example.com/sleep:1", "securityContext": RESTRICTED}
     spec = {
         "securityContext": {"runAsNonRoot": True, "runAsUser": 2102, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -1,4 +1,4 @@
-"""What pods may do on their node, what people and pods may do in a namespace, and how a namespace starts."""
+"""Security contexts of pods, roles in a namespace, and the initial state of a namespace."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def every_namespace_starts_closed(env: Environment) -> Issues:
     """Each namespace is created, denies all traffic by default, and has a quota with defaults for containers."""
     if not env.namespace:
         return
-    # What is wrong with a namespace that nothing creates is told of something in it.
+    # Problems of a missing namespace are reported for an object in it.
     namespace = next(iter(env.of("Namespace")), env.resources[0])
     if not env.of("Namespace"):
         yield Issue(namespace, "nothing creates its namespace")

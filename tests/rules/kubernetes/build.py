@@ -1,4 +1,4 @@
-"""What Kustomize builds of each tree of manifests, and what kubeconform says of it: see builder/main.go.
+"""The output of Kustomize for each tree of manifests, and kubeconform's findings: see builder/main.go.
 
 A folder is built once for all trees in which everything that it can read is the same.
 """
@@ -78,7 +78,7 @@ def build(files: Files) -> list[Resource]:
 
 
 def schema_errors(content: bytes) -> list[SchemaError]:
-    """What kubeconform says of the resources in one file."""
+    """kubeconform's findings in one file."""
     (outcome,) = build_all([{f"file/{FILE}": b"resources: [resources.yaml]", "file/resources.yaml": content}])
     built = outcome["file"]
     return [SchemaError("", str(built))] if isinstance(built, ValueError) else [e for one in built for e in one.errors]
@@ -107,7 +107,7 @@ def values_of(key: str, value: Any) -> Iterator[str]:
 
 
 def entry_points(files: Files) -> list[str]:
-    """The folders that people build: those that no other kustomization takes."""
+    """The root folders: those that no other kustomization includes."""
     folders = kustomizations(files)
     used = {taken for folder in folders for taken in _taken(files, folder) if taken != folder}
     return sorted(folders - used)
@@ -125,7 +125,7 @@ def join(folder: str, item: str) -> str:
 
 
 def _inputs(files: Files, folder: str) -> Iterator[tuple[str, bytes]]:
-    """Everything that the build of a folder can read: Kustomize lets no kustomization read above its own folder."""
+    """Everything that the build of a folder can read: Kustomize reads nothing above the folder of a kustomization."""
     reached: dict[str, None] = {}
     pending = [folder]
     while pending:
@@ -185,7 +185,7 @@ class Builder:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin
         assert stdout
-        # Apart, because the program stops to read while nobody reads its answers.
+        # In a thread, because the program blocks until its output is read.
         sender = threading.Thread(target=self._send, args=(requests, stdin))
         sender.start()
         results: list[Sequence[Built] | ValueError] = [()] * len(requests)

@@ -20,11 +20,11 @@ from tests.rules.kubernetes.build import FILE, Built, Outcome, Resource, build_a
 
 PATTERNS = ("kubernetes/*",)
 APART = ("kubernetes/cluster/*", "kubernetes/local/*")  # which no overlay takes
-UNBUILT = ("kubernetes/README.md", "kubernetes/kops.yaml")
+UNBUILT = ("kubernetes/README.md", "kubernetes/ci.md", "kubernetes/kops.yaml")
 
 
 class Issue(NamedTuple):
-    """What a rule says is wrong with a resource, at a place in it."""
+    """A problem that a rule finds in a resource, with its place."""
 
     resource: Resource
     message: str
@@ -103,7 +103,7 @@ class Pod:
         return self.ports[port]["containerPort"] if port in self.ports else port
 
     def issue(self, message: str, *place: str | Mapping[str, Any]) -> Issue:
-        """What is wrong at a place in its spec; a container stands for the place where it is."""
+        """A problem at a place in its spec; for a container, at its place."""
         keys = [self.pointer, "spec"]
         for part in place:
             if isinstance(part, str):

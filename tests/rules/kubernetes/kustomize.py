@@ -146,10 +146,10 @@ def _below(path: str, kustomizations: Kustomizations, refs: Refs, above: tuple[s
 )
 @tree_rule
 def every_entry_point_builds(tree: Tree) -> Iterator[Problem]:
-    """Kustomize builds every folder that people deploy."""
+    """Kustomize builds every deployed folder."""
     for folder, built in tree.outcome.items():
         if isinstance(built, ValueError):
-            # Kustomize tells the folders on the way, and in each what it took: the last are those to look at.
+            # Kustomize reports the path of folders and resources: the last ones matter.
             folders = [folder, *re.findall(r"of path '/([^']+)'", str(built))]
             where = re.findall(r"accumulating resources from '([^']+)'", str(built))
             yield Problem(f"{folders[-1]}/{FILE}", f"{folder} does not build: {built}", where[-1] if where else "")
@@ -165,7 +165,7 @@ def every_resource_is_made_once(env: Environment) -> Issues:
 
 
 def _identity(resource: Resource) -> tuple[str, str, str]:
-    """By which a cluster tells the resources of a namespace apart."""
+    """The identity of a resource in a namespace."""
     return resource["apiVersion"].rpartition("/")[0], resource["kind"], resource["metadata"]["name"]
 
 
@@ -201,7 +201,7 @@ def _named(content: Mapping[str, Any]) -> Iterator[str]:
 )
 @rule(kustomizations=Fact(PATTERN, load))
 def every_kustomization_is_of_the_current_version(kustomizations: Mapping[str, Any]) -> Iterator[Problem]:
-    """Kustomizations have a version, no deprecated field, and leave selectors as they are."""
+    """Kustomizations have a version, no deprecated field, and do not change selectors."""
     for path, content in kustomizations.items():
         if (content.get("apiVersion"), content.get("kind")) != ("kustomize.config.k8s.io/v1beta1", "Kustomization"):
             yield Problem(path, "is not a kustomize.config.k8s.io/v1beta1 Kustomization", "1")
@@ -244,7 +244,7 @@ def every_patch_has_a_target(kustomizations: Kustomizations, refs: Refs) -> Iter
 @accepts("an image that a container runs", STAGING, add("images", [{"name": "docker.io/acme/shop", "newTag": "x"}]))
 @rule(kustomizations=Fact(PATTERN, with_images), refs=Fact("kubernetes/*.yaml", resource_refs))
 def every_image_override_has_a_container(kustomizations: Kustomizations, refs: Refs) -> Iterator[Problem]:
-    """An image for which a kustomization gives a name, tag or digest is one that a container runs."""
+    """A container uses each image with a name, tag or digest in a kustomization."""
     for path, number, image, below in changes_of(kustomizations, refs):
         if not any(image in ref.images for ref in below):
             yield Problem(path, f"no container runs {image}", f"images.{number}")
@@ -259,7 +259,7 @@ def test_a_key_that_stands_twice_does_not_build() -> None:
 
 @pytest.mark.parametrize("name", ["gateway", "kops"])
 def test_kubectl_builds_the_same(name: str, references: Mapping[str, Files], tmp_path: Path) -> None:
-    """The builder gives Kustomize only what a folder can read, and kubectl finds the whole project beside it."""
+    """The builder passes only readable files to Kustomize, unlike kubectl with the whole project."""
     files = {path: content for path, content in references[name].items() if path.startswith("kubernetes/")}
     for path, content in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

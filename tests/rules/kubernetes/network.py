@@ -54,6 +54,7 @@ EGRESS_POLICY = "kubernetes/base/egress-networkpolicy.yaml"
 SOLVER_POLICY = "kubernetes/base/solver-networkpolicy.yaml"
 DATABASE_POLICY = "kubernetes/database/networkpolicy.yaml"
 BACKUP, BACKUP_POLICY = "kubernetes/database/backup-cronjob.yaml", "kubernetes/database/backup-networkpolicy.yaml"
+VERIFICATION, JOB_POD = "kubernetes/database/verify-cronjob.yaml", "spec.jobTemplate.spec.template.spec"
 SERVICE_POLICY = "kubernetes/database/service-networkpolicy.yaml"
 OUTSIDE_POLICY = "kubernetes/overlays/production/database-networkpolicy.yaml"
 DATABASE_SERVICE = "kubernetes/database/service.yaml"
@@ -131,7 +132,7 @@ STRANGERS = {
     BACKUP,
     change(f"spec.jobTemplate.spec.template.metadata.labels.{NAME}", "shop"),
     also="every_selector_selects_its_own_pods every_service_selects_one_workload "
-    "every_disruption_budget_lets_nodes_drain only_needed_connections_are_open",
+    "every_disruption_budget_lets_nodes_drain only_needed_connections_are_open every_pod_is_spread_over_its_own",
 )
 @rejects("a service that reaches everybody", EGRESS_POLICY, add("spec.egress", {}), also=OPEN)
 @environment_rule
@@ -176,6 +177,7 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 @rejects("no way to DNS", EGRESS_POLICY, change("spec.egress.0.ports.0.port", 54), also=OPEN)
 @rejects("no way to DNS on the nodes", EGRESS_POLICY, add("spec.egress.0.to", [{"namespaceSelector": {}}]), also=OPEN)
 @rejects("no way to DNS of OpenShift", EGRESS_POLICY, remove("spec.egress.0.ports.3"), also=OPEN)
+@rejects("a pod that calls itself without a sidecar", VERIFICATION, remove(f"{JOB_POD}.initContainers.1.restartPolicy"))
 @rejects("a missing database host", SETTINGS, replace("DATABASE_HOST=shop-database", "DATABASE_HOST=database"))
 @rejects("a database port that does not exist", SETTINGS, replace("DATABASE_PORT=5432", "DATABASE_PORT=3306"))
 @rejects("an external database out of reach", OUTSIDE_POLICY, change("spec.egress.0.ports.0.port", 5433), also=OPEN)
@@ -185,14 +187,16 @@ def _pods_here(env: Environment, item: Mapping[str, Any]) -> list[Pod]:
 )  # fmt: skip
 @environment_rule
 def every_host_in_the_settings_is_reachable(env: Environment) -> Issues:
-    """Each *_HOST that a pod is given is a Service here or a host outside, and policies let the pod reach its port."""
+    """Each *_HOST of a pod is a Service or an external host, and policies allow the connection to its port."""
     open_here = open_connections(env)
     for pod in env.pods:
         for container in pod.containers:
             values = settings_of(env, container)
-            # The image of MySQL knows MYSQL_HOST by another meaning.
+            # MYSQL_HOST has another meaning in the MySQL image.
             for name in [name for name in values if name.endswith("_HOST") and not name.startswith("MYSQL_")]:
                 host, port = values[name], values.get(name.removesuffix("HOST") + "PORT", "")
+                if host == "127.0.0.1" and any(one.get("restartPolicy") == "Always" for one in pod.containers):
+                    continue  # a sidecar
                 for message in _unreachable(env, open_here, pod, host, port):
                     yield pod.issue(f"{name}: {message}", container)
 
@@ -246,7 +250,7 @@ def _unreachable(env: Environment, open_here: frozenset[Connection], pod: Pod, h
 @rejects("a missing service", DEPLOYMENT, change("metadata.name", "shops"), also="every_autoscaler_can_scale")
 @tree_rule
 def only_needed_connections_are_open(tree: Tree) -> Iterator[Problem]:
-    """The open connections are those that the answers ask for: no more, so that nobody gets in, and no less."""
+    """The open connections are exactly those that the answers require."""
     if DEPLOYMENT not in tree.files:
         return
     answers = {name: tree.context[name] for name in DECISIVE}
@@ -371,7 +375,7 @@ def _is_about(spec: Mapping[str, Any], direction: str, namespace: str, peer: Pee
 def _allows(
     spec: Mapping[str, Any], direction: str, namespace: str, other: Peer, target: Peer, port: tuple[int, str]
 ) -> bool:
-    """Whether a policy lets a connection with the other end through, to a port of the target."""
+    """Whether a policy allows a connection with a peer to a port of the target."""
     key = "from" if direction == "Ingress" else "to"
     return any(
         (not rule.get(key) or any(_is(item, namespace, other) for item in rule[key]))

@@ -192,7 +192,7 @@ def _schemas(minor: str) -> dict[str, Any]:
 
 
 def _strict(value: Any) -> Any:
-    """Leave out null, which nobody writes on purpose, and descriptions, which take long to read."""
+    """Remove null, which is never intended, and descriptions, which are slow to parse."""
     if isinstance(value, dict):
         return {key: _strict(item) for key, item in value.items() if key != "description" or isinstance(item, dict)}
     if isinstance(value, list):

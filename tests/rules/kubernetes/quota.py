@@ -33,7 +33,7 @@ CLAIMS = {"type": "PersistentVolumeClaim"}
 
 
 def quantity(value: str | float) -> Decimal:
-    """The number that a quantity such as 100m or 256Mi stands for."""
+    """The value of a quantity such as 100m or 256Mi."""
     match = re.fullmatch(r"([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)", str(value))
     if not match:
         raise ValueError(f"{value!r} is not a quantity")
@@ -147,12 +147,20 @@ def needs(env: Environment) -> dict[str, Decimal]:
 
 
 def _of_pod(pod: Pod, kind: str, name: str) -> Decimal:
-    """What quotas count for a pod: its containers together, or the largest of those that run before them."""
+    """What quotas count for a pod: its containers together, or the largest of those that run before them.
 
-    def amounts(part: str) -> list[Decimal]:
-        return [quantity(one.get("resources", {}).get(kind, {}).get(name, 0)) for one in pod.spec.get(part, [])]
+    To either come the sidecars that have started by then:
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+    """
 
-    return max([sum(amounts("containers"), Decimal(0)), *amounts("initContainers")])
+    def amount(container: dict[str, Any]) -> Decimal:
+        return quantity(container.get("resources", {}).get(kind, {}).get(name, 0))
+
+    sidecars, most = Decimal(0), Decimal(0)
+    for container in pod.spec.get("initContainers", []):
+        most = max(most, sidecars + amount(container))
+        sidecars += amount(container) if container.get("restartPolicy") == "Always" else 0
+    return max(most, sidecars + sum(map(amount, pod.spec["containers"]), Decimal(0)))
 
 
 def _storage(claim: dict[str, Any]) -> Decimal:

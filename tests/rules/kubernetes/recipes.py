@@ -1,4 +1,4 @@
-"""What kubernetes/README.md tells teams to add to the network policies does what it says."""
+"""The documented additions to network policies in kubernetes/README.md work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORK = Peer("an API", address="10.20.0.7")
 
 @pytest.mark.parametrize("egress", ["internet", "restricted"])
 @pytest.mark.parametrize(("target", "port"), [(PAYMENTS, 8080), (NETWORK, 443)], ids=["service", "API"])
-def test_an_entry_of_the_readme_opens_one_way(projects: Projects, egress: str, target: Peer, port: int) -> None:
+def test_documented_policy_entry_opens_one_connection(projects: Projects, egress: str, target: Peer, port: int) -> None:
     files = projects.render({**SERVICE, "egress": egress})
     entries = "".join(
         re.findall(r"```yaml\n(    - to:.*?)```", files["kubernetes/README.md"].content.decode(), re.DOTALL)

@@ -18,7 +18,7 @@ SECRETS_FROM_OUTSIDE = {
     "-registry": {".dockerconfigjson"},  # make registry-secret
     "-tls": {"tls.crt", "tls.key"},  # kubectl create secret tls
 }
-"""The Secrets that people or `make` put into a namespace: the end of the name, and the keys."""
+"""The Secrets that a team or `make` creates in a namespace: the suffix of the name, and the keys."""
 
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 MIGRATION = "kubernetes/base/migrate-job.yaml"
@@ -102,7 +102,7 @@ def every_service_selects_one_workload(env: Environment) -> Issues:
 @rejects("a StatefulSet whose Service is not headless", DATABASE_SERVICE, remove("spec.clusterIP"))
 @environment_rule
 def every_stateful_set_has_a_headless_service(env: Environment) -> Issues:
-    """The Service of a StatefulSet is headless and selects its pods: it gives each a name of its own."""
+    """The Service of a StatefulSet is headless and selects its pods, so that each has a DNS name."""
     for owner in env.of("StatefulSet"):
         service = env.get("Service", owner["spec"].get("serviceName", ""))
         if not service or service["spec"].get("clusterIP") != "None":
@@ -121,6 +121,27 @@ def every_claim_template_has_no_labels(env: Environment) -> Issues:
             if labels := claim["metadata"].get("labels"):
                 message = f"has labels in a claim template: {', '.join(labels)}"
                 yield Issue(owner, message, f"spec.volumeClaimTemplates.{index}")
+
+
+_MIGRATION = {
+    "name": "migrate",
+    "image": "docker.io/acme/shop:1",
+    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "16Mi"}},
+    "securityContext": {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    },
+}
+
+
+@rejects("a pod that migrates", DEPLOYMENT, add(f"{POD}.initContainers", [_MIGRATION]))
+@environment_rule
+def every_pod_of_the_service_starts_alone(env: Environment) -> Issues:
+    """A Deployment has no init container, which could keep its pods from a restart without their database."""
+    for pod in env.pods:
+        if pod.owner["kind"] == "Deployment" and pod.spec.get("initContainers"):
+            yield Issue(pod.owner, "has an init container", "spec.template.spec.initContainers")
 
 
 @rejects("a rollout of one pod after another", DEPLOYMENT, change(f"{ROLLING}.maxSurge", 1))
@@ -433,6 +454,24 @@ def every_server_is_probed(env: Environment) -> Issues:
                 yield pod.issue(message, "terminationGracePeriodSeconds")
 
 
+@rejects(
+    "a pause for an ingress controller in the cluster",
+    DEPLOYMENT, change(f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 5),
+    DEPLOYMENT, change("spec.template.spec.terminationGracePeriodSeconds", 30),
+    project="github",
+)  # fmt: skip
+@environment_rule
+def every_load_balancer_has_time_to_stop(env: Environment) -> Issues:
+    """Behind a cloud load balancer a pod serves for 25 s more: docs/decisions/0003-kubernetes.md has the figures."""
+    for pod in env.pods:
+        if pod.owner["kind"] == "Deployment" and any(
+            service["spec"].get("type") == "LoadBalancer" for service in env.of("Service")
+        ):
+            (container,) = pod.spec["containers"]
+            if container["lifecycle"]["preStop"]["sleep"]["seconds"] < 25:
+                yield pod.issue("stops before a load balancer knows", container, "lifecycle.preStop.sleep.seconds")
+
+
 @rejects("a spread over other pods", DEPLOYMENT, change(f"{SPREAD}.labelSelector.matchLabels.{NAME}", "shops"))
 @rejects("pods kept apart from other pods", DEPLOYMENT, change(f"{APART}.labelSelector.matchLabels.{NAME}", "shops"))
 @environment_rule
@@ -453,7 +492,7 @@ def every_pod_is_spread_over_its_own(env: Environment) -> Issues:
 @rejects("no tag", DEPLOYMENT, change(f"{CONTAINER}.image", "docker.io/acme/shop"))
 @environment_rule
 def every_image_has_a_version(env: Environment) -> Issues:
-    """An image has a digest, or a tag that says which version it is."""
+    """An image has a digest, or a tag with a version."""
     for pod in env.pods:
         for container in pod.containers:
             image = container.get("image", "")

@@ -1,9 +1,9 @@
-{{- /* The objects of manifests.yaml, which scripts/deploy.sh has Kustomize write, with the marks by which Helm knows its own.
+{{- /* The objects of manifests.yaml, which scripts/deploy.sh builds with Kustomize, with Helm's ownership metadata.
 
-What running pods rely on is kept by Helm: `deploy.sh` applies it before the migration and removes it after the rollout.
+Helm does not delete what running pods depend on: `deploy.sh` applies it before the migration and prunes it after the rollout.
 A PersistentVolumeClaim belongs to no release, because it outlives them all. The part is release, relied-on or all.
 
-A claim of live.yaml can only grow, and a StatefulSet cannot change its templates of claims: the rest is left unchanged. */}}
+A claim of live.yaml can only grow, and a StatefulSet cannot change its volumeClaimTemplates: other changes to them are ignored. */}}
 {{- $reliedOn := list "ConfigMap" "NetworkPolicy" "PersistentVolumeClaim" "Service" "ServiceAccount" "StatefulSet" "ExternalSecret" }}
 {{- $owner := dict "meta.helm.sh/release-name" .Release.Name "meta.helm.sh/release-namespace" .Release.Namespace }}
 {{- $live := dict }}

@@ -9,7 +9,7 @@ for file in "${BUCKET:-/run/secrets/backup}"/*; do
   export "${file##*/}=$value"
 done
 if [ -z "${RESTIC_REPOSITORY:-}" ]; then
-  echo 'There is no bucket: the backup is on the volume only, which is deleted with the namespace.'
+  echo 'There is no bucket: the backup is on the volume only.'
   exit
 fi
 
@@ -18,7 +18,7 @@ for file in [0-9]*T[0-9]*Z.*; do
   case $file in *.partial) ;; *) backup=$file ;; esac
 done
 
-# Restic itself tries again while the bucket is unavailable; 10 says that there is no repository yet.
+# Restic itself tries again while the bucket is unavailable; exit status 10 means that there is no repository yet.
 status=0
 error=$(timeout "${TIMEOUT:-300}" restic --quiet --no-cache cat config 2>&1 > /dev/null) || status=$?
 case $status in
@@ -32,7 +32,7 @@ case $status in
 esac
 
 restic --quiet --no-cache unlock # Locks of backups that were killed.
-restic --quiet --no-cache backup --retry-lock=10m --host=database --tag="$backup" "$backup"
-restic --quiet --no-cache dump --tag="$backup" latest "/$backup" | cmp - "$backup"
-restic --quiet --no-cache forget --retry-lock=10m --group-by= --keep-within="${KEEP_DAYS:-30}d" --prune > /dev/null
+restic --quiet --no-cache backup --retry-lock=10m --host="$NAMESPACE" --tag="$backup" "$backup"
+restic --quiet --no-cache dump --host="$NAMESPACE" --tag="$backup" latest "/$backup" | cmp - "$backup"
+restic --quiet --no-cache forget --retry-lock=10m --host="$NAMESPACE" --group-by= --keep-within="${KEEP_DAYS:-30}d" --prune > /dev/null
 echo "Copied $backup to the bucket."

@@ -14,7 +14,7 @@ while [ $# -gt 1 ] && [ "${1%T*}" -lt "$oldest" ]; do
   rm "$1"
   shift
 done
-# A backup that was killed leaves its part; one of today may still be running.
+# A killed backup leaves its partial file. One from today can belong to a running backup.
 for part in [0-9]*T[0-9]*Z.sql.gz.partial; do
   [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
 done
@@ -34,8 +34,8 @@ CNF
 tries=0
 until mysqladmin --defaults-file="$work/my.cnf" ping --silent > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
 
-# Not a pipeline, whose status would be that of gzip alone. Without GTIDs, which are the server's: they take rights over
-# all of it. The part is there before the dump begins, and so is removed after it.
+# Not a pipeline, whose status would be that of gzip alone. GTIDs are left out: restoring them requires permissions on the
+# whole server. The partial file exists before the dump starts, so a failed dump always removes it.
 mkfifo "$work/sql"
 gzip > "$backup.partial" < "$work/sql" &
 mysqldump --defaults-file="$work/my.cnf" --single-transaction --set-gtid-purged=OFF --no-tablespaces \

@@ -4,12 +4,12 @@ set -eu
 umask 077
 
 cd "${BACKUPS:-/backups}"
-if [ -z "${BACKUP:-}" ] && [ -f .fetched ]; then
-  BACKUP=$(cat .fetched)
+if [ -n "${FROM:-}" ]; then
+  BACKUP=from/$(cat .fetched)
 elif [ -z "${BACKUP:-}" ]; then
   for BACKUP in [0-9]*T[0-9]*Z.sql.gz; do :; done
 fi
-[ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2
+[ -f "$BACKUP" ] || { echo "Backup $BACKUP does not exist. Existing backups:" && ls; exit 1; } >&2
 gzip --test "$BACKUP"
 
 work=$(mktemp -d)
@@ -32,4 +32,5 @@ mkfifo "$work/sql"
 gzip --decompress --stdout "$BACKUP" > "$work/sql" &
 mysql --defaults-file="$work/my.cnf" < "$work/sql"
 wait $!
+[ -z "${FROM:-}" ] || rm -r from
 echo "Restored $DATABASE_NAME from $BACKUP."

@@ -18,7 +18,7 @@ while [ $# -gt 1 ] && [ "${1%T*}" -lt "$oldest" ]; do
   rm "$1"
   shift
 done
-# A backup that was killed leaves its part; one of today may still be running.
+# A killed backup leaves its partial file. One from today can belong to a running backup.
 for part in [0-9]*T[0-9]*Z.dump.partial; do
   [ "${part%T*}" = "${backup%T*}" ] || rm -f "$part"
 done

@@ -8,12 +8,12 @@ PGPASSWORD=$(cat "$DATABASE_PASSWORD_FILE")
 export PGPASSWORD
 
 cd "${BACKUPS:-/backups}"
-if [ -z "${BACKUP:-}" ] && [ -f .fetched ]; then
-  BACKUP=$(cat .fetched)
+if [ -n "${FROM:-}" ]; then
+  BACKUP=from/$(cat .fetched)
 elif [ -z "${BACKUP:-}" ]; then
   for BACKUP in [0-9]*T[0-9]*Z.dump; do :; done
 fi
-[ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2
+[ -f "$BACKUP" ] || { echo "Backup $BACKUP does not exist. Existing backups:" && ls; exit 1; } >&2
 
 # Network policies may take a moment to admit a pod.
 tries=0
@@ -24,7 +24,7 @@ trap 'rm -rf "$work"' EXIT
 mkfifo "$work/sql"
 PGOPTIONS=--client-min-messages=error psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 < "$work/sql" > /dev/null &
 
-# What the backup does not know goes too. Only pg_restore's last line commits, so half a backup changes nothing.
+# Objects that are not in the backup are dropped too. Only pg_restore's last line commits, so half a backup changes nothing.
 {
   cat <<'SQL'
 BEGIN;
@@ -38,4 +38,5 @@ SQL
   pg_restore --single-transaction --clean --if-exists --no-owner --file=- "$BACKUP"
 } > "$work/sql"
 wait $!
+[ -z "${FROM:-}" ] || rm -r from
 echo "Restored $DATABASE_NAME from $BACKUP."

@@ -5,12 +5,12 @@ set -eu
 umask 077
 
 cd "${BACKUPS:-/backups}"
-if [ -z "${BACKUP:-}" ] && [ -f .fetched ]; then
-  BACKUP=$(cat .fetched)
+if [ -n "${FROM:-}" ]; then
+  BACKUP=from/$(cat .fetched)
 elif [ -z "${BACKUP:-}" ]; then
   for BACKUP in [0-9]*T[0-9]*Z.rdb; do :; done
 fi
-[ -f "$BACKUP" ] || { echo "There is no backup $BACKUP. There are:" && ls; exit 1; } >&2
+[ -f "$BACKUP" ] || { echo "Backup $BACKUP does not exist. Existing backups:" && ls; exit 1; } >&2
 
 password=$(cat "$DATABASE_PASSWORD_FILE")
 real() { REDISCLI_AUTH=$password redis-cli -e -h "$DATABASE_HOST" -p "$DATABASE_PORT" "$@"; }
@@ -34,7 +34,7 @@ until real PING > /dev/null 2>&1 || [ $((tries += 1)) -ge 10 ]; do sleep 1; done
 real FLUSHALL > /dev/null
 saved FUNCTION DUMP | head -c -1 | real -X functions FUNCTION RESTORE functions FLUSH > /dev/null
 
-# On standard input, and so on no command line, goes the password. MIGRATE keeps every type, every byte and the expiry.
+# The password goes to standard input, so that no command line shows it. MIGRATE keeps every type, every byte and the expiry.
 printf %s "$password" | saved -x EVAL '
   local host, port, password = unpack(ARGV)
   for database in redis.call("INFO", "keyspace"):gmatch("db(%d+):") do
@@ -49,13 +49,14 @@ printf %s "$password" | saved -x EVAL '
   end
 ' 0 "$DATABASE_HOST" "$DATABASE_PORT" > /dev/null
 
-# Keys that expire meanwhile may go a moment earlier here than there.
+# A key that expires during the restore can disappear from one server a moment before the other.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   if [ "$(count saved)" = "$(count real)" ]; then
+    [ -z "${FROM:-}" ] || rm -r from
     echo "Restored $DATABASE_HOST from $BACKUP."
     exit
   fi
   sleep 1
 done
-echo "Other keys than the backup's are there: did the service write meanwhile? Stop it and restore again." >&2
+echo "The number of keys differs from the backup's: did the service write during the restore? Stop it and restore again." >&2
 exit 1

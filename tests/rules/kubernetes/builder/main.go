@@ -1,4 +1,4 @@
-// The builder builds folders with Kustomize, in memory, and lets kubeconform judge what they build.
+// The builder builds folders with Kustomize, in memory, and validates the result with kubeconform.
 //
 // It reads a request a line and writes an answer a line, in the order in which they are done. A content stands in the
 // first request that names it, and a resource in the first answer that has it; then a number stands for them, because
