@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 
-from tests.harness import Projects, Template, load
+from tests.harness import ROOT, Projects, Template, load
 from tests.harness.template import copy_working_tree
 from tests.options import space_of
 
@@ -18,7 +20,7 @@ HOSTS = re.compile(
 """Where images, packages and programs come from, unless a company has a copy."""
 TEXTS = (".md",)
 LABELS = {"example.com/cost-center": "1700", "team": "yes"}
-"""But those of the template, which nobody can replace."""
+"""Except the template's, which cannot be replaced."""
 ANNOTATIONS = {"example.com/owner": 'Shop & "Co": #1'}
 
 
@@ -55,6 +57,19 @@ def test_nothing_is_downloaded_past_the_mirrors(projects: Projects, answers: dic
     index = {"python": b"pypi/simple", "typescript": b"registry=https", "go": b"packages.example.com/go"}
     assert texts.count(index[str(answers["language"])]) >= 1
     assert texts.count(b"mirror.example.com:5000/") >= 3
+    runs = re.findall(r"^RUN (?:.*\\\n)*.*$", files["Dockerfile"].content.decode(), re.MULTILINE)
+    downloads = [run for run in runs if re.search("pip --python|npm ci|go mod download|go -C tools", run)]
+    assert len(downloads) == 2
+    assert all("--mount=type=secret,id=index,target=/root/." in run for run in downloads)
+    composed = load(files["docker-compose.yml"].content)
+    builds = [service["build"] for service in composed["services"].values() if "build" in service]
+    assert {str(build["secrets"]) for build in builds} == {"['index']"}
+    assert "--secret=id=index,src=$(INDEX_LOGIN)" in files[f"{answers['language']}.mk"].content.decode()
+    assert load(files["renovate.json"].content)["extends"][1:] == ["local>platform/renovate-config"]
+    dockerfile = files["Dockerfile"].content.decode()
+    assert dockerfile.count("-----BEGIN CERTIFICATE-----") == 1
+    # What downloads, and what runs.
+    assert dockerfile.count("COPY --from=authority /company.crt ") == {"typescript": 3}.get(str(answers["language"]), 2)
     built = [path for path in files if re.fullmatch(r"kubernetes/(overlays/\w+|namespace)/kustomization.yaml", path)]
     assert len(built) == 4
     for path in built:
@@ -62,3 +77,18 @@ def test_nothing_is_downloaded_past_the_mirrors(projects: Projects, answers: dic
         assert LABELS.items() <= kustomization["labels"][0]["pairs"].items(), path
         assert "nobody" not in kustomization["labels"][0]["pairs"].values(), path
         assert kustomization["commonAnnotations"] == ANNOTATIONS, path
+
+
+def test_hidden_choices_are_neither_offered_nor_defaults_but_taken_from_data(tmp_path: Path) -> None:
+    folder = copy_working_tree(tmp_path)
+    shutil.copy(ROOT / COMPANY, folder / "extensions/company.jinja")
+    template = Template(folder)
+    accepted = space_of(template).accepted({})
+    assert accepted["language"] == ["python", "go"]
+    assert accepted["database"] == ["none", "postgres", "redis"]
+    assert accepted["ci_provider"] == ["github", "gitlab", "none"]
+    hidden = {"language": "typescript", "database": "mysql", "ci_provider": "circleci"}
+    for given, wanted in (({}, {"ci_provider": "github"}), (hidden, hidden)):
+        worker = template.worker(given)
+        worker._ask()
+        assert wanted.items() <= worker.answers.combined.items()

@@ -23,7 +23,7 @@ _IMAGE = re.compile(r"(?<![\w./-])((?:[a-z0-9-]+\.)+[a-z]+(?::\d+)?/[\w./-]+):(v
 
 @functools.cache
 def _options() -> set[str]:
-    """Every name that the schema knows of, at any place."""
+    """Every name in the schema, at any place."""
     found: set[str] = set()
     pending: list[Any] = [schema("renovate")]
     while pending:
@@ -114,3 +114,25 @@ def _found(config: dict[str, Any], path: str, text: str) -> set[tuple[str, str]]
                 matches = re.finditer(pattern.replace("(?<", "(?P<"), text)  # as RE2 writes names
                 found |= {(match["depName"], match["currentValue"]) for match in matches}
     return found
+
+
+def _images(content: bytes) -> tuple[str, ...] | None:
+    return tuple(image for image, _ in _IMAGE.findall(content.decode())) or None
+
+
+@rejects("major versions of databases", PATH, change("packageRules", []))
+@rejects("a rule for other names", PATH, replace("mysql|postgres", "mysql|postgresql"))
+@rule(config=Fact(PATH, load), image=Fact("kubernetes/database/statefulset.yaml", _images))
+def no_major_version_of_a_database_is_proposed(
+    config: dict[str, Any], image: tuple[str, ...] | None
+) -> Iterator[Problem]:
+    """Renovate proposes no major version of the database, which requires `make upgrade-database`."""
+    stopped = [
+        pattern
+        for found in config["packageRules"]
+        if found["matchUpdateTypes"] == ["major"] and not found["enabled"]
+        for pattern in found["matchPackageNames"]
+    ]
+    for name in image or ():
+        if not any(_matches(pattern, name) for pattern in stopped):
+            yield Problem(PATH, f"proposes major versions of {name}", "packageRules")

@@ -22,9 +22,9 @@ from tests.rules.ci import gitlab
 from tests.rules.ci.model import Event, Job, transitive_needs
 
 OURS = ("CI_PIPELINE_SOURCE", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME", "CI_COMMIT_TAG")
-# What it does not know of a job, and where it fills in a default of GitLab's own.
+# Parts of a job that it ignores, or fills in with GitLab's default.
 UNREAD = {"extends", "stage", "when", "allow_failure", "interruptible", "retry", "timeout", "id_tokens"}
-# Takes the place of a program: notes that a job has called it, and fails if it is told to.
+# Replaces a program: records the call, and fails if configured to.
 STUB = """\
 #!/bin/bash
 said="${0##*/}${*:+ $*}"
@@ -34,7 +34,7 @@ echo "$CI_JOB_NAME: $said" >> "$SAID"
 PROCESSES = 2
 PROGRAMS = ("apk", "make", "renovate")
 QUICK = "--no-json-schema-validation"  # a preview validates
-GIVEN = {"AWS_ID_TOKEN": "a token"}
+GIVEN = {"AWS_ID_TOKEN": "a token", "KUBERNETES_ID_TOKEN": "another token"}
 
 
 class Listed(NamedTuple):
@@ -46,7 +46,7 @@ class Listed(NamedTuple):
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository as it wants one: a commit, and a remote at GitLab whose main branch is known."""
+    """A repository with its requirements: a commit, and a GitLab remote with a known main branch."""
     folder = tmp_path_factory.mktemp("repository")
     author = ("-c", "user.name=x", "-c", "user.email=x@localhost")
     for command in (
@@ -74,7 +74,7 @@ def run(folder: Path, *options: str, **environment: str) -> subprocess.Completed
 
 
 def options(variables: Mapping[str, str]) -> list[str]:
-    """How it is told of a pipeline's variables."""
+    """Its options for a pipeline's variables."""
     given = [f"--variable={name}={value}" for name, value in variables.items()]
     return given + [f"--unset-variable={name}" for name in OURS if name not in variables]
 
@@ -113,14 +113,14 @@ def expected(jobs: Sequence[Job], event: Event) -> set[Listed]:
 
 
 def previewed(folder: Path) -> dict[str, dict[str, object]]:
-    """Each job with what it extends, as it is shown in a preview."""
+    """Each job with its `extends`, as in a preview."""
     done = run(folder, "--preview")
     assert done.returncode == 0, done.stderr
     return {name: job for name, job in yaml.safe_load(done.stdout).items() if isinstance(job, dict) and "script" in job}
 
 
 def as_shown(job: Mapping[str, object]) -> dict[str, object]:
-    """What both know of a job, each name of an image or of a need as it is written."""
+    """The common facts about a job, with names of images and needs unchanged."""
     found = {name: value for name, value in job.items() if name not in UNREAD}
     if isinstance(image := found.get("image"), dict):
         found["image"] = image["name"]
@@ -129,7 +129,7 @@ def as_shown(job: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-def test_it_reads_every_pipeline_as_we_do(projects: Projects, repository: Path, tmp_path: Path) -> None:
+def test_gitlab_ci_local_agrees_on_every_pipeline(projects: Projects, repository: Path, tmp_path: Path) -> None:
     """All but the rules of whole pipelines, which it does not look at."""
 
     def differences(numbered: tuple[int, Sample]) -> Iterator[str]:
@@ -196,7 +196,9 @@ class Runner:
     def __call__(self, event: Event, broken: str = "") -> Ran:
         said = self.project.parent / "said"
         said.unlink(missing_ok=True)
-        variables = {**gitlab.EVENTS[event], **GIVEN, "AWS_WEB_IDENTITY_TOKEN_FILE": str(self.project.parent / "token")}
+        folder = self.project.parent
+        files = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(folder / "token"), "KUBECONFIG": str(folder / "KUBECONFIG")}
+        variables = {**gitlab.EVENTS[event], **GIVEN, **files}
         done = run(
             self.project,
             "--force-shell-executor",
@@ -220,7 +222,7 @@ def calls(job: Job) -> list[str]:
     return [" ".join([words[0].rpartition("/")[2], *words[1:]]) for words in lines if words[0] != "printf"]
 
 
-def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
+def test_jobs_run_their_commands_in_order_after_their_needs(
     runs: list[Sample], repository: Path, tmp_path: Path
 ) -> None:
     for number, rendered in enumerate(runs):
@@ -239,11 +241,10 @@ def test_jobs_call_in_order_what_they_say_and_wait_for_those_that_they_need(
                 assert not awaited or max(awaited) < order.index(name), (rendered, event, name)
         if b"AWS_ID_TOKEN" in rendered.files[gitlab.PATH]:
             assert (tmp_path / str(number) / "token").read_text() == GIVEN["AWS_ID_TOKEN"]
+        assert not (tmp_path / str(number) / "kubeconfig-token").exists()
 
 
-def test_a_job_ends_where_a_command_fails_and_nothing_goes_on_after_it(
-    runs: list[Sample], repository: Path, tmp_path: Path
-) -> None:
+def test_failed_command_ends_its_job_and_the_pipeline(runs: list[Sample], repository: Path, tmp_path: Path) -> None:
     seen: set[str] = set()
     for number, rendered in enumerate(runs):
         runner = Runner(repository, rendered.files, tmp_path / str(number))

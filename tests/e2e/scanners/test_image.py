@@ -74,7 +74,7 @@ def image() -> bytes:
 
 
 class Scanned(Project):
-    """A project whose image was built, and for which trivy knows a vulnerability."""
+    """A project with a built image, and a vulnerability in trivy's database."""
 
     def __init__(self, projects: Projects, path: Path, case: Case) -> None:
         answers = {"project_name": "Shop", "image_repository": "docker.io/acme/shop"}
@@ -100,7 +100,7 @@ class Scanned(Project):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_a_grave_vulnerability_that_an_update_mends_fails(projects: Projects, tmp_path: Path, case: Case) -> None:
+def test_fixable_severe_vulnerability_fails(projects: Projects, tmp_path: Path, case: Case) -> None:
     project = Scanned(projects, tmp_path, case)
     done = project.make("scan", check=False, TAG="1")
     assert bool(done.returncode) == case.fails, done.stdout

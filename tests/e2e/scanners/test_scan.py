@@ -43,7 +43,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="session")
 def folder(projects: Projects, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file for each production as it is applied, with its namespace; what clusters need; Dockerfiles and CI files."""
+    """A file of each production environment with its namespace; cluster setup; Dockerfiles and CI files."""
     top = tmp_path_factory.mktemp("scanned")
     sets = []
     others: dict[str, bytes] = {}

@@ -112,7 +112,7 @@ def with_orders(document: str, added: str) -> str:
 
 
 def commands(language: str) -> str:
-    """What CHANGELOG.md says to run after the update, in a block that begins with the language's name."""
+    """The commands of CHANGELOG.md after the update, in a block that begins with the language's name."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     [found] = re.findall(rf"```sh\n# {language}\n(.*?)```", changelog, re.DOTALL | re.IGNORECASE)
     return str(found)

@@ -52,7 +52,7 @@ def database(projects: Projects) -> Update:
 
 
 @pytest.mark.parametrize("context_lines", CONTEXTS)
-def test_the_merge_is_that_of_copier(history: History, database: Update, tmp_path: Path, context_lines: int) -> None:
+def test_merge_equals_copiers(history: History, database: Update, tmp_path: Path, context_lines: int) -> None:
     """One edit in each file, brought to another answer by Copier itself."""
     project, fast, drawn = tmp_path / "shop", FastCopier(), random.Random(1)  # noqa: S311
     with fast():

@@ -36,7 +36,7 @@ def fleet(folder: Path, *addresses: object, style: str = "json", **variables: st
     return done.stdout
 
 
-def test_services_are_listed_with_what_they_miss(history: History, tmp_path: Path) -> None:
+def test_services_are_listed_with_missing_updates(history: History, tmp_path: Path) -> None:
     shop, many, other = (tmp_path / name for name in ("shop", "many", "other"))
     start(history.repository, shop, {"project_name": "Shop", "language": "go", "database": "none"}, VERSIONS[-1])
     start(history.repository, many / "services/a", {"project_name": "A", "ci_provider": "gitlab"}, NOW)

@@ -1,4 +1,4 @@
-"""`make new` makes projects that everybody can update, and says why if it cannot."""
+"""`make new` creates projects that can be updated on other machines, and explains a failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make(target: str, clone: Path, destination: Path) -> subprocess.CompletedPro
     )
 
 
-def test_a_new_project_is_of_the_newest_release_at_the_origin(history: History, tmp_path: Path) -> None:
+def test_new_project_has_the_newest_release_of_the_origin(history: History, tmp_path: Path) -> None:
     with serving(Host(tmp_path / "host")) as host:
         git(tmp_path, "clone", "--quiet", "--mirror", str(history.repository), str(host.folder / "acme/template.git"))
         clone = tmp_path / "clone"
@@ -46,7 +46,7 @@ def test_a_new_project_is_of_the_newest_release_at_the_origin(history: History, 
         assert (tmp_path / "shop/README.md").read_text() != "Not committed\n"
 
 
-def test_without_a_release_there_is_no_new_project(history: History, tmp_path: Path) -> None:
+def test_new_project_requires_a_release(history: History, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--no-tags", str(history.repository), str(clone))
     git(tmp_path, "clone", "--quiet", "--no-tags", "--bare", str(clone), str(tmp_path / "untagged.git"))
@@ -58,7 +58,7 @@ def test_without_a_release_there_is_no_new_project(history: History, tmp_path: P
         assert not (tmp_path / "shop").exists()
 
 
-def test_a_project_to_try_is_of_the_working_tree(history: History, tmp_path: Path) -> None:
+def test_try_renders_the_working_tree(history: History, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(history.repository), str(clone))
     (clone / "template/README.md.jinja").write_text("Not committed\n")

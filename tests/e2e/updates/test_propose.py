@@ -72,7 +72,7 @@ class Checkout:
         git(self.path, "push", "--quiet", "--force", str(self.host.repository), f"HEAD:refs/heads/{branch}")
 
     def add_proposal(self, version: str, email: str) -> None:
-        """Open a proposal, whose last commit is by somebody."""
+        """Open a proposal with a last commit by this author."""
         branch = f"template-v{version}"
         git(self.path, "-c", f"user.email={email}", "commit", "--quiet", "--allow-empty", "--message=proposed")
         git(self.path, "push", "--quiet", str(self.host.repository), f"HEAD:refs/heads/{branch}")
@@ -136,7 +136,7 @@ def test_a_newer_version_is_proposed_once(history: History, host: Host, tmp_path
 
 
 @pytest.mark.parametrize("provider", VARIABLES)
-def test_conflicts_are_shown_and_are_no_success(history: History, host: Host, tmp_path: Path, provider: str) -> None:
+def test_conflicts_are_shown_and_fail(history: History, host: Host, tmp_path: Path, provider: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", provider)
     checkout.work("README.md", "## Work on it", "## Hack on it")
     status, printed = checkout.propose()
@@ -175,7 +175,7 @@ def test_the_newest_version_proposes_nothing(history: History, host: Host, tmp_p
 
 
 @pytest.mark.parametrize("provider", ["github", "gitlab"])
-def test_a_refusal_is_told_and_fails(history: History, host: Host, tmp_path: Path, provider: str) -> None:
+def test_refusal_is_printed_and_fails(history: History, host: Host, tmp_path: Path, provider: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", provider)
     status, printed = checkout.propose(token="another")  # noqa: S106
     assert status != 0
@@ -201,7 +201,7 @@ def test_copier_is_installed_where_it_is_missing(history: History, host: Host, t
     assert host.branches() == ["main", BRANCH]
 
 
-def test_without_a_token_nothing_happens(history: History, host: Host, tmp_path: Path) -> None:
+def test_missing_token_is_reported(history: History, host: Host, tmp_path: Path) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", "github")
     status, printed = checkout.propose(token="", variables={"PATH": "/usr/bin:/bin"})
     assert status == 0
@@ -221,12 +221,12 @@ def test_a_newer_proposal_replaces_an_older_one(history: History, host: Host, tm
 
 
 @pytest.mark.parametrize("provider", ["github", "gitlab"])
-def test_a_proposal_on_which_somebody_works_stays(history: History, host: Host, tmp_path: Path, provider: str) -> None:
+def test_proposal_with_other_commits_is_kept(history: History, host: Host, tmp_path: Path, provider: str) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", provider)
     checkout.add_proposal("0.2.0", "jane@acme.example")
     status, printed = checkout.propose()
     assert status == 0, printed
-    assert "template-v0.2.0 has commits of others" in printed
+    assert "template-v0.2.0 has other commits" in printed
     assert host.branches() == ["main", "template-v0.2.0"]
     assert git(checkout.path, "status", "--porcelain") == ""
 
@@ -254,7 +254,7 @@ def test_the_target_is_the_default_branch(history: History, host: Host, tmp_path
     assert checkout.proposed()[BASE] == "trunk"
 
 
-def test_a_private_template_has_a_token_of_its_own(history: History, host: Host, tmp_path: Path) -> None:
+def test_private_template_has_a_separate_token(history: History, host: Host, tmp_path: Path) -> None:
     checkout = Checkout(history, host, tmp_path / "shop", "github")
     git(tmp_path, "clone", "--quiet", "--mirror", str(history.repository), str(host.folder / "acme/template.git"))
     checkout.work(
@@ -262,7 +262,7 @@ def test_a_private_template_has_a_token_of_its_own(history: History, host: Host,
     )
     status, printed = checkout.propose()
     assert status == 1
-    assert "TEMPLATE_READ_TOKEN has to be set" in printed
+    assert "set TEMPLATE_READ_TOKEN" in printed
     assert "Traceback" not in printed
     status, printed = checkout.propose(variables={"TEMPLATE_READ_TOKEN": READ_TOKEN})
     assert status == 0, printed
@@ -305,8 +305,8 @@ def test_changes_of_a_moved_file_are_listed(history: History, host: Host, tmp_pa
     checkout.push()
     status, printed = checkout.propose()
     assert status == 0, printed
-    listed = [line for line in checkout.proposed()[TEXT].splitlines() if "is not in this project" in line]
-    assert listed == ["- `app/logs.py` changes in the template, but is not in this project."]
+    listed = [line for line in checkout.proposed()[TEXT].splitlines() if "does not exist in this project" in line]
+    assert listed == ["- `app/logs.py` changed in the template, but does not exist in this project."]
 
 
 def test_a_key_signs_the_commit(history: History, host: Host, tmp_path: Path) -> None:

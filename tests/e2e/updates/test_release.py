@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.updates.project import MYSQL
 from tests.harness import ROOT
 from tests.harness.template import copy_working_tree
 from tests.harness_tests.test_projects import comparable, git, on_disk
@@ -101,16 +102,14 @@ REFUSED: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "no section": ("0.10.0", change("CHANGELOG.md", "## Unreleased", "## Later"), "says nothing under `## Unreleased`"),
     "a lost choice": (
         "0.10.0",
-        change("copier.yml", '    "MySQL": mysql\n', ""),
+        change("copier.yml", MYSQL, ""),
         r"database can no longer be mysql \(released with 0\.9\.0\)\.$",
     ),
 }
 
 
 @pytest.mark.parametrize(("version", "do", "reason"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_fit_for_release_is_refused(
-    repository: Path, version: str, do: Callable[[Path], None], reason: str
-) -> None:
+def test_invalid_release_is_refused(repository: Path, version: str, do: Callable[[Path], None], reason: str) -> None:
     do(repository)
     before = state(repository)
     with pytest.raises(Refused, match=reason) as refused:
@@ -196,13 +195,13 @@ def test_a_release_that_fails_leaves_nothing_behind(
     assert state(repository) == before
 
 
-def test_a_refusal_is_one_line_for_people(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusal_is_one_line(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([""], repository)
     assert capsys.readouterr().err == "VERSION is missing, as in: make release VERSION=0.2.0\n"
 
 
-def test_the_answers_of_every_release_stay_good() -> None:
+def test_answers_of_every_release_remain_valid() -> None:
     assert released(), "there is no release to compare with"
     now = questions((ROOT / "copier.yml").read_bytes())
     assert [
@@ -215,7 +214,7 @@ def test_the_answers_of_every_release_stay_good() -> None:
 GROWN = "volume_size"
 BROKEN: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "nothing": ([], []),
-    "a choice more": ([('"MySQL": mysql', '"MySQL": mysql\n    "CockroachDB": cockroach')], []),
+    "a choice more": ([(MYSQL, MYSQL + '    "CockroachDB": cockroach\n')], []),
     "a question more": (
         [("port:\n", "colour:\n  type: str\n  default: red\n\nport:\n")],
         [],
@@ -232,8 +231,8 @@ BROKEN: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
         [('  default: 10Gi\n  when: "{{', '  default: 10Gi\n  when: false\n  was: "{{')],
         ["storage_size is gone, and no question's default takes its answers over"],
     ),
-    "a dropped choice": ([('    "MySQL": mysql\n', "")], ["database can no longer be mysql"]),
-    "a renamed choice": ([('"MySQL": mysql', '"MySQL": mariadb')], ["database can no longer be mysql"]),
+    "a dropped choice": ([(MYSQL, "")], ["database can no longer be mysql"]),
+    "a renamed choice": ([("{value: mysql,", "{value: mariadb,")], ["database can no longer be mysql"]),
     "a changed type": ([("port:\n  type: int", "port:\n  type: str")], ["port was of type int and is of type str"]),
     "a text that becomes a choice": (
         [("  default: 10Gi\n", "  default: 10Gi\n  choices: [10Gi]\n")],

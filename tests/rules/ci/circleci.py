@@ -52,7 +52,7 @@ _rule = functools.partial(configuration_rule, PATH, after=[configuration_fits_th
 @rejects("an orb", PATH, add("orb", {"node": "circleci/node@6"}))
 @_rule()
 def every_key_is_known(config: Configuration) -> Problems:
-    """The configuration has only keys that CircleCI knows, and no orbs, which no test can read."""
+    """The configuration has only known keys, and no orbs, which no test can read."""
     yield from ((key, "is an orb, or no key of CircleCI") for key in config.keys() - _KEYS)
 
 
@@ -109,7 +109,7 @@ def parameters_are_declared_and_read(config: Configuration) -> Problems:
 @rejects("an unknown parameter of a command", PATH, change("jobs.deploy.steps.2", {"connect": {"cluster": "x"}}))
 @_rule()
 def arguments_fit_the_parameters(config: Configuration) -> Problems:
-    """Commands and jobs are given a value for each parameter without a default, and no others than they take."""
+    """Commands and jobs get a value for each parameter without a default, and no unknown ones."""
     targets = [(where, name, config["commands"].get(name), given) for where, name, given in _steps(config)]
     for where, _, name, details in _workflow_jobs(config):
         given = {key: value for key, value in details.items() if key not in _WORKFLOW_KEYS}
@@ -151,7 +151,7 @@ def every_job_of_a_workflow_exists(config: Configuration) -> Problems:
 @rejects("jobs that wait for each other", PATH, change(f"{_JOBS}.0", {"lint": {"requires": ["publish"]}}))
 @_rule()
 def every_required_job_runs(config: Configuration) -> Problems:
-    """A job requires only jobs of its own workflow, and never itself."""
+    """A job requires only other jobs of the same workflow."""
     for workflow in config["workflows"]:
         jobs = [job for job in _workflow_jobs(config) if job[0].split(".")[1] == workflow]
         requires = {alias: details.get("requires", []) for _, alias, _, details in jobs}
@@ -194,13 +194,13 @@ def everything_that_is_declared_is_used(config: Configuration) -> Problems:
 
 
 def _entry(item: Any) -> tuple[str, Any]:
-    """A step or job, which may be its name alone, and what it is given."""
+    """A step or job, which may be only a name, and its parameters."""
     name, details = (item, {}) if isinstance(item, str) else next(iter(item.items()))
     return name, {} if details is None else details
 
 
 def _steps(config: Configuration) -> Iterator[tuple[str, str, Any]]:
-    """All steps: where they stand, and each with its name and what it is given."""
+    """All steps: their places, names and parameters."""
     for kind in ("jobs", "commands"):
         for name, entry in config.get(kind, {}).items():
             yield from _nested(f"{kind}.{name}.steps", entry.get("steps", []))
@@ -220,7 +220,7 @@ def _executor(job: dict[str, Any]) -> Any:
 
 
 def _workflow_jobs(config: Configuration) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """The jobs of workflows: where they stand, the name that each has there and by itself, and its details."""
+    """The jobs of workflows: their places, names in the workflow, own names and details."""
     for workflow, content in config["workflows"].items():
         for index, item in enumerate(content["jobs"]):
             name, details = _entry(item)
@@ -230,7 +230,7 @@ def _workflow_jobs(config: Configuration) -> Iterator[tuple[str, str, str, dict[
 @rejects("a token to push in the cluster", PATH, change(f"{_STAGING}.context", ["registry", "kubernetes-staging"]))
 @_rule()
 def the_token_to_push_stays_out_of_clusters(config: Configuration) -> Problems:
-    """A job that writes the cluster's pull secret has a login of its own for it, which cannot push."""
+    """A job that writes the cluster's pull secret has a separate login, which cannot push."""
     for where, alias, name, details in _workflow_jobs(config):
         steps = config["jobs"].get(name, {}).get("steps", [])
         if "registry" in details.get("context", []) and "make registry-secret" in str(steps):
@@ -238,7 +238,7 @@ def the_token_to_push_stays_out_of_clusters(config: Configuration) -> Problems:
 
 
 def pipeline(content: bytes) -> Pipeline:
-    """The jobs, and the variables that people set in contexts."""
+    """The jobs, and the variables in contexts."""
     config = load(content)
     jobs: list[Job] = []
     for name, workflow in config["workflows"].items():

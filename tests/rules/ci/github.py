@@ -20,6 +20,8 @@ Workflow = Configuration
 
 # Of the job's own token: https://docs.github.com/actions/tutorials/authenticate-with-github_token
 _TOKEN = "GITHUB_TOKEN"  # noqa: S105
+# Where a job asks for its ID token: https://docs.github.com/actions/reference/security/oidc
+_ID_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL"  # noqa: S105
 # What each environment holds, by the name of the secret or variable; anything else is a login to the registry.
 _CREDENTIALS = {
     "KUBECONFIG_BASE64": Credential.CLUSTER,
@@ -39,7 +41,7 @@ _CONDITION = re.compile(
 )
 # One for each pull request, or each push: https://docs.github.com/actions/reference/workflows-and-actions/contexts
 _GROUP = "${{ github.workflow }}-${{ github.event.number || github.run_id }}"
-# Of the actions that jactionlint does not know, what the workflows give and take:
+# Inputs and outputs of actions that jactionlint does not know:
 # https://github.com/actions/attest#inputs, https://github.com/docker/setup-buildx-action#outputs
 _INPUTS: dict[str, set[str]] = {
     "actions/attest": {"sbom-path", "subject-digest", "subject-name"},
@@ -47,7 +49,7 @@ _INPUTS: dict[str, set[str]] = {
     "docker/setup-buildx-action": set(),
 }
 _OUTPUTS = {"docker/setup-buildx-action": {"name"}}
-_ATTEST = "jobs.publish.steps.[name=Attest what is in it].with"
+_ATTEST = "jobs.publish.steps.[name=Attest SBOM].with"
 _REPORTS = {"ci-test": "reports/junit.xml", "scan": "reports/sbom.cdx.json"}
 
 
@@ -90,6 +92,7 @@ def only_the_pipelines_events_start_a_workflow(workflow: Workflow) -> Problems:
 @rejects("a job with the token's defaults", UPDATES, remove("jobs.propose-update.permissions"))
 @rejects("a job that may not attest", SERVICE, remove("jobs.publish.permissions.attestations"))
 @rejects("a job that may not sign", SERVICE, remove("jobs.publish.permissions.id-token"))
+@rejects("a job that may not log in", SERVICE, remove("jobs.deploy-staging.permissions.id-token"))
 @rejects("a job that may not push", RELEASE, remove("jobs.release.permissions.packages"))
 @_rule()
 def permissions_are_those_that_steps_need(workflow: Workflow) -> Problems:
@@ -101,7 +104,9 @@ def permissions_are_those_that_steps_need(workflow: Workflow) -> Problems:
         needed = {
             "contents": "read" if "actions/checkout" in actions else "",
             "packages": "write" if _TOKEN in _names(job, "secrets") else "",
-            "id-token": "write" if actions & {"actions/attest", "aws-actions/configure-aws-credentials"} else "",
+            "id-token": "write"
+            if actions & {"actions/attest", "aws-actions/configure-aws-credentials"} or _ID_TOKEN in _commands(job)
+            else "",
             "attestations": "write" if "actions/attest" in actions else "",
         }
         needed = {scope: level for scope, level in needed.items() if level}
@@ -123,7 +128,7 @@ def secrets_reach_single_steps(workflow: Workflow) -> Problems:
 @rejects("an environment of which nothing is taken", SERVICE, add("jobs.lint.environment", "lint"))
 @_rule()
 def secrets_and_environments_belong_together(workflow: Workflow) -> Problems:
-    """A job that takes secrets or variables has an environment, which says who may have them, and no other job has."""
+    """Jobs with secrets or variables have an environment, which protects them, and no other jobs have one."""
     for name, job in workflow["jobs"].items():
         taken = _taken(job)
         if taken and not _environment(job):
@@ -292,7 +297,7 @@ def _commands(job: dict[str, Any]) -> str:
 
 
 def pipeline(content: bytes) -> Pipeline:
-    """The jobs of a workflow, and the secrets and variables that people set."""
+    """The jobs of a workflow, and its secrets and variables."""
     workflow = load(content)
     jobs = [_job(workflow, name, job) for name, job in workflow["jobs"].items()]
     taken = {name for job in workflow["jobs"].values() for name in _taken(job)}
@@ -321,7 +326,7 @@ def _job(workflow: Workflow, name: str, job: dict[str, Any]) -> Job:
         credentials=frozenset(credentials),
         environment=environment,
         deploys_to=environment if environment in _DEPLOYED_TO else "",
-        # People protect this environment, as the README tells them: no file can say so.
+        # The team protects this environment, as in the README: it is not in any file.
         approved=environment == "production",
     )
 

@@ -123,7 +123,7 @@ def every_stage_exists_and_has_a_job(config: Configuration) -> Problems:
 @rejects("a job without a script", PATH, remove("check.script"))
 @_rule()
 def every_job_has_a_script(config: Configuration) -> Problems:
-    """A job has a script, of its own or of what it extends."""
+    """A job has a script, its own or from `extends`."""
     for name, job in whole_jobs(config).items():
         if not job.get("script"):
             yield f"{name}.script", "has no script"
@@ -357,7 +357,7 @@ _CREDENTIALS = {
 
 
 def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]]:
-    """By environment, the credentials in the variables that the README has people set in its scope."""
+    """The credentials of each environment in the README's variables."""
     found: dict[str, frozenset[Credential]] = {}
     rows = re.findall(r"^\| `([A-Z_]+)` \| (`[a-z]+`(?:, `[a-z]+`)*) \|", content.decode(), re.MULTILINE)
     for variable, scopes in rows:
@@ -367,7 +367,7 @@ def documented_credentials(content: bytes) -> Mapping[str, frozenset[Credential]
 
 
 def pipeline(content: bytes) -> Pipeline:
-    """The jobs, without the credentials of their environments, and the variables that people set."""
+    """The jobs, without the credentials of their environments, and the team's variables."""
     config = load(content)
     jobs = whole_jobs(config)
     events = {name: _events(config, job) for name, job in jobs.items()}

@@ -40,10 +40,10 @@ class Job(NamedTuple):
 
 
 class Pipeline(NamedTuple):
-    """What a file of a provider says."""
+    """The facts in a provider's file."""
 
     jobs: tuple[Job, ...]
-    variables: frozenset[str]  # that people have to set
+    variables: frozenset[str]  # for the team to set
 
 
 def transitive_needs(name: str, needs: Mapping[str, Iterable[str]]) -> set[str]:

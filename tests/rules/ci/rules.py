@@ -175,7 +175,7 @@ def main_is_deployed_to_staging_then_production(**ci: Any) -> Iterator[Problem]:
 )  # fmt: skip
 @rule(**_FACTS)
 def only_production_needs_approval(**ci: Any) -> Iterator[Problem]:
-    """A person approves each deployment to production, and none to staging."""
+    """Deployments to production require approval, those to staging do not."""
     jobs = _Jobs(**ci)
     for environment, is_approved in (("staging", False), ("production", True)):
         job = jobs.deployment(environment)
@@ -214,7 +214,7 @@ def _credentials(
 ) -> Iterator[tuple[Job, set[Credential], set[Credential]]]:
     """Each job, the credentials that it has, and those that it needs."""
     for job in jobs.values():
-        # GitLab's file does not name the variables of an environment: people set those that the README lists.
+        # GitLab's file does not list the variables of an environment: the README does.
         own = documented.get(job.environment, frozenset()) if jobs.paths[job.name] == GITLAB else frozenset()
         needed = {_NEEDS[target] for target in made_targets(job.commands) if target in _NEEDS}
         needed |= {Credential.TEMPLATE} if _WRITES_THE_REPOSITORY.search(job.commands) else set()
@@ -265,7 +265,7 @@ def credentials_are_those_that_jobs_need(documented: Any, **ci: Any) -> Iterator
 @rejects("a pull request's token to push", SERVICE, add("jobs.check.permissions.packages", "write"), also=_NEEDED)
 @rule(**_CREDENTIAL_FACTS)
 def changes_get_no_credential(documented: Any, **ci: Any) -> Iterator[Problem]:
-    """A job that a change starts, which nobody has reviewed, has no credential."""
+    """A job of an unreviewed change has no credential."""
     jobs = _Jobs(**ci)
     for job, has, _ in _credentials(jobs, documented):
         if Event.CHANGE in job.events and has:
