@@ -25,7 +25,7 @@ from tests.rules import layout
 from tests.rules.kubernetes.build import schema_errors
 from tests.rules.syntax import syntax
 
-# What has a name, a login or rules of its own.
+# Answers with their own rules.
 REGISTRIES = ("docker.io", "ghcr.io", "registry.gitlab.com")
 CLOUDS = ("azure.workload.identity/", "iam.gke.io/")
 AMAZON = re.compile(r"[0-9]{12}\.dkr\.ecr(-fips)?\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/")
@@ -49,7 +49,7 @@ def _annotation(key: str, value: str) -> list[str]:
     ]
 
 
-# How a template writes an answer where it does not write it as it is.
+# Forms of an answer in templates.
 FORMS: dict[str, Callable[[Any], list[Any]]] = {
     "cloud_identity": lambda annotation: _annotation(*annotation.partition("=")[::2]),
     "cluster_domain": lambda domain: [domain, domain.replace(".", "-")],
@@ -68,7 +68,8 @@ COMPUTED = {
     for name in ("replicas", "max_replicas")
     for path in (
         "README.md", "common.yml", "prod.yml", "kubernetes.mk", "kubernetes/README.md", "kubernetes/base/config.env",
-        "kubernetes/database/statefulset.yaml", "kubernetes/namespace/resourcequota.yaml",
+        "kubernetes/database/statefulset.yaml", "kubernetes/database/verify-cronjob.yaml",
+        "kubernetes/namespace/resourcequota.yaml",
     )
 }  # fmt: skip
 # Answers of one kind make the same files but for the answer itself; otherwise, all that are not empty do.
@@ -102,7 +103,7 @@ class Base:
 
 
 def plain(index: int, question: Question) -> Sequence[Value]:
-    """Answers that stand nowhere else, some of which every question takes: a new kind of rule wants another here."""
+    """Answers that occur nowhere else, some valid for every question: a new kind of rule requires another one."""
     if question.kind == "int":
         return [number + index for number in (31873, 32391, 251, 211, 61, 19)] + [1]
     words = [f"q{chr(97 + index)}zx{end}" for end in ("wv", "vw")]
@@ -202,7 +203,7 @@ class Fuzz:
 
     @functools.cache  # noqa: B019
     def longest(self, base: Base, name: str) -> Any:
-        """The longest legal answer that is known, its first word made as long as the rule lets it be."""
+        """The longest known valid answer, with its first word extended to the limit of the rule."""
         question = self.questions[name]
         known = [value for value in seeds(question, base.context[name]) if self.takes(base, name, value)]
         if question.kind == "int":
@@ -234,8 +235,8 @@ class Fuzz:
             known.check_places(path, before[path], beside[path])
             if found := findings(path, content) - findings(path, before[path]):
                 landing = known.landing(before[path].decode(), drawn)
-                told = (" at ".join(filter(None, (str(finding), finding.where))) for finding in sorted(found))
-                raise ChangedError(f"{landing!r}: {'; '.join(told)}")
+                reported = (" at ".join(filter(None, (str(finding), finding.where))) for finding in sorted(found))
+                raise ChangedError(f"{landing!r}: {'; '.join(reported)}")
             known.compare(path, drawn, read(path, before[path]), read(path, beside[path]), read(path, content))
 
     def files(self, context: Mapping[str, Any], names: set[str] | None = None) -> dict[str, bytes]:
@@ -271,9 +272,9 @@ def kind_of(name: str, value: Any) -> object:
 
 @functools.lru_cache(maxsize=2000)
 def findings(path: str, content: bytes) -> frozenset[Problem]:
-    """What is wrong with a file by itself."""
+    """Problems of a single file."""
     rules = [rule for rule in rules_of(layout) if rule is not layout.nothing_of_the_template_is_left]
-    if path != ANSWERS_FILE:  # which nobody but Copier reads
+    if path != ANSWERS_FILE:  # only read by Copier
         rules.append(syntax)
     found = [finding for rule in rules for finding in rule.check({path: content})]
     if not found:
@@ -287,8 +288,8 @@ def findings(path: str, content: bytes) -> frozenset[Problem]:
 
 
 def _refused(error: Exception) -> RefusedError:
-    told = re.match(r"Validation error for question '(\w+)': (.*)", str(error), re.DOTALL)
-    return RefusedError(told[1], told[2]) if told else RefusedError("", f"{type(error).__name__}: {error}")
+    reported = re.match(r"Validation error for question '(\w+)': (.*)", str(error), re.DOTALL)
+    return RefusedError(reported[1], reported[2]) if reported else RefusedError("", f"{type(error).__name__}: {error}")
 
 
 @dataclass(frozen=True)
@@ -327,11 +328,11 @@ class Plain:
 
     @functools.cache  # noqa: B019
     def check_places(self, path: str, one: bytes, other: bytes) -> None:
-        """Refuse a place that no reader sees, such as a comment, and a form that nobody named."""
+        """Refuse a place that no reader parses, such as a comment, and an unlisted form."""
         trees = read(path, one), read(path, other)
         # An answer of which there is no other, such as one replica, may stand anywhere else too.
-        told = {name: value for name, value in self.one.items() if value != self.other[name]}
-        forms = pattern({str(form): "" for name, value in told.items() for form in forms_of(name, value) if form})
+        reported = {name: value for name, value in self.one.items() if value != self.other[name]}
+        forms = pattern({str(form): "" for name, value in reported.items() for form in forms_of(name, value) if form})
         if one != other and len(forms.findall(one.decode())) > count(trees[0], forms):
             landing = self.landing(one.decode(), self.one)
             raise ChangedError(f"{landing!r} lands in {path} where its reader does not look, such as a comment")

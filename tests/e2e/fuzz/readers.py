@@ -156,15 +156,18 @@ command_not_found_handle() { printf -v words '<%s>' "$@"; printf '%s\n' "$words"
 
 def _words(commands: list[str], scratch: Path) -> list[list[str]]:
     commands = [
-        re.sub(r"\buntil (.*?); do (.*?); done", r"{ \1; \2; }", command, flags=re.DOTALL) for command in commands
+        re.sub(r"(^|[;{(]\s+)until (.*?); do (.*?); done", r"\1{ \2; \3; }", command, flags=re.DOTALL | re.MULTILINE)
+        for command in commands
     ]
     script = _BASH + "".join(
         f"( PATH=/nowhere; eval {shlex.quote(command)} )\nbuiltin echo '{MARK}'\n" for command in commands
     )
     (scratch / "commands").write_text(script)
     said = subprocess.run(["bash", "commands"], cwd=scratch, check=True, capture_output=True, text=True).stdout
+    # Nothing of such a command is read.
+    assert "syntax error" not in said, said
     outputs = said.split(f"{MARK}\n")[:-1]
-    # The parts of a pipeline speak in any order, and may find that nobody listens.
+    # The parts of a pipeline write in any order, and their reader may be gone.
     return [
         sorted(re.sub(r"^commands: line \d+: ", "", line) for line in output.splitlines() if "Broken pipe" not in line)
         for output in outputs
