@@ -7,9 +7,9 @@ VENV ?= .venv
 INSTALLED := $(VENV)/requirements.txt
 SCANNERS := .venv-scan
 CLIENTS := tests/e2e/apps/clients
-# Without what only a debugger reads.
+# Without debug information.
 GO_FLAGS := -ldflags='-s -w' -gcflags=all=-dwarf=0
-# What decides the sets of files that tools see; tests/exhaustive.lock has its last state of which they saw all.
+# Determines the sets of files for tools; tests/exhaustive.lock has the last state with an exhaustive test.
 DECISIVE := copier.yml extensions template/kubernetes
 IN_TWO := --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
@@ -18,18 +18,18 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 18
 
 .PHONY: new
-new: $(INSTALLED) ## Make a project of the newest release: make new DEST=../myapp
+new: $(INSTALLED) ## Create a project from the newest release: make new DEST=../myapp
 	@test -n '$(DEST)' || { echo 'DEST is missing, as in: make new DEST=../myapp' >&2; exit 2; }
 	@source=$$(git remote get-url origin) && git ls-remote --exit-code --tags "$$source" 'v*' > /dev/null || { \
-	  echo 'The remote origin has no release, which an update would need. `make try` takes this working tree.' >&2; exit 2; \
+	  echo 'The remote origin has no release, which updates require. `make try` renders this working tree.' >&2; exit 2; \
 	}; \
 	$(VENV)/bin/copier copy $(COPIER_FLAGS) "$$source" '$(DEST)'
 
 .PHONY: try
-try: $(INSTALLED) ## Make a project of this working tree, to look at: make try DEST=../myapp
+try: $(INSTALLED) ## Create a project from this working tree, without updates: make try DEST=../myapp
 	@test -n '$(DEST)' || { echo 'DEST is missing, as in: make try DEST=../myapp' >&2; exit 2; }
 	@$(VENV)/bin/copier copy --vcs-ref=HEAD $(COPIER_FLAGS) '$(CURDIR)' '$(DEST)'
-	@echo 'This project cannot be updated: use `make new` for one that can.'
+	@echo 'This project cannot be updated. For one with updates, use `make new`.'
 
 .PHONY: fleet
 fleet: $(INSTALLED) ## List services, their versions and proposals: make fleet FILE=services.txt, or with FORMAT=json
@@ -47,25 +47,29 @@ else
 endif
 
 .PHONY: test-exhaustive
-test-exhaustive: $(INSTALLED) ## Give the tools every distinct set of files, not a sample: ten minutes, before a release
+test-exhaustive: $(INSTALLED) ## Run the tools on every distinct set of files, not a sample: ten minutes, before a release
 	@git diff --quiet HEAD -- $(DECISIVE) || { echo 'Commit the changes of $(DECISIVE) first.' >&2; exit 2; }
 	@$(VENV)/bin/pytest tests/rules --exhaustive -k holds --override-ini=timeout=3600 $(PYTEST_FLAGS)
 	@git rev-parse $(DECISIVE:%=HEAD:%) > tests/exhaustive.lock
 
 .PHONY: diff
-diff: $(INSTALLED) ## Show what the working tree changes in rendered projects: make diff, or COMMIT=v0.2.0
+diff: $(INSTALLED) ## Show the working tree's changes in rendered projects: make diff, or COMMIT=v0.2.0
 	@$(VENV)/bin/python -m tests.tools.diff $(COMMIT)
 
+.PHONY: texts
+texts: $(INSTALLED) ## List every text that a user sees, or the changed ones: make texts COMMIT=v0.2.0
+	@$(VENV)/bin/python -m tests.tools.texts $(COMMIT)
+
 .PHONY: test-fuzz
-test-fuzz: $(INSTALLED) ## Give every question drawn answers, and read them back from every file
+test-fuzz: $(INSTALLED) ## Answer every question at random, and read the answers back from every file
 	@$(VENV)/bin/pytest tests/e2e/fuzz $(PYTEST_FLAGS)
 
 .PHONY: test-updates
-test-updates: $(INSTALLED) ## Update projects of every release that a team has changed
+test-updates: $(INSTALLED) ## Update modified projects of every release
 	@$(VENV)/bin/pytest tests/e2e/updates $(IN_TWO) $(PYTEST_FLAGS)
 
 .PHONY: test-edits
-test-edits: $(INSTALLED) ## Edit each line that an update changes, and see that no edit moves: twenty minutes
+test-edits: $(INSTALLED) ## Edit each line that an update changes, and count misplaced edits: twenty minutes
 	@$(VENV)/bin/python -m tests.tools.edits
 
 .PHONY: test-apps
@@ -85,19 +89,19 @@ test-cluster: $(INSTALLED) ## Apply the manifests to a real control plane, roll 
 	@$(VENV)/bin/pytest tests/e2e/kubernetes --numprocesses=3 --dist=worksteal $(PYTEST_FLAGS)
 
 .PHONY: test-scan
-test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with the field's scanners; run GitLab's pipelines
+test-scan: $(INSTALLED) $(SCANNERS)/installed ## Scan manifests and an image with trivy, checkov and kube-score; run GitLab's pipelines
 	@SCANNERS='$(abspath $(SCANNERS)/bin)' $(VENV)/bin/pytest tests/e2e/scanners $(PYTEST_FLAGS)
 
 .PHONY: bench
-bench: $(INSTALLED) ## Measure what copies, proofs and services cost, and write docs/performance.md: twenty minutes
+bench: $(INSTALLED) ## Measure copies, tests and services, and write docs/performance.md: twenty minutes
 	@$(VENV)/bin/python -m tests.tools.bench $(PARTS)
 
 .PHONY: mutants
-mutants: $(INSTALLED) ## Delete each report of the rules in turn, and see that a fault's test fails: ten minutes
+mutants: $(INSTALLED) ## Delete each report of the rules in turn, and check that a test fails: ten minutes
 	@$(VENV)/bin/python -m tests.tools.mutation
 
 .PHONY: app-mutants
-app-mutants: $(INSTALLED) ## Delete each statement of a rendered server, and run its tests: make app-mutants LANGUAGE=python
+app-mutants: $(INSTALLED) ## Delete each statement of a rendered server in turn, and run its tests: make app-mutants LANGUAGE=go
 	@$(VENV)/bin/python -m tests.tools.app_mutation $(LANGUAGE)
 
 .PHONY: lint
@@ -112,7 +116,7 @@ format: $(INSTALLED) ## Format the tests
 	@$(VENV)/bin/ruff format .
 
 .PHONY: docs
-docs: $(INSTALLED) ## Write what follows from copier.yml: tables of the README, names for its validators
+docs: $(INSTALLED) ## Generate the README's tables, the example and the validators' names
 	@$(VENV)/bin/python -m tests.tools.docs
 
 .PHONY: lock
@@ -140,7 +144,7 @@ clean: ## Remove the virtual environment and caches
 
 $(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo 'Python 3.11 or newer is needed; name it: make PYTHON=python3.14' >&2; exit 1; \
+	  echo 'Python 3.11 or later is required: make PYTHON=python3.14' >&2; exit 1; \
 	}
 	@echo 'Installing the tools into $(VENV) …'
 	@$(PYTHON) -m venv --clear '$(VENV)'

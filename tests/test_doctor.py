@@ -64,7 +64,7 @@ def test_a_missing_tool_fails(project: Path, tmp_path: Path, name: str) -> None:
     ("name", "version", "sentence"),
     [
         ("helm", "v3.19.0", "Helm: 3.19.0 is too old. Requires 4.0 or later"),
-        ("helm", "a build of my own", "Helm: prints no version. Requires 4.0 or later"),
+        ("helm", "a build of my own", "Helm: unknown version. Requires 4.0 or later"),
         ("python3", "Python 3.9.6", "Python: 3.9.6 is too old. Requires 3.13 or later"),
         ("docker", "2.39.1", "Docker Compose: 2.39.1 is too old. Requires 2.40 or later"),
     ],

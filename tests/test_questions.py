@@ -36,7 +36,7 @@ def dialog(space: Space) -> Dialog:
 
 
 @pytest.mark.parametrize(("name", "answer", "rule"), ROWS, ids=[f"{row[0]}={str(row[1])[:30]!r}" for row in ROWS])
-def test_an_invalid_answer_is_refused_with_its_rule(dialog: Dialog, name: str, answer: object, rule: str) -> None:
+def test_invalid_answer_is_refused_with_its_rule(dialog: Dialog, name: str, answer: object, rule: str) -> None:
     # Of two that depend on each other, the earlier refuses.
     names = "|".join((name, *dialog.template.names_in(QUESTIONS[name]["validator"])))
     with pytest.raises(ValueError, match=f"question '({names})': {re.escape(rule)}$"):
@@ -57,9 +57,7 @@ def test_a_label_names_the_question_on_a_screen_of_80_columns(template: Template
 
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("answer", ["http", "", "1e3", "0x50", 8080.5, True])
-def test_what_is_not_a_whole_number_is_refused_before_copier_makes_one_of_it(
-    dialog: Dialog, name: str, answer: object
-) -> None:
+def test_invalid_whole_number_is_refused_before_conversion(dialog: Dialog, name: str, answer: object) -> None:
     assert dialog.refusal({**dialog.fewest(name), name: answer}) == f"{name} must be a whole number."
 
 
@@ -101,7 +99,7 @@ def test_a_computed_value_and_a_mistyped_name_take_no_answer(dialog: Dialog, tem
         assert dialog.refusal({name: "postgres"}) == f"there is no question {name}."
 
 
-def test_what_copier_notes_beside_the_answers_is_no_answer(dialog: Dialog) -> None:
+def test_metadata_of_copier_is_accepted(dialog: Dialog) -> None:
     assert dialog.refusal({"_src_path": "gh:org/k8s-starter", "_commit": "v0.1.0"}) == ""
 
 
@@ -217,6 +215,19 @@ def test_the_defaults_make_a_project_of_the_folder_s_name(template: Template, tm
     answers = stored(tmp_path / "My Shop!")
     assert (answers["project_name"], answers["service_name"]) == ("My Shop!", "my-shop")
     assert str(tmp_path / "My Shop!") in done.stderr, "the message after copying names the folder"
+    assert "git init" in done.stderr
+    assert "another repository" not in done.stderr
+
+
+@pytest.mark.parametrize("git", ["HEAD", ""], ids=["a clone", "a worktree"])
+def test_a_copy_into_a_folder_of_a_repository_says_what_ci_needs(template: Template, tmp_path: Path, git: str) -> None:
+    file = tmp_path / ".git" / git
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    done = run_copier(tmp_path / "services/shop", str(template.folder))
+    assert "Several services in one repository" in done.stderr
+    assert "git init" not in done.stderr
+    assert "\n## Several services in one repository\n" in (ROOT / "docs/platform-teams.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -255,9 +266,7 @@ def test_a_default_follows_from_other_answers(
     assert worker._render_context()[name] == default
 
 
-def test_every_question_is_asked_at_a_terminal_and_again_after_an_invalid_answer(
-    dialog: Dialog, space: Space, tmp_path: Path
-) -> None:
+def test_invalid_answer_is_explained_and_asked_again(dialog: Dialog, space: Space, tmp_path: Path) -> None:
     def texts(name: str, typed: Answers) -> tuple[Any, Any]:
         default = dialog.asked(typed)[name]
         refused = (answer for answers in INVALID[name].values() for answer in answers if is_typed(answer))
@@ -275,5 +284,5 @@ def test_every_question_is_asked_at_a_terminal_and_again_after_an_invalid_answer
 
 
 def is_typed(value: Any) -> bool:
-    """Whether a person types it with plain keys."""
+    """Whether it can be typed with plain keys."""
     return re.fullmatch("[ -~]+", str(value)) is not None

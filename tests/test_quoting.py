@@ -32,7 +32,7 @@ def row(words: list[str]) -> dict[str, Any]:
 
 
 def rendered(template: Template, folder: Path, database: str, words: list[str]) -> dict[str, list[Any]]:
-    """The YAML files of a project whose database has these words, as they are read back."""
+    """The parsed YAML files of a project with these words in its database's table."""
     shutil.copytree(template.folder, folder / "template")
     with (folder / "template/extensions/databases.jinja").open("a") as table:
         table.write(f"{{% set _ = databases.{database}.update({json.dumps(row(words), ensure_ascii=False)}) %}}\n")
@@ -72,7 +72,7 @@ def test_awkward_words_of_a_table_read_back_unchanged(template: Template, tmp_pa
         assert awkward[path] == replaced(documents, compose="/" not in path), path
 
 
-def test_plain_words_stay_as_a_person_would_write_them(template: Template) -> None:
+def test_plain_words_stay_unquoted(template: Template) -> None:
     tables: Any = template.env.get_template("extensions/escapes.jinja").module
     for word in (
         "app",

@@ -1,4 +1,4 @@
-"""Every rule has a fault that it alone finds, and every rendered file is read by a rule about what it says."""
+"""Every rule has a fault that it alone finds, and every rendered file is checked by a rule about its content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rules() -> list[Rule]:
 
 
 def test_every_rule_has_a_fault_that_it_alone_finds(projects: Projects) -> None:
-    """Beside a tool, at most, which says less plainly what is wrong."""
+    """Except for a tool with a less clear message."""
     lacking = [
         f"{rule.module}.{rule.name}"
         for rule in rules()

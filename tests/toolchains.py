@@ -68,7 +68,7 @@ def run_go(module: Path, *arguments: str) -> str:
 
 @functools.cache
 def go_cache(module: Path, use: str = "") -> Path:
-    """The folder for what is made of a Go module as it is, in this use."""
+    """The cache folder of a Go module's current content, for this use."""
     contents = b"".join(path.read_bytes() for path in sorted(module.rglob("*.*"))) + use.encode()
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return home / "k8s-starter" / f"{module.name}-{sha256(contents).hexdigest()[:12]}"

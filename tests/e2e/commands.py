@@ -20,7 +20,7 @@ def run(
     standard_input: str | None = None,
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command for some seconds at most; with `check` it has to succeed, or tells what it printed."""
+    """Run a command with a time limit; with `check` it must succeed, or its output is reported."""
     done = subprocess.run(
         command,
         env=environment,
@@ -36,7 +36,7 @@ def run(
 
 
 def wait_for(condition: Callable[[], T], explain: Callable[[], str] = str) -> T:
-    """Return what a condition gives once that is true; when it never is, explain."""
+    """Return the value of a condition as soon as it is true; if it never is, explain."""
     deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline, f"It never happened. {explain()}"

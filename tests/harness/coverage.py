@@ -47,7 +47,7 @@ class Coverage(Extension):
         self.seen = Seen(set(), set())
 
     def watch(self) -> Seen:
-        """What is seen from now on, until somebody watches anew."""
+        """The records since the last call."""
         self.seen = Seen(set(), set())
         return self.seen
 
@@ -157,7 +157,7 @@ class Line(str):
 
 
 class Origin(Extension):
-    """Renders stretches that tell of their line: see `Line`. Those of a macro are those of its call."""
+    """Renders stretches with their line: see `Line`. Those of a macro are those of its call."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

@@ -1,4 +1,4 @@
-"""Finds out which questions a template asks after which answers, and answers them as a person at a terminal does."""
+"""Determines which questions a template asks after which answers, and answers them at a terminal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dialog:
         return ""
 
     def options(self, name: str) -> list[Any]:
-        """The answers among which a person chooses; none of a text or number."""
+        """The choices of a question; none for a text or number."""
         details = self.template.questions[name]
         return choices(details["choices"]) if "choices" in details else [False, True] * (details["type"] == "bool")
 

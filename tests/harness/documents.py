@@ -48,7 +48,7 @@ Loader.add_implicit_resolver(_TRUTH, re.compile(r"(true|True|TRUE|false|False|FA
 
 @functools.cache
 def load_all(content: bytes) -> list[Any]:
-    """The documents of a YAML or JSON file; nobody may change them."""
+    """The documents of a YAML or JSON file, which must not be changed."""
     return list(yaml.load_all(content, Loader))
 
 

@@ -21,7 +21,7 @@ counts: dict[str, str] = {}
 """What was rendered and checked, printed at the end."""
 Count = Callable[[str, "int | str"], None]
 notes: set[str] = set()
-"""What else a reader of the results should know, such as what was skipped."""
+"""Notes for the test report, such as skipped tests."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""How the failures of a rule are told: one example a file, for exactly which answers, and the lines to look at."""
+"""Reports of a rule's failures: an example for each file, the exact answers, and the lines."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def report(projects: Projects, rule: Rule, failures: Iterable[Failure]) -> str:
         by_path.setdefault(failure.problem.path, []).append(failure)
     if not by_path:
         return ""
-    told = [_of_path(projects, rule, path, found) for path, found in list(by_path.items())[:SHOWN]]
+    reported = [_of_path(projects, rule, path, found) for path, found in list(by_path.items())[:SHOWN]]
     more = [f"  … and in {len(by_path) - SHOWN} more files"] if len(by_path) > SHOWN else []
-    return "\n".join([f"{rule.name}: {' '.join(str(rule.__doc__).split())}", *told, *more])
+    return "\n".join([f"{rule.name}: {' '.join(str(rule.__doc__).split())}", *reported, *more])
 
 
 def _of_path(projects: Projects, rule: Rule, path: str, failures: list[Failure]) -> str:

@@ -20,7 +20,7 @@ from tests.harness.space import as_row
 
 
 class Problem(NamedTuple):
-    """What a rule says is wrong with a file."""
+    """A problem that a rule finds in a file."""
 
     path: str
     message: str
@@ -64,7 +64,7 @@ class Fact:
         return self.given({path: extract(files[path]) for path in sorted(files) if matches(path, (self.pattern,))})
 
     def given(self, values: Mapping[str, Any]) -> Any:
-        """What a rule is given, of what is extracted of each file."""
+        """The argument of a rule, from the facts of each file."""
         is_pattern = any(letter in self.pattern for letter in "*?[")
         present = {path: value for path, value in values.items() if value is not None}
         if self.extract is None:
@@ -108,12 +108,13 @@ class Fault(NamedTuple):
                 changed = [path for path in {*files, *broken} if files.get(path) != broken.get(path)]
                 found = {rule: set(rule.check(broken)) for rule in rules if rule.reads(changed)}
                 if {rule.name for rule, problems in found.items() if problems} != self.rules:
-                    # What is wrong with the project as it is, another test tells.
+                    # Problems of the unmodified project are reported by another test.
                     found = {rule: problems and problems - set(rule.check(files)) for rule, problems in found.items()}
-                told = "; ".join(f"{one} [{rule.name}]" for rule, some in found.items() for one in some) or "nothing"
+                seen = [f"{one} [{rule.name}]" for rule, some in found.items() for one in some]
+                reported = "; ".join(seen) or "nothing"
                 is_exact = {rule.name for rule, problems in found.items() if problems} == self.rules
-                assert is_exact, f"found in the project {name!r}: {told}"
-                assert self.message in told, told
+                assert is_exact, f"found in the project {name!r}: {reported}"
+                assert self.message in reported, reported
                 return
         raise AssertionError(f"update this fault: not found in any reference project: {', '.join(set(missing))}")
 
@@ -215,7 +216,7 @@ class ToolRule(FileRule):
     """Gives files one by one to a tool, all in one batch."""
 
     def judge(self, batch: Sequence[Files]) -> Iterable[Problems]:
-        """What the tool says of a batch."""
+        """The tool's findings in a batch."""
         with tempfile.TemporaryDirectory() as scratch:
             yield from self.function(batch, Path(scratch)) if batch else ()
 
@@ -271,7 +272,7 @@ def rule(**facts: Fact) -> Callable[[Callable[..., Problems]], FactRule]:
 
 
 def file_rule(*patterns: str) -> Callable[[Callable[[str, bytes], Problems]], FileRule]:
-    """A rule about each file of these names by itself."""
+    """A rule about single files of these names."""
     return lambda function: FileRule(function, patterns)
 
 

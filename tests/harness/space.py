@@ -25,9 +25,9 @@ Answers = dict[str, Value]
 Single = tuple[str, Value]  # one answer
 
 IS_EDGE_CASE = "is_edge_case"
-"""The column of the table that tells rows with edge cases from the product."""
+"""The column that marks rows with edge cases."""
 
-_TYPES = {"str": pl.Categorical, "int": pl.Int64, "bool": pl.Boolean}
+_NUMBERS = {"int": pl.Int32, "bool": pl.Boolean}
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,9 @@ class Space:
                 [_stored(value) for value in self._values(question, self.context(row))[1]]
                 for row in keys.iter_rows(named=True)
             ]
-            column = pl.Series(
-                question.name, values, dtype=pl.List(_TYPES.get(question.details["type"], pl.Categorical))
-            )
+            # As narrow as the values allow: the table has a million rows.
+            texts = pl.Categorical(pl.Categories(question.name, physical=pl.UInt8))
+            column = pl.Series(question.name, values, dtype=pl.List(_NUMBERS.get(question.details["type"], texts)))
             table = table.join(keys.with_columns(column).explode(question.name), on=reads)
         return table.drop("")
 
@@ -132,13 +132,13 @@ class Space:
     def context(self, row: Mapping[str, Any]) -> Answers:
         """What templates read, of a row of the table or of some of its columns."""
         return {
-            name: value if self.questions[name].details["type"] in _TYPES else json.loads(value)
+            name: value if self.questions[name].details["type"] in {"str", *_NUMBERS} else json.loads(value)
             for name, value in row.items()
             if name in self.questions
         }
 
     def given(self, row: Mapping[str, Any]) -> Answers:
-        """What a person answers to get to a whole row of the table."""
+        """The answers that lead to a row of the table."""
         context = self.context(row)
         return {name: context[name] for name in self.asked if self._values(self.questions[name], context)[0]}
 
@@ -290,7 +290,7 @@ class Space:
     def _ask(self, question: Question, context: Answers) -> CopierQuestion:
         return CopierQuestion(
             answers=AnswersMap(),
-            context={**context, "_copier_conf": self._conf},
+            context={**context, "_copier_conf": self._conf, "_copier_answers": {}},
             jinja_env=self.template.env,
             settings=SettingsModel(),
             var_name=question.name,

@@ -201,9 +201,9 @@ COMPANY = os.environ.get("COMPANY", "")
 
 
 def copy_working_tree(destination: Path, company: str = COMPANY) -> Path:
-    """Copy what git would commit now of the template into a plain folder, which Copier renders as it is.
+    """Copy the template, as git would commit it now, into a plain folder, which Copier renders unchanged.
 
-    A file of a company takes the place of extensions/company.jinja.
+    A file of a company takes the place of extensions/company.jinja, but hides no choice: tests take all of them.
     """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     command += ["copier.yml", "extensions", "template"]
@@ -214,6 +214,8 @@ def copy_working_tree(destination: Path, company: str = COMPANY) -> Path:
         shutil.copy2(ROOT / name, target, follow_symlinks=False)
     if company:
         shutil.copy2(ROOT / company, destination / "extensions" / "company.jinja")
+    with (destination / "extensions" / "company.jinja").open("a") as file:
+        file.write("{% set _ = company.pop('hidden', none) %}\n")
     return destination
 
 

@@ -1,4 +1,4 @@
-"""What an edit of the template changes is told for exactly the projects that it changes."""
+"""The changes of a template edit are reported for exactly the changed projects."""
 
 from __future__ import annotations
 

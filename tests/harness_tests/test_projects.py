@@ -97,7 +97,7 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout
 
 
-def test_columns_hold_what_copiers_worker_renders(projects: Projects, space: Space) -> None:
+def test_columns_equal_the_output_of_copiers_worker(projects: Projects, space: Space) -> None:
     """A column renders each file with the few answers that it reads; `render` gives it all that Copier knows."""
     for row in space.table.sample(50, seed=1).iter_rows(named=True):
         whole = projects.render(space.given(row))
@@ -118,7 +118,7 @@ def _row_of(projects: Projects, row: Mapping[str, object]) -> dict[str, bytes]:
     return found
 
 
-def test_rendering_twice_gives_the_same(template: Template, space: Space) -> None:
+def test_rendering_is_deterministic(template: Template, space: Space) -> None:
     answers: Answers = {"project_name": "Shop"}
     assert Projects(template, space).render(answers) == Projects(template, space).render(answers)
 
@@ -152,7 +152,7 @@ def test_sample_holds_every_content_and_every_triple() -> None:
     ],
     ids=["a yield tag", "a computed include", "an unknown name", "two files of one name", "a folder beside a file"],
 )
-def test_what_is_not_implemented_is_refused(
+def test_unsupported_template_features_are_refused(
     make: Callable[[Mapping[str, str]], Projects], path: str, text: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):

@@ -49,7 +49,7 @@ def test_a_rule_that_holds_reports_nothing(small: Projects) -> None:
     assert text(small, port) == ""
 
 
-def test_a_disagreement_names_the_one_that_differs_and_exactly_whose_projects(make: Make) -> None:
+def test_disagreement_lists_the_differing_file_and_its_projects(make: Make) -> None:
     broken = make({"template/b.yml.jinja": "a: 1\nport: {{ port + (1 if redis and details else 0) }}\n"})
     told = text(broken, port)
     assert "  b.yml:2: the files disagree about the port: a.yml: 8080, b.yml: 8081, c.yml: 8080\n" in told
@@ -65,7 +65,7 @@ def test_facts_are_of_one_file_of_several_and_of_none(small: Projects) -> None:
     assert "in        1 of 8 projects, exactly those with database = redis and size = large\n" in told
 
 
-def test_an_edge_case_alone_is_told_as_such(make: Make) -> None:
+def test_failure_of_edge_cases_only_is_reported_as_such(make: Make) -> None:
     broken = make({"template/b.yml.jinja": "port: {{ 2 if port == 1 else port }}\n"})
     assert re.search(
         r"in        no project with typical answers, and \d+ with edge cases\n.*port=1", text(broken, port)
@@ -84,7 +84,7 @@ def test_a_tool_sees_every_distinct_set(small: Projects) -> None:
     assert "    answers   database='redis'\n" in told
 
 
-def test_what_cannot_be_parsed_is_kept_from_rules(make: Make) -> None:
+def test_unparsable_file_is_skipped_by_rules(make: Make) -> None:
     broken = make({"template/b.yml.jinja": "port: {{ port }}\n{% if redis %}\n: [\n{% endif %}"})
 
     def is_readable(_: str, content: bytes) -> bool:
@@ -147,7 +147,7 @@ def test_an_edit_that_changes_nothing_is_refused(path: str, edit: Any) -> None:
 
 
 def load_dumped() -> Mapping[str, bytes]:
-    """Files that an edit which changes nothing leaves as they are."""
+    """Files that an ineffective edit leaves unchanged."""
     return {path: yaml.safe_dump(load(content), sort_keys=False).encode() for path, content in FILES.items()}
 
 
@@ -169,6 +169,6 @@ def test_lines(where: str, line: int) -> None:
     assert line_of(FILES["a.yml"], where) == line
 
 
-def test_the_line_of_a_resource() -> None:
+def test_line_of_a_resource() -> None:
     both = b"kind: Service\nmetadata:\n  name: a\n---\nkind: Service\nmetadata:\n  name: b\n"
     assert line_of(both, "Service/b") == 5

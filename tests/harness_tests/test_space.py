@@ -49,7 +49,7 @@ def test_product_equals_a_walk_through_the_questions(space: Space) -> None:
         assert {tuple(str(space.context(row)[name]) for name in ordered) for row in product} == walked
 
 
-def test_copier_takes_every_combination_as_it_is(template: Template, space: Space) -> None:
+def test_copier_accepts_every_combination_unchanged(template: Template, space: Space) -> None:
     """Copier's own worker asks the same questions, accepts every answer and computes the same values."""
     for row in space.table.sample(100, seed=1).iter_rows(named=True):
         answers, context = space.given(row), space.context(row)
@@ -81,7 +81,7 @@ def test_a_default_that_is_no_representative_joins_them(template: Template) -> N
 
 
 def test_every_pair_of_answers_is_in_some_project(space: Space) -> None:
-    """The values of two questions that some person can give, found by walking through all."""
+    """The possible values of two questions, found by walking through all."""
     covered = {pair for answers, _ in space.pairs() for pair in itertools.combinations(answers.items(), 2)}
     singles = {single for pair in covered for single in pair}
     for table in (REPRESENTATIVES, EDGE_CASES):
@@ -92,7 +92,7 @@ def test_every_pair_of_answers_is_in_some_project(space: Space) -> None:
 
 
 def _pairs_of(space: Space, one: str, other: str) -> set[tuple[tuple[str, object], tuple[str, object]]]:
-    """A default that follows from an edge case is no value of its own."""
+    """A default that follows from an edge case is not a separate value."""
     values = {name: space._all_values(space.questions[name]) for name in (one, other)}
     return {
         ((one, answers[one]), (other, answers[other]))

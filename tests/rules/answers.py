@@ -224,7 +224,7 @@ def _plain_text(markdown: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_any_text_reads_back_and_changes_nothing_else(projects: Projects, text: str) -> None:
+def test_any_text_is_read_back_without_other_changes(projects: Projects, text: str) -> None:
     title = text[:60].strip()
     files = projects.render({"project_name": title, "service_name": "shop", "description": text})
     assert _plain_text(files["README.md"].content.decode())[:2] == [title, text]

@@ -248,7 +248,9 @@ def images_name_a_version(file: Resolved) -> Iterator[Problem]:
 
 
 def _secret_files(content: bytes) -> dict[str, str]:
-    return {name: secret.get("file", "") for name, secret in (load(content).get("secrets") or {}).items()}
+    """The files of secrets, but for a file of the machine that a variable names."""
+    files = {name: secret.get("file", "") for name, secret in (load(content).get("secrets") or {}).items()}
+    return {name: file for name, file in files.items() if not file.startswith("${INDEX_LOGIN:-/")}
 
 
 @rejects("a secret in git", ".gitignore", replace("/secrets/\n", ""))
@@ -261,7 +263,7 @@ def _secret_files(content: bytes) -> dict[str, str]:
 def git_ignores_secrets(
     development: Mapping[str, str], production: Mapping[str, str], ignored: bytes
 ) -> Iterator[Problem]:
-    """Git ignores the file of each secret, so that nobody commits it."""
+    """Git ignores the file of each secret."""
     for path, secrets in ((DEVELOPMENT, development), (PRODUCTION, production)):
         for name, file in secrets.items():
             if not file or not git_ignored(ignored, [file]):
@@ -345,9 +347,10 @@ def only_the_app_is_reachable_in_production(file: Resolved) -> Iterator[Problem]
 @rejects("no limit of memory", PRODUCTION, remove("services.app.deploy.resources.limits.memory"))
 @rejects("no restart policy", PRODUCTION, remove("services.app.restart"))
 @rejects("a service that is built", PRODUCTION, add("services.app.build", "."))
+@rejects("a log that grows without limit", PRODUCTION, change("services.app.logging.driver", "json-file"))
 @compose_rule(PRODUCTION)
 def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
-    """In production each service runs a pulled image, starts again when it fails, and has limits."""
+    """In production each service runs a pulled image, starts again when it fails, and has limits and rotated logs."""
     for name, service in file.services.items():
         if "build" in service:
             yield file.problem(name, "is built where it runs")
@@ -356,6 +359,8 @@ def production_runs_images_within_limits(file: Resolved) -> Iterator[Problem]:
         limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
         if not {"cpus", "memory"} <= limits.keys():
             yield file.problem(name, "has no limits for CPUs and memory")
+        if service.get("logging", {}).get("driver") != "local":
+            yield file.problem(name, "has logs that are not rotated")
 
 
 @rejects("a name, which a stack does not take", TO_STACK, replace("/^name:/d", ""))

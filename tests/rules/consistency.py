@@ -112,7 +112,7 @@ def the_image_that_is_pushed_is_attested(image: str, attested: tuple[str, ...] |
 image.rejects("another image in the Makefile", "Makefile", replace("IMAGE := docker.io/acme/", "IMAGE := docker.io/"))
 
 # What follows the service's name in the names of its parts.
-_PART = re.compile("-(backup|database|egress|metrics|migrate|redirect|registry|restore|solver|to-database)$")
+_PART = re.compile("-(backup|database|egress|metrics|migrate|redirect|registry|restore|solver|to-database|verify)$")
 _OWNER = At("metadata.name", lambda name: _PART.sub("", name))
 
 name = agreement(
@@ -126,6 +126,41 @@ name = agreement(
     },
 )
 name.rejects("another name of a resource", "kubernetes/base/poddisruptionbudget.yaml", change("metadata.name", "shops"))
+
+_NAMESPACE = Matching(r"^NAMESPACE = (.*)-\$\(ENVIRONMENT\)$")
+
+namespace = agreement(
+    "namespace",
+    {
+        "kubernetes.mk": _NAMESPACE,
+        **{
+            f"kubernetes/overlays/{environment}/{file}": Matching(f"^namespace: (.*)-{environment}$")
+            for environment in ("local", "staging", "production")
+            for file in ("kustomization.yaml", "namespace/kustomization.yaml")
+        },
+    },
+)
+namespace.rejects(
+    "another namespace of an overlay",
+    "kubernetes/overlays/staging/kustomization.yaml",
+    change("namespace", "shops-staging"),
+)
+
+
+@rejects(
+    "another namespace of a command", "kubernetes/ci.md", replace("--namespace=shop-stag", "--namespace=shops-stag")
+)
+@rule(
+    namespace=Fact("kubernetes.mk", _NAMESPACE),
+    named=Fact("*.md", AllMatching(r"--namespace=(\S+)-(?:staging|production) ")),
+)
+def commands_name_the_namespace(namespace: str, named: dict[str, tuple[str, ...]]) -> Problems:
+    """The commands of a document are about the namespaces of the service, whose name can be another."""
+    for path, names in named.items():
+        for name in names:
+            if name != namespace:
+                yield Problem(path, f"names the namespace {name}, not {namespace}", f"--namespace={name}")
+
 
 user = agreement(
     "user",

@@ -1,4 +1,4 @@
-"""The Dockerfile: its build context, stages, arguments and versions, and what the image says of itself."""
+"""The Dockerfile: its build context, stages, arguments and versions, and the image's configuration."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Instruction:
         return self.text.split()
 
     def values(self, flag: str) -> list[str]:
-        """The values of a flag, which may be given several times."""
+        """The values of a repeatable flag."""
         return [text.removeprefix(f"--{flag}=") for text in self.flags if text.startswith(f"--{flag}=")]
 
     def problem(self, message: str) -> Problem:
@@ -61,7 +61,11 @@ class Stage:
 def instructions(content: bytes) -> Iterator[Instruction]:
     """All instructions, each with the lines that continue it."""
     start, text = 0, ""
-    for number, line in enumerate(content.decode().split("\n"), 1):
+    document = re.compile(r"<<EOF(.*)\n(?:.*\n)*?EOF$", re.MULTILINE)
+    without_documents = document.sub(
+        lambda found: f"<<EOF{found[1]}{found[0].count(chr(10)) * chr(10)}", content.decode()
+    )
+    for number, line in enumerate(without_documents.split("\n"), 1):
         if line.lstrip().startswith("#") or (not text and not line.strip()):
             continue
         start = start or number
@@ -95,7 +99,7 @@ def _copied(stage: Stage) -> Iterator[tuple[Instruction, str]]:
     """What a stage copies from the build context: without its bind mounts."""
     for item in stage.all("COPY", "ADD"):
         if not item.values("from"):
-            yield from ((item, _path(word)) for word in item.words[:-1])
+            yield from ((item, _path(word)) for word in item.words[:-1] if word != "<<EOF")
 
 
 def _read(found: Iterable[Stage]) -> Iterator[tuple[Instruction, str]]:
@@ -127,7 +131,7 @@ def what_is_copied_exists(_: str, content: bytes) -> Iterator[Need]:
 @rejects("a folder that .dockerignore hides", ".dockerignore", replace("!app\n", ""))
 @rule(found=Fact(DOCKERFILE, stages), ignored=Fact(".dockerignore", bytes))
 def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | None) -> Iterator[Problem]:
-    """The build context has each file or folder that COPY, ADD or a bind mount takes: .dockerignore lets it in."""
+    """The build context has each file or folder of COPY, ADD or a bind mount: .dockerignore admits it."""
     for item, path in _read(found):
         if docker_ignored(ignored or b"", path):
             yield item.problem(f"{item.name} takes {path}, which .dockerignore keeps out")
@@ -138,7 +142,7 @@ def what_is_copied_is_in_the_build_context(found: list[Stage], ignored: bytes | 
 def the_image_has_every_folder_of_the_build_context(
     found: list[Stage], folders: list[str], ignored: bytes | None
 ) -> Iterator[Problem]:
-    """What .dockerignore lets in, besides tests, is copied: migrations that are forgotten fail only at run time."""
+    """Files that .dockerignore admits, besides tests, are copied: missing migrations fail only at run time."""
     copied = {path for stage in found if stage.name != "test" for _, path in _copied(stage)}
     if copied.isdisjoint({"", "."}):
         names = {folder.split("/")[0] for folder in folders}
@@ -223,6 +227,18 @@ def the_image_declares_how_it_runs(_: str, content: bytes) -> Iterator[Problem]:
             yield stage.instructions[0].problem(f"the image has no {name}")
     if not any(item.text.partition("=")[0] == "VERSION" for item in stage.all("ARG")):
         yield stage.instructions[0].problem("the last stage has no argument VERSION")
+
+
+@rejects("no revision", DOCKERFILE, replace("image.revision=$VERSION", "image.revision=dev"))
+@rejects("another version", DOCKERFILE, replace("image.version=$VERSION", "image.version=1"))
+@file_rule(DOCKERFILE)
+def labels_have_the_commit(_: str, content: bytes) -> Iterator[Problem]:
+    """The labels of the image have the commit that it is built of as its version and revision."""
+    stage = stages(content)[-1]
+    labels = [word.replace('"', "") for item in stage.all("LABEL") for word in item.words]
+    for name in ("version", "revision"):
+        if f"org.opencontainers.image.{name}=$VERSION" not in labels:
+            yield stage.instructions[0].problem(f"the label {name} is not the commit")
 
 
 @rejects(

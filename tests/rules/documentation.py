@@ -1,4 +1,4 @@
-"""The documentation: its headings make a tree, its links lead to files, and what it says is so."""
+"""The documentation: its headings make a tree, its links lead to files, and its statements are true."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def explained_settings_exist(configured: dict[str, str], texts: Mapping[str, Nam
 
 @functools.cache
 def says(phrase: str) -> Callable[[bytes], bool]:
-    """Finds whether a document says something."""
+    """Finds whether a document has a phrase."""
     return lambda content: phrase in content.decode()
 
 
@@ -122,23 +122,23 @@ def _must(path: str, phrase: str, *, said: bool, is_so: bool) -> Problems:
         yield Problem(path, f"does not say {phrase!r}" if is_so else f"says {phrase!r}, which is not so", phrase)
 
 
-_LOAD_BALANCER, _NODE_PORT = "address of the load balancer", "Every node answers on port"
+_LOAD_BALANCER, _NODE_PORT = "address of the load balancer", "of every node in production"
 
 
 @rejects("another type of the Service", "kubernetes/base/service.yaml", change("spec.type", "LoadBalancer"))
-@rejects("an address that the README leaves out", README, replace(_NODE_PORT, "Every node has port"))
+@rejects("an address that the README leaves out", README, replace(_NODE_PORT, "of each node"))
 @rule(
     kind=Fact("kubernetes/base/service.yaml", At("spec.type")),
     load_balancer=Fact(README, says(_LOAD_BALANCER)),
     node_port=Fact(README, says(_NODE_PORT)),
 )
 def the_readme_says_how_the_service_is_reached(kind: str, load_balancer: bool, node_port: bool) -> Problems:
-    """The README tells of a load balancer or a port of the nodes exactly if the Service has that type."""
+    """The README describes a load balancer or a NodePort exactly if the Service has that type."""
     yield from _must(README, _LOAD_BALANCER, said=load_balancer, is_so=kind == "LoadBalancer")
     yield from _must(README, _NODE_PORT, said=node_port, is_so=kind == "NodePort")
 
 
-_ONE, _SEVERAL = "With one replica", "the others serve meanwhile"
+_ONE, _SEVERAL = "With one replica", "the others keep serving"
 _AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 
 
@@ -154,7 +154,7 @@ _AUTOSCALER = "kubernetes/base/horizontalpodautoscaler.yaml"
 def the_documentation_says_what_a_drain_interrupts(
     replicas: int | None, least: int | None, one: bool, several: bool
 ) -> Problems:
-    """The documentation says whether others serve while a node is drained, which one replica alone cannot."""
+    """The documentation describes the effect of a drain on one replica or several."""
     is_one = (least or replicas) == 1
     yield from _must(OPERATIONS, _ONE, said=one, is_so=is_one)
     yield from _must(OPERATIONS, _SEVERAL, said=several, is_so=not is_one)

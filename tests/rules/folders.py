@@ -36,7 +36,7 @@ class _IgnoredFiles(Rule):
 
 
 def _no_file_is_ignored(patterns: bytes, paths: list[str]) -> Iterator[Problem]:
-    """Git ignores no file of the template: `copier update` would overwrite it, and nobody would see that."""
+    """Git ignores no file of the template: `copier update` would overwrite it silently."""
     for path in git_ignored(patterns, [path for path in paths if path[-1] != "/"]):
         yield Problem(path, "is ignored by git, so `copier update` overwrites it silently")
 
@@ -51,7 +51,7 @@ def test_no_two_files_of_the_template_have_one_path(projects: Projects) -> None:
 
 
 def test_nothing_that_git_ignores_is_skipped_on_update(template: Template) -> None:
-    """So that `no_file_is_ignored` need not know of any file that is kept."""
+    """So that `no_file_is_ignored` needs no exceptions."""
     assert not template.settings.get("skip_if_exists")
 
 

@@ -14,7 +14,7 @@ from tests.harness.projects import CONTENT, matches
 from tests.harness.rules import FileRule
 from tests.harness.space import IS_EDGE_CASE
 
-# A comment that is a line of the file's own language, kept for somebody to uncomment.
+# A commented-out line of the file's language.
 _YAML = r"\s*#\s*(- )?[\"']?[A-Za-z_][\w./-]*[\"']?:(\s+\S+)?|\s*#\s*- \S+"
 _MAKE = r"\s*#\s*([A-Za-z_]+ [:?+]?= .*|[a-z-]+:( [a-z-]+)*|\t.*)"
 _COMMENTED_OUT = {
@@ -89,7 +89,7 @@ def lines_have_no_trailing_blanks(path: str, content: bytes) -> Iterator[Problem
 @rejects("a tab", "README.md", replace("## Run", "##\tRun"))
 @file_rule("*.yml", "*.yaml", "*.py", "*.toml", "*.md")
 def indents_are_blanks(path: str, content: bytes) -> Iterator[Problem]:
-    """Where the format does not want tabs there are none."""
+    """Formats without tabs have none."""
     text = content.decode()
     for found in re.finditer("\t", text):
         yield _at(path, text, found.start(), "a tab")
@@ -110,7 +110,7 @@ def nothing_is_commented_out(path: str, content: bytes) -> Iterator[Problem]:
 
 
 class _TypicalFileRule(FileRule):
-    """Does not judge what only edge cases make, which may be any text."""
+    """Ignores the output of edge cases, which can be any text."""
 
     def run(self, projects: Projects) -> Iterator[Failure]:
         """What it finds in the files of typical answers."""
@@ -139,7 +139,7 @@ def nothing_of_the_template_is_left(path: str, content: bytes) -> Iterator[Probl
         yield _at(path, text, found.start(), f"{found[0]} is left in")
 
 
-def test_programs_and_nothing_else_are_executable(projects: Projects) -> None:
+def test_only_programs_are_executable(projects: Projects) -> None:
     """A file is executable if, and only if, it starts with the program that runs it."""
     for path in projects.paths("*"):
         for source in projects.sources[path]:

@@ -16,7 +16,7 @@ from tests.toolchains import tool
 def lint(
     batch: Sequence[Files], scratch: Path, name: str, *options: str, read: Callable[[Any], tuple[str, str, int]]
 ) -> Iterator[list[Problem]]:
-    """What a linter says of all files, each set in a folder of its own; read gives path, message and line."""
+    """A linter's findings in all files, each set in a separate folder; read returns path, message and line."""
     write_all(batch, scratch)
     paths = [f"{number}/{path}" for number, files in enumerate(batch) for path in files]
     done = subprocess.run([tool(name), *options, *paths], capture_output=True, check=False, cwd=scratch)

@@ -16,7 +16,7 @@ from tests.rules.shell import shellcheck
 MAKEFILES = ("Makefile", "*.mk")
 # Given by users and CI, or by the Makefile in some projects only.
 _MAY_BE_UNDEFINED = {
-    "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "NODE", "REPLICAS", "REVISION",
+    "BACKUP", "BUILD_FLAGS", "CI", "CONFIRM", "DATABASE_HOST", "ENVIRONMENT", "FROM", "NODE", "REPLICAS", "REVISION",
     "RUN_ENVIRONMENT", "TEST_ENVIRONMENT", "VERSION",
 }  # fmt: skip
 _ENVIRONMENTS = ("staging", "none", "local")
@@ -33,7 +33,7 @@ done
 
 
 def documented_targets(content: bytes) -> dict[str, str]:
-    """The targets that `make help` lists, with what it says of each."""
+    """The targets of `make help`, with their help."""
     return dict(re.findall(r"^([a-z-]+):.*?## (.+)$", content.decode(), re.MULTILINE))
 
 
@@ -57,12 +57,12 @@ def targets_run_in_order(path: str, content: bytes) -> Iterator[Problem]:
 @rejects("an old make that is not told", "Makefile", replace("$(error GNU make 4", "$(info GNU make 4"))
 @tool_rule("Makefile")
 def an_old_make_is_refused(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
-    """GNU make 3.81, which macOS has, is told from 4 by its list of features."""
+    """GNU make 3.81, as in macOS, differs from 4 in its list of features."""
     for files in batch:
         Path(scratch, "Makefile").write_bytes(files["Makefile"])
         command = ["make", "--directory", str(scratch), ".FEATURES=else-if target-specific", "help"]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
-        yield [] if "GNU make 4 is needed" in said else [Problem("Makefile", "goes on with GNU make 3")]
+        yield [] if "GNU make 4 is required" in said else [Problem("Makefile", "goes on with GNU make 3")]
 
 
 @rejects("a target that a file would stop", "Makefile", replace(".PHONY: up\n", ""))
@@ -107,7 +107,7 @@ def _is_makefile(path: str) -> bool:
 @rejects("a loop without an end", "kubernetes.mk", replace("docker compose logs --follow", "for i in 1; do echo"))
 @tool_rule(*MAKEFILES, "requirements*.txt", "package*.json", sets="sample", choose=_read_by_make)
 def every_target_can_be_made(batch: Sequence[Files], scratch: Path) -> Iterator[list[Problem]]:
-    """For each environment, make has rules for all that it needs, knows every variable, and runs sound commands."""
+    """For each environment, make has rules for all prerequisites, defines every variable, and runs valid commands."""
     runs = list(_runs([dict(_read_by_make(files)) for files in batch], scratch))
     with ThreadPoolExecutor(_PROCESSES) as pool:
         list(pool.map(lambda start: _make(runs[start::_PROCESSES], scratch), range(_PROCESSES)))

@@ -64,11 +64,40 @@ def documents_name_targets_that_exist(
 @rejects("a missing target of CircleCI", CIRCLECI, add("jobs.check.steps", {"run": "make check everything"}))
 @rejects("a missing target of GitLab", GITLAB, add("check.script", "make check everything"))
 @rejects("a missing target of GitHub", SERVICE_WORKFLOW, replace("$(make digest)", "$(make digests)"))
-@rejects("CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply "))
+@rejects(
+    "CI that never deploys", CIRCLECI, replace("command: make deploy ", "command: make apply "),
+    also="deployments_write_the_id_token_that_the_kubeconfig_reads",
+)  # fmt: skip
 @rule(**pipeline_facts(_made_by_jobs), **TARGETS)
 def ci_makes_targets_that_exist(makefile: Names, included: Mapping[str, Names], **made: Any) -> Problems:
     """Each target that a job makes is one that `make help` lists."""
     yield from _unknown(by_path(**made), makefile, included)
+
+
+def _id_tokens(pipeline: Pipeline) -> tuple[tuple[str, bool, Names], ...]:
+    """Each job, whether it deploys, and the files beside the kubeconfig that it writes before."""
+    found = []
+    for job in pipeline.jobs:
+        before, deploys, _ = job.commands.partition("make deploy")
+        written = re.findall(r"\b(kubeconfig-\w+)\"?\)?$", before, re.MULTILINE)
+        found.append((job.name, bool(deploys), tuple(sorted(set(written)))))
+    return tuple(found)
+
+
+@rejects("a token that CI writes elsewhere", CIRCLECI, replace("~/.kube/kubeconfig-token", "~/.kube/token"))
+@rejects("GitHub without a token", SERVICE_WORKFLOW, replace("~/.kube/kubeconfig-token", "~/.kube/token"))
+@rejects("GitLab without a token", GITLAB, replace("/kubeconfig-token", "/token"))
+@rejects("a token for tests", GITLAB, add("lint.script", "cp a kubeconfig-token"))
+@rejects(
+    "a token that is read elsewhere", "kubernetes.mk", replace('"tokenFile":"kubeconfig-token"', '"tokenFile":"t"')
+)
+@rule(read=Fact("kubernetes.mk", Matching(r'"tokenFile":"([^"]+)"')), **pipeline_facts(_id_tokens))
+def deployments_write_the_id_token_that_the_kubeconfig_reads(read: str, **ci: Any) -> Problems:
+    """A job that deploys, and no other, writes its ID token where the kubeconfig of `make kubeconfig` reads it."""
+    for path, jobs in by_path(**ci).items():
+        for name, deploys, written in jobs:
+            if written != ((read,) if deploys else ()):
+                yield Problem(path, f"{name} writes {', '.join(written) or 'no token'}", "kubeconfig")
 
 
 _IN_ENVIRONMENT = AllMatching(r"\$\$\{?([A-Z][A-Z0-9_]+)")
@@ -109,7 +138,7 @@ def variables_are_explained(
 def make_logs_in_to_the_registry_of_the_image(image: str, login: Names | None, secret: Names | None) -> Problems:
     """`make login` and the pull secret of `make registry-secret` are for the registry of the image."""
     host = image.partition("/")[0]
-    is_hub = host == "docker.io"  # where the client logs in when it is given no name
+    is_hub = host == "docker.io"  # the client's default registry
     for path, found, wanted in (
         ("Makefile", login, "" if is_hub else host),
         ("kubernetes.mk", secret, "https://index.docker.io/v1/" if is_hub else host),
@@ -120,7 +149,7 @@ def make_logs_in_to_the_registry_of_the_image(image: str, login: Names | None, s
 
 
 def _logins(content: bytes) -> tuple[tuple[str, Names], ...]:
-    """The commands of steps that make a login, and the variables that each is given."""
+    """The commands of login steps, and the variables of each."""
     return tuple(
         (step["run"], tuple(sorted(step.get("env", {}))))
         for job in load(content)["jobs"].values()
@@ -131,7 +160,7 @@ def _logins(content: bytes) -> tuple[tuple[str, Names], ...]:
 
 def _read_by(target: str) -> Any:
     recipe = Matching(rf"^{target}:.*\n((?:\t.*\n)+)")
-    return lambda content: tuple(sorted(set(re.findall(r"\$\$([A-Z][A-Z0-9_]+)", recipe(content) or ""))))
+    return lambda content: tuple(sorted(set(re.findall(r"\$\$\{?([A-Z][A-Z0-9_]+)", recipe(content) or ""))))
 
 
 @rejects("no password", SERVICE_WORKFLOW, remove("jobs.publish.steps.[run=make login].env.REGISTRY_PASSWORD"))
@@ -144,7 +173,7 @@ def _read_by(target: str) -> Any:
 def steps_that_log_in_have_its_variables(
     steps: Mapping[str, tuple[tuple[str, Names], ...]], login: Names, secret: Names | None
 ) -> Problems:
-    """A step of GitHub that makes a login gives `make` exactly the variables that the target reads."""
+    """A login step of GitHub passes exactly the target's variables to `make`."""
     read = {"login": login, "registry-secret": secret or ()}
     for path, commands in steps.items():
         for command, given in commands:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.harness import Files, Problem, rejects, replace, tool_rule
+from tests.harness import Files, Problem, file_rule, rejects, replace, tool_rule
 from tests.toolchains import tool
 
 _PROCESSES = 2
+_LONG_OPTION = re.compile(
+    r"(?:^|[|;&(!{]|\b(?:if|then|do|else|until|while)\b)\s*"
+    r"(base64|cmp|comm|cp|cut|date|grep|head|ls|mkdir|mktemp|mv|paste|rm|sed|sort|tail|tee|tr|uniq|wc|xargs)"
+    r"(?: -\S+)* --[a-z]"
+)
 
 
 class Remark(NamedTuple):
@@ -29,8 +35,18 @@ def scripts_are_sound(batch: Sequence[Files], scratch: Path) -> Iterator[list[Pr
         yield [Problem(path, remark.message, str(remark.line)) for remark in found]
 
 
+@rejects("an option that Alpine lacks", "scripts/deploy.sh", replace("cmp -s ", "cmp --quiet "))
+@rejects("an option of base64", "scripts/rotate.sh", replace("base64 -d ", "base64 --decode "))
+@file_rule("*.sh")
+def scripts_run_on_alpine(path: str, content: bytes) -> Iterator[Problem]:
+    """Jobs of GitLab and restic's image have BusyBox, most of whose commands know short options only."""
+    for number, line in enumerate(content.decode().splitlines(), 1):
+        if found := _LONG_OPTION.search(line):
+            yield Problem(path, f"uses a long option of {found[1]}", str(number))
+
+
 def shellcheck(scripts: Sequence[str], scratch: Path, *excluded: str) -> list[list[Remark]]:
-    """What shellcheck says of each script, besides what is excluded."""
+    """shellcheck's findings in each script, without excluded ones."""
     for index, script in enumerate(scripts):
         Path(scratch, f"{index}.sh").write_text(script)
     names = [f"{index}.sh" for index in range(len(scripts))]

@@ -98,7 +98,7 @@ def command_line(source: Path, destination: Path) -> float:
 
 
 def combinations(scratch: Path) -> Figures:
-    """Every distinct file of every combination in memory, and a sample by `run_copy`, each in a process of its own."""
+    """Every distinct file of every combination in memory, and a sample by `run_copy`, each in a separate process."""
     folder = copy_working_tree(scratch / "template")
     runs = [fresh("combinations", folder) for _ in range(3)]
     ours, theirs = (statistics.median(run[name] for run in runs) for name in ("ours", "theirs"))
@@ -124,7 +124,7 @@ def measure_combinations(folder: Path) -> dict[str, float]:
 
 
 def fresh(what: str, folder: Path) -> dict[str, float]:
-    """What a process of its own measures."""
+    """Measure in a separate process."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.tools.bench", "measure", what, folder],
         cwd=ROOT,
@@ -233,7 +233,7 @@ def watched(command: list[str]) -> tuple[float, float, int, str]:
 
 
 def memory_of(process: int) -> int:
-    """What it and all that it started have in memory, where Linux tells; what they share counts once for each."""
+    """The memory of a process and its children, on Linux; shared memory counts for each."""
     try:
         pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
         children = [

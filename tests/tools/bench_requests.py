@@ -156,7 +156,7 @@ def cost(wrk: str, pid: int, port: int) -> float:
 
 
 def run_wrk(wrk: str, address: str, seconds: int, figure: str) -> float:
-    """What wrk prints for a figure, given as a pattern; every response has to be a success."""
+    """A figure of wrk's output, by a pattern; every response must be a success."""
     command = [wrk, "--threads=1", f"--connections={CONNECTIONS}", f"--duration={seconds}s", address]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in printed, printed

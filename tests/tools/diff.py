@@ -19,6 +19,7 @@ from tests.harness.projects import CONTENT, Column, joined
 from tests.harness.template import ROOT, copy_working_tree
 from tests.options import space_of
 from tests.rules.references import REFERENCES
+from tests.tools import release
 
 
 def projects_of(folder: Path) -> Projects:
@@ -27,18 +28,19 @@ def projects_of(folder: Path) -> Projects:
 
 
 def unpack(commit: str, folder: Path) -> Path:
-    """Write the template as a commit has it into a folder."""
-    command = ["git", "archive", commit, "copier.yml", "extensions", "template"]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True)
+    """Write the template as a commit or a release has it into a folder."""
+    if commit in {f"v{version}" for version in release.released()}:
+        return release.unpack(commit.removeprefix("v"), folder)
+    done = subprocess.run(["git", "archive", commit, *release.TEMPLATE], cwd=ROOT, check=False, capture_output=True)
     if done.returncode:
-        sys.exit(f"COMMIT must be a commit or tag of this clone, {commit} is neither: `git fetch --tags` brings tags.")
+        sys.exit(f"COMMIT must be a release, or a commit of this clone: {commit} is neither.")
     with tarfile.open(fileobj=BytesIO(done.stdout)) as files:
         files.extractall(folder, filter="data")
     return folder
 
 
 def changes(before: Projects, after: Projects) -> Iterator[str]:
-    """A unified diff of each changed file of the reference projects, told once where several have the same."""
+    """A unified diff of each changed file of the reference projects, printed once if several have the same."""
     seen: dict[str, list[str]] = {}
     for name, answers in REFERENCES.items():
         old, new = before.render(answers), after.render(answers)
@@ -54,7 +56,7 @@ def changes(before: Projects, after: Projects) -> Iterator[str]:
 
 
 def _text(files: Mapping[str, File], path: str) -> str:
-    """A file without the line that says from which folder it was rendered."""
+    """A file without the line with the template's folder."""
     text = files[path].content.decode() if path in files else ""
     return re.sub(r"(?m)^_src_path: .*\n", "", text) if path == ANSWERS_FILE else text
 
@@ -74,7 +76,7 @@ def changed_files(before: Projects, after: Projects) -> Iterator[tuple[str, pl.D
 
 
 def _contents(projects: Projects, path: str, known: set[str]) -> Column:
-    """The contents of a file by the questions that are known: each version has computed values of its own."""
+    """The contents of a file by the known questions: each version has other computed values."""
     if path not in projects.sources or path.endswith("/"):
         return Column([], pl.DataFrame({"": [0], CONTENT: [None]}, schema={"": pl.Int32, CONTENT: pl.Binary}))
     column = projects.column(path)

@@ -1,26 +1,30 @@
-"""Writes what follows from the template: tables of the README, an example project, and names for validators."""
+"""Generates tables and a picture of the README, an example project, and names for validators from the template."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.harness import ROOT, Projects, Template
-from tests.harness.template import copy_working_tree
+from tests.harness.template import choices, copy_working_tree
 from tests.options import space_of
 from tests.rules import compose, make
 from tests.rules.kubernetes import environment
 from tests.rules.syntax import is_readable
+from tests.tools.diagram import draw
 from tests.tools.release import KNOWN_QUESTIONS, Questions, questions, released, released_questions
+from tests.tools.session import picture
 
 README = "README.md"
 EXAMPLE = "docs/example.md"
+DIAGRAM = "docs/project.svg"
+SESSION = "docs/session.svg"
 SHOWN = ("Dockerfile", "prod.yml", "kubernetes/base/deployment.yaml")
 SECTION = r"(?s)(<!-- {0}: .*? -->\n).*(<!-- end of {0} -->\n)"
 
@@ -40,7 +44,7 @@ def condition(item: dict[str, Any]) -> list[str]:
 
 
 def _answers(node: ast.expr) -> Iterator[str]:
-    """The answers of which an expression wants one."""
+    """The answers of which an expression requires one."""
     match node:
         case ast.Name(id=name):
             yield f"{name}=true"
@@ -59,6 +63,8 @@ def _answers(node: ast.expr) -> Iterator[str]:
 def default(item: dict[str, Any], names: Iterable[str]) -> str:
     """A question's default, or from which others it follows."""
     written = str(item["default"])
+    if offered := re.match(r"{{ \['(\w+)'", written):
+        written = offered[1]
     expression = re.fullmatch("{{ ([^{}]*) }}", written)
     if not written:
         return "none"
@@ -79,7 +85,7 @@ def table(asked: Questions) -> str:
         text = " ".join([label if label.endswith("?") else f"{label}.", *details])
         if needed := condition(item):
             text += f" Asked with {_as_code(_listed(needed))}."
-        values = ", ".join(f"`{value}`" for value in item.get("choices", {}).values())
+        values = ", ".join(f"`{value}`" for value in choices(item.get("choices", [])))
         kind = {"str": "text", "int": "number", "bool": "`true`, `false`"}[item["type"]]
         lines.append(f"| `{name}` | {text} | {values or kind} | {default(item, asked)} |")
     return "\n".join(lines) + "\n"
@@ -92,7 +98,7 @@ def known_questions(content: bytes) -> str:
     conditions = "".join(f"  '{name}': '{_listed(condition(item))}',\n" for name, item in asked.items())
     numbers = [name for name, item in asked.items() if item["type"] == "int"]
     retired = sorted({name for version in released() for name in released_questions(version)} - asked.keys())
-    return f"""{{# Made by `make docs`: what copier.yml and tests/releases say of all questions. #}}
+    return f"""{{# Made by `make docs` from copier.yml and tests/releases: facts about all questions. #}}
 
 {{# The answers on which each question depends. #}}
 {{% set conditions = {{
@@ -100,10 +106,10 @@ def known_questions(content: bytes) -> str:
 
 {{% set numbers = {numbers} %}}
 
-{{# What other answers decide. #}}
+{{# Computed from other answers. #}}
 {{% set computed = {computed} %}}
 
-{{# Asked once: an update from an earlier version gives these answers again. #}}
+{{# Retired questions: an update from an earlier version repeats their answers. #}}
 {{% set retired = {retired} %}}
 """  # noqa: S608
 
@@ -117,7 +123,7 @@ def _listed(parts: list[str]) -> str:
 
 
 def proof(projects: Projects) -> str:
-    """Return what is rendered, how much of it there is, and what sees it, as a Markdown table."""
+    """Return the rendered sets of files, their number, and their checks, as a Markdown table."""
 
     def sets(*patterns: str, without: tuple[str, ...] = ()) -> tuple[int, int]:
         return projects.sets(*patterns, without=without)[1].height, len(projects.sample(*patterns, without=without))
@@ -128,7 +134,7 @@ def proof(projects: Projects) -> str:
     rows = [
         ("combinations of answers", projects.space.product.height, "all", "rules across files, exactly"),
         (
-            "rows that hold every pair with edge cases",
+            "rows with every pair of edge cases",
             projects.space.table.height - projects.space.product.height,
             "all",
             "the same",
@@ -151,10 +157,9 @@ def proof(projects: Projects) -> str:
     return "\n".join(lines) + "\n"
 
 
-def example(projects: Projects) -> str:
+def example(rendered: Mapping[str, bytes]) -> str:
     """Return a page with the files of a project with the default answers, and the text of some."""
-    rendered = projects.render({"project_name": "Shop"})
-    files = {path: rendered[path].content.decode() for path in sorted(rendered) if not path.endswith("/")}
+    files = {path: rendered[path].decode() for path in sorted(rendered) if not path.endswith("/")}
     lines = "\n".join(f"{text.count(chr(10)):>6}  {path}" for path, text in files.items())
     page = f"""# An example
 
@@ -176,9 +181,11 @@ def generated(projects: Projects) -> dict[str, str]:
     content = (ROOT / "copier.yml").read_bytes()
     asked = questions(content)
     readme = _with_section("questions", table(asked), (ROOT / README).read_text(encoding="utf-8"))
+    shop = {path: file.content for path, file in projects.render({"project_name": "Shop"}).items()}
     return {
         README: _with_section("proof", proof(projects), readme),
-        EXAMPLE: example(projects),
+        EXAMPLE: example(shop),
+        DIAGRAM: draw(shop),
         KNOWN_QUESTIONS: known_questions(content),
     }
 
@@ -201,7 +208,8 @@ def main() -> None:
     (ROOT / KNOWN_QUESTIONS).write_text(known_questions((ROOT / "copier.yml").read_bytes()), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         template = Template(copy_working_tree(Path(folder), company=""))
-        for path, text in generated(Projects(template, space_of(template), is_readable)).items():
+        projects = Projects(template, space_of(template), is_readable)
+        for path, text in (generated(projects) | {SESSION: picture(projects.space)}).items():
             (ROOT / path).write_text(text, encoding="utf-8")
 
 

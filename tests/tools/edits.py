@@ -32,7 +32,7 @@ DEFAULT, DOCUMENTED = 3, 1000
 CONTEXTS = (DEFAULT, DOCUMENTED)
 
 LOCKS = {"requirements.txt", "requirements-dev.txt", "package-lock.json", "go.sum"}
-"""Files that a tool writes whole, some longer than the documented context: nobody edits a line."""
+"""Generated files, some longer than the documented context: not edited by hand."""
 
 TEAM = b"# team"
 

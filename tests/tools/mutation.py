@@ -24,7 +24,7 @@ import pytest
 from tests.harness import ROOT, Rule, load_all
 
 FOLDER = ROOT / "tests/rules"
-_REPORTING = re.compile(r"Problem|Found|Iterator|dict\[str, Decimal\]")  # what functions give that look for faults
+_REPORTING = re.compile(r"Problem|Found|Iterator|dict\[str, Decimal\]")  # return types of functions that report faults
 _NOTHING = ast.parse("if False:\n    yield").body[0]  # what yields stays a generator
 
 
@@ -128,7 +128,7 @@ def _codes(code: CodeType) -> Iterator[tuple[str, CodeType]]:
 
 
 class Mutate:
-    """Runs each test unmodified, and then once in a process of its own for each mutant whose lines it ran."""
+    """Runs each test unmodified, and then once in a separate process for each mutant in its executed lines."""
 
     def __init__(self) -> None:
         self.known = {str(path): list(mutants(path)) for path in sorted(FOLDER.rglob("*.py"))}

@@ -52,13 +52,13 @@ def unpack(version: str, destination: Path, root: Path = ROOT) -> Path:
 
 
 def released_questions(version: str, root: Path = ROOT) -> Questions:
-    """What people were asked in a released version."""
+    """The questions of a released version."""
     with tarfile.open(_snapshot(version, root)) as archive:
         return questions(_read(archive, archive.getmember("copier.yml")))
 
 
 def questions(text: str | bytes) -> Questions:
-    """What people are asked in this copier.yml."""
+    """The questions of this copier.yml."""
     loaded = yaml.load(text, yaml.CSafeLoader)
     return {name: item for name, item in loaded.items() if name[0] != "_" and item.get("when") is not False}
 
@@ -70,7 +70,7 @@ def known_names(root: Path = ROOT) -> set[str]:
 
 
 def broken_promises(before: Questions, now: Questions, known: set[str]) -> Iterator[str]:
-    """What would make an update lose or refuse an answer that somebody gave to an earlier version."""
+    """Changes by which an update would lose or refuse an answer of an earlier version."""
     for name, old in before.items():
         new = now.get(name)
         if new is None:
