@@ -135,7 +135,8 @@ def _as_texts(files: Mapping[str, bytes]) -> str:
     whole = re.sub(r"^include (.*)$", inlined, files["Makefile"].decode(), flags=re.MULTILINE)
     found = []
     for line in _logical_lines(whole):
-        text = line.replace("\0", "\\\n")
+        # The target's name, which only a running recipe has.
+        text = line.replace("\0", "\\\n").replace("$@", "target")
         if text.startswith("\t"):
             found.append(f"define COMMAND\n{text[1:].lstrip('@')}\nendef\n$(info $(COMMAND){END})")
         elif re.match(r"(ifn?(eq|def) |else$|endif$|[A-Z_.]+ ([?:+]?=) )", text) and not text.startswith("."):
