@@ -166,7 +166,8 @@ def _words(commands: list[str], scratch: Path) -> list[list[str]]:
     (scratch / "commands").write_text(script)
     said = subprocess.run(["bash", "commands"], cwd=scratch, check=True, capture_output=True, text=True).stdout
     # Nothing of such a command is read.
-    assert "syntax error" not in said, said
+    unreadable = [line for line in said.splitlines() if "syntax error" in line]
+    assert not unreadable, unreadable
     outputs = said.split(f"{MARK}\n")[:-1]
     # The parts of a pipeline write in any order, and their reader may be gone.
     return [
