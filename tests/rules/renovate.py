@@ -130,9 +130,28 @@ def no_major_version_of_a_database_is_proposed(
     stopped = [
         pattern
         for found in config["packageRules"]
-        if found["matchUpdateTypes"] == ["major"] and not found["enabled"]
+        if found["matchUpdateTypes"] == ["major"] and not found.get("enabled", True)
         for pattern in found["matchPackageNames"]
     ]
     for name in image or ():
         if not any(_matches(pattern, name) for pattern in stopped):
             yield Problem(PATH, f"proposes major versions of {name}", "packageRules")
+
+
+@rejects("minor versions", PATH, change("packageRules.1.dependencyDashboardApproval", False), project="gateway")
+@rejects("minor versions of one database", PATH, replace("(mysql|redis)", "(redis)"), project="gitlab")
+@rule(config=Fact(PATH, load), image=Fact("kubernetes/database/statefulset.yaml", _images))
+def minor_versions_without_a_rollback_require_approval(
+    config: dict[str, Any], image: tuple[str, ...] | None
+) -> Iterator[Problem]:
+    """Renovate proposes a minor version of MySQL and Redis on approval: there is no rollback over it."""
+    approved = [
+        pattern
+        for found in config["packageRules"]
+        if found["matchUpdateTypes"] == ["minor"] and found.get("dependencyDashboardApproval")
+        for pattern in found["matchPackageNames"]
+    ]
+    for name in image or ():
+        has_no_rollback = name.rpartition("/")[2] in ("mysql", "redis")
+        if has_no_rollback and not any(_matches(pattern, name) for pattern in approved):
+            yield Problem(PATH, f"proposes minor versions of {name} without approval", "packageRules")
