@@ -38,10 +38,12 @@ def test_a_tag_is_pushed_once(project: Project, tag: str) -> None:
 
 
 def test_latest_does_not_move_back(project: Project, tag: str) -> None:
-    project.commit()
+    newer = project.commit()
     project.ci("publish")
     newest = digest(project, "latest")
-    printed = project.make("push", TAG=tag).stdout
+    project.git("checkout", "--quiet", tag)
+    printed = project.make("push").stdout
+    project.git("checkout", "--quiet", newer)
     assert "latest is the image of a newer commit, unchanged." in printed
     assert digest(project, "latest") == newest != digest(project, tag)
 
