@@ -12,11 +12,9 @@ import pytest
 
 from tests.e2e.updates.host import TOKEN, Host
 from tests.e2e.updates.project import NOW, VERSIONS, History, commit, start
-from tests.e2e.updates.test_propose import Checkout, host
+from tests.e2e.updates.test_propose import Checkout
 from tests.harness_tests.test_projects import git
 from tests.tools.fleet import COLUMNS
-
-__all__ = ["host"]
 
 HELPER = f"!f() {{ echo username=person; echo password={TOKEN}; }}; f"
 GIT = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "credential.helper", "GIT_CONFIG_VALUE_0": HELPER}

@@ -6,14 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.serving import serving
 from tests.e2e.updates.host import READ_TOKEN, TOKEN, Host
 from tests.e2e.updates.project import NOW, OLDER, History, change, commit, start
+from tests.harness import Answers
 from tests.harness_tests.test_projects import git
 
 BRANCH = f"template-v{NOW}"
@@ -37,16 +37,18 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
-    with serving(Host(tmp_path / "host")) as host:
-        yield host
-
-
 class Checkout:
     """A checkout of a project, as the provider's job has it."""
 
-    def __init__(self, history: History, host: Host, path: Path, provider: str, version: str = OLDER) -> None:
+    def __init__(
+        self,
+        history: History | Path,
+        host: Host,
+        path: Path,
+        provider: str,
+        version: str = OLDER,
+        answers: Answers | None = None,
+    ) -> None:
         self.path = path
         self.host = host
         self.provider = provider
@@ -58,7 +60,8 @@ class Checkout:
             f'#!/bin/sh\n[ -z "$TEMPLATE_TOKEN$TEMPLATE_READ_TOKEN" ] || exit 99\nexec {copier} "$@"\n'
         )
         (self.tools / "copier").chmod(0o755)
-        start(history.repository, path, {"project_name": "Shop", "ci_provider": provider}, version)
+        repository = history if isinstance(history, Path) else history.repository
+        start(repository, path, {"project_name": "Shop", "ci_provider": provider, **(answers or {})}, version)
         self.push()
 
     def work(self, file: str, old: str, new: str) -> None:
