@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Deploys a commit as a Helm release, or rolls back: deploy, diff, history, rollback, recover or upgrade-database.
-# `make` sets MAKE, SERVICE, NAMESPACE, ENVIRONMENT, TAG, TEMPLATE_VERSION, TIMEOUT and REVISION; pipelines set DIGEST, the
-# digest of TAG.
+# `make` sets MAKE, SERVICE, NAMESPACE, ENVIRONMENT, TAG and its time CREATED, TEMPLATE_VERSION, the timeouts and REVISION;
+# pipelines set CI, and DIGEST, the digest of TAG.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # ConfigMaps hold the releases: the deployer has no permission to read Secrets.
@@ -41,7 +41,7 @@ read_releases() {
 
 build() {
   cp -R kubernetes/chart "$work"
-  echo "appVersion: \"$TAG\"" >> "$work/chart/Chart.yaml"
+  printf 'appVersion: "%s"\nannotations: {created: "%s"}\n' "$TAG" "$CREATED" >> "$work/chart/Chart.yaml"
   image=$TAG
   # A digest is immutable. Images of a local cluster have none.
   [[ $ENVIRONMENT == local ]] || image=$TAG@${DIGEST:-$("$MAKE" digest)}
@@ -64,10 +64,16 @@ on_live() {
   kube "$1" "$served" --selector="$label" "${@:2}"
 }
 
-# Objects of the environment that a file of manifests lacks.
+# Objects of the environment that a file of manifests lacks. Those with an owner, which can copy its labels to them, are the
+# owner's.
 beyond() {
+  local object owner
   kube create --dry-run=client --filename="$1" --output=name | sort > "$work/wanted"
-  on_live get --output=name | sort | comm -23 - "$work/wanted" > "$work/beyond"
+  on_live get --output=name | sort | comm -23 - "$work/wanted" > "$work/extra"
+  while read -r object; do
+    owner=$(kube get "$object" --ignore-not-found --output='jsonpath={.metadata.ownerReferences}' < /dev/null)
+    [[ -n $owner ]] || echo "$object"
+  done < "$work/extra" > "$work/beyond"
 }
 
 # The deployer has no permission to change the namespace's quota, limits, roles and policies.
@@ -82,7 +88,6 @@ compare_namespace() {
 }
 
 compare() {
-  build
   compare_namespace >&2
   code=0
   as_helm diff --filename="$work/all" || code=$?
@@ -106,17 +111,21 @@ prune() {
   fi
 }
 
-# Transfers objects that an older Makefile applied with kubectl to Helm, with the fields that kubectl manages.
+# Objects with fields that kubectl wrote, such as an older Makefile or `kubectl edit`, and these as Helm's fields.
+read_edited() {
+  on_live get --output=yaml --show-managed-fields > "$work/chart/labelled.yaml"
+  helm template "$SERVICE" "$work/chart" --no-hooks --set=part=edited > "$work/edited"
+}
+
+# Transfers these fields to Helm, which removes those that the commit lacks, and objects without a release.
 adopt() {
-  local found
-  found=$(on_live get --output=name)
-  if [[ -n $found ]]; then
-    on_live get --output=yaml --show-managed-fields | sed -E 's/^( +manager: )kubectl(-.*)?$/\1helm/' \
-      | kube replace --field-manager=helm --filename=- > /dev/null
+  if [[ -z $newest && -n $(on_live get --output=name) ]]; then
     on_live label --field-manager=helm --overwrite app.kubernetes.io/managed-by=Helm > /dev/null
     on_live annotate --field-manager=helm --overwrite \
       meta.helm.sh/release-name="$SERVICE" meta.helm.sh/release-namespace="$NAMESPACE" > /dev/null
   fi
+  read_edited
+  ! grep -q ^kind "$work/edited" || kube replace --field-manager=helm --filename="$work/edited" > /dev/null
 }
 
 # Keeps the number of pods when a release leaves it to the autoscaler.
@@ -140,9 +149,22 @@ require_major() {
     || fail "The database of $NAMESPACE is $live: $wanted cannot replace it here. $2"
 }
 
+# MySQL and Redis cannot read the data of a later minor version either.
+minor_of() { sed -nE 's#^.*image: .*/(mysql|redis):([0-9]+\.[0-9]+).*#\1 \2#p' "$@" | sort -u; }
+
+require_minor() {
+  wanted=$(minor_of "$1") live=$(kube get statefulset "$SERVICE-database" --ignore-not-found --output=yaml | minor_of)
+  [[ -z $wanted || -z $live || ${wanted% *} != "${live% *}" || $(printf '%s\n' "$wanted" "$live" | sort -V | tail -1) == "$wanted" ]] || {
+    notice=
+    fail "The database of $NAMESPACE is $live, which cannot go back to $wanted. There is no rollback: deploy a fixed commit" \
+      "instead."
+  }
+}
+
 return_to() {
   helm get manifest "$SERVICE" --revision="$1" > "$work/target"
   require_major "$work/target" 'There is no rollback: deploy a fixed commit instead.'
+  require_minor "$work/target"
   notice="The rollback of $NAMESPACE to release $1 failed. Run: make recover ENVIRONMENT=$ENVIRONMENT"
   keep_replicas
   helm rollback "$SERVICE" "$1" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
@@ -171,9 +193,25 @@ release_database() {
   ! has_database "$work/relied-on" || kube rollout status statefulset "$database" --timeout="$DATABASE_TIMEOUT"
 }
 
+# The deadline of a migration is hours. A pod that does not start, such as one without its image, ends the Job earlier.
+end_unstarted_migration() {
+  local started second
+  for ((second = 0; second < START_TIMEOUT; second++)); do sleep 1; done
+  started=$(kube get pods --selector="app.kubernetes.io/name=$SERVICE-migrate" \
+    --output='jsonpath={.items[*].status.containerStatuses[*].state.*.startedAt}')
+  [[ -n $started ]] || kube patch job "$SERVICE-migrate" --patch='{"spec":{"activeDeadlineSeconds":1}}'
+}
+
 release() {
+  local watch='' status=0
   release_database || { is_database_broken=yes; return 1; }
-  helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT"
+  if grep -q helm.sh/hook: "$work/chart/manifests.yaml"; then
+    end_unstarted_migration >&2 &
+    watch=$!
+  fi
+  helm upgrade --install "$SERVICE" "$work/chart" --server-side=true --force-conflicts --wait --timeout="$TIMEOUT" || status=$?
+  [[ -z $watch ]] || kill "$watch" 2> /dev/null || true
+  return "$status"
 }
 
 [[ $(helm version --short 2> /dev/null) == v4.* ]] || fail 'Helm 4 is not installed: https://helm.sh/docs/intro/install/'
@@ -184,7 +222,12 @@ if [[ $1 == recover ]]; then
 fi
 read_releases
 case $1 in
-  diff) compare ;;
+  diff)
+    build
+    read_edited
+    ! grep -q ^kind "$work/edited" || echo "kubectl has changed these objects, and a deploy restores them:" \
+      "$(kube create --dry-run=client --filename="$work/edited" --output=name | paste -sd ' ' -)" >&2
+    compare ;;
   recover)
     [[ -z $deployed ]] || return_to "$deployed" ;;
   upgrade-database)
@@ -240,7 +283,13 @@ case $1 in
     replicas=$(kube get deployment "$SERVICE" --ignore-not-found --output='jsonpath={.spec.replicas}')
     [[ $suspended-$replicas != true-0 ]] || fail "A restore of $NAMESPACE is running or has failed: $NAMESPACE is unchanged." \
       "Restore again, or start the service with: kubectl --namespace=$NAMESPACE scale deployment/$SERVICE --replicas=2"
-    [[ -n $newest ]] || adopt
+    # A pipeline that runs again does not replace a newer commit.
+    created=$([[ -z $deployed ]] || helm get metadata "$SERVICE" --revision="$deployed" --output=yaml \
+      | sed -n 's/^  created: //p' | tr -d \")
+    [[ -z ${CI:-} || -z $CREATED || ! $created > $CREATED ]] || fail "$NAMESPACE runs a newer commit than $TAG, and is" \
+      "unchanged. To go back: make rollback ENVIRONMENT=$ENVIRONMENT"
+    build
+    adopt
     compare
     if [[ $code -eq 0 && $newest == *" deployed $TAG" ]] && ! grep -qv ^statefulset "$work/beyond"; then
       echo "$NAMESPACE already runs $TAG."

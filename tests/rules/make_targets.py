@@ -19,6 +19,7 @@ Names = tuple[str, ...]
 SERVICE_WORKFLOW = ".github/workflows/service.yml"
 DEPLOYMENT = "kubernetes/base/deployment.yaml"
 STATEFULSET = "kubernetes/database/statefulset.yaml"
+MANIFESTS = "kubernetes/chart/templates/manifests.tpl"
 README, OPERATIONS = "README.md", "kubernetes/README.md"
 # Set by the machine, the shell or CI itself.
 _PREDEFINED = {"HOME", "PATH", "PWD", "CI", "TAG", "REPLICAS", "ENVIRONMENT", "KUBECONFIG"}
@@ -244,6 +245,21 @@ def make_deploy_replaces_the_tag(tags: Names, replaced: Names | None) -> Problem
     for tag in tags or ():
         if tag not in (replaced or ()):
             yield Problem("scripts/deploy.sh", f"does not replace the tag {tag} of the manifests", "|$image|")
+
+
+@rejects("a kind that is not pruned", "scripts/deploy.sh", replace("configmaps|", ""))
+@rejects("another kind that is kept", MANIFESTS, replace('"Service" ', '"Service" "Secret" '))
+@rule(
+    kept=Fact(MANIFESTS, AllMatching(r"(?m)^\{\{- \$reliedOn := list (.+) \}\}$")),
+    pruned=Fact("scripts/deploy.sh", AllMatching(r"(?m)^kinds\+?='(.+)'$")),
+)
+def kinds_that_helm_keeps_are_pruned(kept: Names | None, pruned: Names | None) -> Problems:
+    """`make deploy` prunes each kind that Helm does not delete, except claims, which hold data."""
+    kinds = set(re.findall("[a-z-]+", " ".join(pruned or ())))
+    for kind in re.findall("[A-Z]+", " ".join(kept or ()), re.IGNORECASE):
+        plural = f"{kind.lower()}s".replace("ys", "ies")
+        if kind != "PersistentVolumeClaim" and plural not in kinds:
+            yield Problem("scripts/deploy.sh", f"does not prune {plural}, which Helm keeps", "kinds=")
 
 
 @rejects("a timeout shorter than the migration", "kubernetes.mk", replace("TIMEOUT := 1", "TIMEOUT := "))

@@ -322,6 +322,86 @@ def test_rollback_requires_no_diagnostics(project: Project) -> None:
     assert_runs(project, FIRST)
 
 
+def test_image_that_cannot_be_pulled_ends_the_migration_before_its_deadline(project: Project) -> None:
+    broken = {"ENVIRONMENT": STAGING, "TAG": "unpullable", "START_TIMEOUT": "5"}
+    assert "was rolled back" in project.make("deploy", check=False, **broken).stdout
+    assert_runs(project, FIRST)
+
+
+def test_migration_that_has_started_has_its_whole_deadline(project: Project) -> None:
+    done = project.make("deploy", ENVIRONMENT=STAGING, TAG="slow", START_TIMEOUT="5")
+    assert "activeDeadlineSeconds" not in done.stdout
+    assert_runs(project, "slow")
+
+
+def test_a_deploy_removes_fields_that_kubectl_added(project: Project, cluster: ControlPlane) -> None:
+    """Also those that an older version of the scripts left to Helm's updates."""
+    name, namespace = f"deployment/{project.service}", f"--namespace={project.namespace(STAGING)}"
+    before = project.deployment(STAGING)["spec"]["template"]["spec"]
+    cluster.kubectl(namespace, "set", "env", name, "DEBUG=1")
+    cluster.kubectl(namespace, "patch", "--field-manager=helm", name, '--patch={"metadata":{"labels":{"old":"1"}}}')
+    cluster.kubectl(namespace, "patch", "--field-manager=other", name, '--patch={"metadata":{"labels":{"new":"1"}}}')
+    cluster.kubectl(namespace, "annotate", f"service/{project.service}", "team=payments")
+    told = project.make("diff", ENVIRONMENT=STAGING, TAG=FIRST).stdout
+    assert f"a deploy restores them: service/{project.service} deployment.apps/{project.service}\n" in told
+    deploy(project.as_deployer(STAGING), FIRST)
+    live = project.deployment(STAGING)
+    assert live["spec"]["template"]["spec"] == before
+    assert {"old", "new"} & live["metadata"]["labels"].keys() == {"new"}
+    service = cluster.get(f"/api/v1/namespaces/{project.namespace(STAGING)}/services/{project.service}")
+    assert "team" not in service["metadata"]["annotations"]
+    assert f"already runs {FIRST}" in deploy(project, FIRST)
+
+
+def test_an_object_with_an_owner_is_not_pruned(project: Project, cluster: ControlPlane) -> None:
+    """An operator, such as KEDA, copies labels to the objects that it creates."""
+    namespace = project.namespace(STAGING)
+    labels = project.deployment(STAGING)["metadata"]["labels"]
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": namespace}}
+    cluster.apply(owner)
+    uid = cluster.get(cluster.path_of(owner))["metadata"]["uid"]
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "keda", "namespace": namespace, "labels": labels, "ownerReferences": [reference]},
+        "spec": {
+            "maxReplicas": 2,
+            "minReplicas": 2,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": project.service},
+        },
+    }
+    cluster.apply(scaler)
+    deploy(project, SECOND)
+    assert cluster.get(cluster.path_of(scaler))["metadata"]["name"] == "keda"
+    assert f"already runs {SECOND}" in deploy(project, SECOND)
+
+
+def test_a_pipeline_does_not_replace_a_newer_commit(project: Project) -> None:
+    older, newer = "2026-05-01T10:00:00+00:00", "2026-05-02T09:00:00+00:00"
+    project.make("deploy", ENVIRONMENT=STAGING, TAG=SECOND, CREATED=newer, CI="true")
+    told = project.make("deploy", check=False, ENVIRONMENT=STAGING, TAG=THIRD, CREATED=older, CI="true")
+    assert told.returncode
+    assert f"runs a newer commit than {THIRD}" in told.stdout
+    assert_runs(project, SECOND)
+    project.make("deploy", ENVIRONMENT=STAGING, TAG=THIRD, CREATED=older, CI="")
+    assert_runs(project, THIRD)
+
+
+def test_redis_does_not_go_back_over_a_minor_version(make_project: Maker, answers: dict[str, Value]) -> None:
+    project = quicken(make_project(**answers | {"database": "redis"}))
+    project.prepare(STAGING)
+    deploy(project, FIRST)
+    path = "kubernetes/database/statefulset.yaml"
+    project.edit(path, "redis:8.6", "redis:8.8")
+    deploy(project, SECOND)
+    done = project.make("rollback", check=False, ENVIRONMENT=STAGING)
+    assert done.returncode
+    assert "cannot go back to redis 8.6" in done.stdout
+    assert "make recover" not in done.stdout
+    assert_runs(project, SECOND)
+
+
 def test_rejected_rollback_changes_nothing_and_a_failed_one_is_recovered(project: Project) -> None:
     deploy(project, SECOND)
     refuse(project, FIRST)
