@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,7 +28,25 @@ func TestMain(m *testing.M) {
 // program is a command of the service in a separate process.
 type program struct {
 	*exec.Cmd
-	output bytes.Buffer
+	output output
+}
+
+// output is what a running program has printed.
+type output struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.text.String()
 }
 
 func newProgram(t *testing.T, command string, env ...string) *program {
@@ -85,8 +104,15 @@ func start(t *testing.T, env ...string) *service {
 func (s *service) isReady(t *testing.T) bool {
 	t.Helper()
 	for range 600 {
-		if status, _ := s.get(t, s.address, "/readyz"); status == http.StatusOK {
-			return true
+		printed := s.output.String()
+		if strings.Contains(printed, syscall.EADDRINUSE.Error()) {
+			break
+		}
+		// Before it listens, another process may answer on its port.
+		if strings.Contains(printed, `"listening"`) {
+			if status, _ := s.get(t, s.address, "/readyz"); status == http.StatusOK {
+				return true
+			}
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -123,6 +149,9 @@ func (s *service) dial(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	return &client{conn, bufio.NewReader(conn)}
 }
 
@@ -200,7 +229,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 	s.stop(t)
 	p = newProgram(t, "healthcheck", s.ports...)
-	if got := p.run(); got != 1 || p.output.Len() == 0 {
+	if got := p.run(); got != 1 || p.output.String() == "" {
 		t.Errorf("got exit status %d and %q, want 1 and a reason", got, p.output.String())
 	}
 	_ = s.Wait()
