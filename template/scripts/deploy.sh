@@ -124,8 +124,13 @@ adopt() {
     on_live annotate --field-manager=helm --overwrite \
       meta.helm.sh/release-name="$SERVICE" meta.helm.sh/release-namespace="$NAMESPACE" > /dev/null
   fi
-  read_edited
-  ! grep -q ^kind "$work/edited" || kube replace --field-manager=helm --filename="$work/edited" > /dev/null
+  for _ in 1 2 3; do
+    read_edited
+    grep -q ^kind "$work/edited" || return 0
+    # A controller can change an object meanwhile.
+    ! kube replace --field-manager=helm --filename="$work/edited" > /dev/null || return 0
+  done
+  fail "The objects of $NAMESPACE cannot be transferred to Helm, and are unchanged."
 }
 
 # Keeps the number of pods when a release leaves it to the autoscaler.
