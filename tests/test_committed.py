@@ -61,7 +61,8 @@ def test_another_commit_is_refused(project: Path) -> None:
 
 def test_a_folder_without_a_commit_is_refused(project: Path) -> None:
     (project / ".git").rename(project.parent / "git")
-    assert CHANGED in run(project, "make", "committed", check=False)
+    assert "not a git repository" in run(project, "make", "committed", check=False)
+    assert run(project, "make", "committed", "TAG=a-build-of-a-team") == ""
 
 
 def test_a_local_deploy_takes_any_tree(project: Path) -> None:
