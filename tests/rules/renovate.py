@@ -120,6 +120,16 @@ def _images(content: bytes) -> tuple[str, ...] | None:
     return tuple(image for image, _ in _IMAGE.findall(content.decode())) or None
 
 
+def _package_rules(config: dict[str, Any], name: str, update: str) -> list[dict[str, Any]]:
+    """The package rules for this type of update of an image."""
+    return [
+        found
+        for found in config["packageRules"]
+        if found["matchUpdateTypes"] == [update]
+        and any(_matches(pattern, name) for pattern in found["matchPackageNames"])
+    ]
+
+
 @rejects("major versions of databases", PATH, change("packageRules", []))
 @rejects("a rule for other names", PATH, replace("mysql|postgres", "mysql|postgresql"))
 @rule(config=Fact(PATH, load), image=Fact("kubernetes/database/statefulset.yaml", _images))
@@ -127,14 +137,8 @@ def no_major_version_of_a_database_is_proposed(
     config: dict[str, Any], image: tuple[str, ...] | None
 ) -> Iterator[Problem]:
     """Renovate proposes no major version of the database, which requires `make upgrade-database`."""
-    stopped = [
-        pattern
-        for found in config["packageRules"]
-        if found["matchUpdateTypes"] == ["major"] and not found.get("enabled", True)
-        for pattern in found["matchPackageNames"]
-    ]
     for name in image or ():
-        if not any(_matches(pattern, name) for pattern in stopped):
+        if all(found.get("enabled", True) for found in _package_rules(config, name, "major")):
             yield Problem(PATH, f"proposes major versions of {name}", "packageRules")
 
 
@@ -145,13 +149,8 @@ def minor_versions_without_a_rollback_require_approval(
     config: dict[str, Any], image: tuple[str, ...] | None
 ) -> Iterator[Problem]:
     """Renovate proposes a minor version of MySQL and Redis on approval: there is no rollback over it."""
-    approved = [
-        pattern
-        for found in config["packageRules"]
-        if found["matchUpdateTypes"] == ["minor"] and found.get("dependencyDashboardApproval")
-        for pattern in found["matchPackageNames"]
-    ]
     for name in image or ():
         has_no_rollback = name.rpartition("/")[2] in ("mysql", "redis")
-        if has_no_rollback and not any(_matches(pattern, name) for pattern in approved):
+        rules = _package_rules(config, name, "minor")
+        if has_no_rollback and not any(found.get("dependencyDashboardApproval") for found in rules):
             yield Problem(PATH, f"proposes minor versions of {name} without approval", "packageRules")

@@ -32,9 +32,7 @@ def raised(text: str, patches: Callable[[str], int]) -> str:
         if not (by := patches(NUMBER.sub("", COMMIT.sub("", line)))):
             return line
         line = NUMBER.sub(lambda found: f"{found[1]}{int(found[2]) + by}", line)
-        return (
-            COMMIT.sub(lambda found: hashlib.sha256(f"{found[0]}{by}".encode()).hexdigest()[:40], line) if by else line
-        )
+        return COMMIT.sub(lambda found: hashlib.sha256(f"{found[0]}{by}".encode()).hexdigest()[:40], line)
 
     return "".join(map(raise_line, text.splitlines(keepends=True)))
 
